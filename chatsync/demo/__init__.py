@@ -1,0 +1,1 @@
+"""``chatsync demo``: a real stream, a simulated lecture through the real WebSocket, and a page to watch it."""

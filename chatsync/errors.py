@@ -1,0 +1,295 @@
+"""The whole error tree: what went wrong, whose fault it is, and whether trying again can help.
+
+::
+
+    ChatsyncError
+    ├── SettingsError                 caller   at start only
+    ├── OriginError                   origin
+    │   ├── PlaylistUnavailableError  temporary: the origin did not answer, or not with a playlist we may load
+    │   └── PlaylistSyntaxError       temporary: what came is no HLS playlist
+    ├── TimelineError                 caller
+    │   └── NoProgramTimeError        409 temporary: the stream has not given a date yet
+    ├── RoomError                     client
+    │   ├── UnknownRoomError          404: no such room, or not the caller's
+    │   ├── NotAllowedError           403: a deed not allowed to this role
+    │   ├── MessageRejectedError      422: with the reason
+    │   ├── IdReusedError             409: same id, other body
+    │   ├── NotFoundError             404: no such event, slice or recording
+    │   └── RateLimitedError          429 temporary, with retry_after_ms
+    ├── TokenError                    client   401: one message for every bad token
+    ├── WireError                     client   socket close 4500: malformed frame
+    └── StoreError                    storage
+        ├── StorageFullError          507 temporary
+        ├── StorageFailedError        503 temporary
+        └── CorruptError              502: a stored thing is not what was written
+
+Owns: classes, codes, HTTP status. Does not know: how an error travels (service/problems.py does).
+Facts are attributes; the text is made in ``__str__``. Messages never carry secrets, chat text or addresses.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+__all__ = [
+    "ChatsyncError",
+    "CorruptError",
+    "IdReusedError",
+    "MessageRejectedError",
+    "NoProgramTimeError",
+    "NotAllowedError",
+    "NotFoundError",
+    "OriginError",
+    "PlaylistSyntaxError",
+    "PlaylistUnavailableError",
+    "RateLimitedError",
+    "RoomError",
+    "SettingsError",
+    "StorageFailedError",
+    "StorageFullError",
+    "StoreError",
+    "TimelineError",
+    "TokenError",
+    "UnknownRoomError",
+    "WireError",
+]
+
+Fault = Literal["caller", "client", "origin", "storage"]
+
+
+class ChatsyncError(Exception):
+    """Base of every error chatsync raises on purpose.
+
+    Attributes:
+        code: stable word for machines; the name of its page in docs/errors.md.
+        fault: who has to act.
+        temporary: True if the same call may succeed later.
+        status: HTTP status it maps to.
+    """
+
+    code: ClassVar[str] = "error"
+    fault: ClassVar[Fault] = "caller"
+    temporary: ClassVar[bool] = False
+    status: ClassVar[int] = 500
+
+
+class SettingsError(ChatsyncError):
+    """A setting is missing, unsafe or contradictory; the service does not start."""
+
+    code = "settings"
+
+
+class OriginError(ChatsyncError):
+    """The playlist origin did something we cannot use."""
+
+    code = "origin"
+    fault = "origin"
+    temporary = True
+    status = 502
+
+
+class PlaylistUnavailableError(OriginError):
+    """The playlist could not be loaded: no answer, an error status, or an address we refuse to connect to."""
+
+    code = "playlist_unavailable"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"The playlist could not be loaded: {self.reason}."
+
+
+class PlaylistSyntaxError(OriginError):
+    """What the origin sent is not an HLS playlist."""
+
+    code = "playlist_syntax"
+
+    def __init__(self, reason: str, line_number: int | None = None) -> None:
+        self.reason = reason
+        self.line_number = line_number
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        place = "" if self.line_number is None else f" (line {self.line_number})"
+        return f"Not an HLS playlist: {self.reason}{place}."
+
+
+class TimelineError(ChatsyncError):
+    """A question the timeline cannot answer."""
+
+    code = "timeline"
+    status = 409
+
+
+class NoProgramTimeError(TimelineError):
+    """The stream has not given a program date-time yet."""
+
+    code = "no_program_time"
+    temporary = True
+
+
+class RoomError(ChatsyncError):
+    """A room refuses what a client asked for."""
+
+    code = "room"
+    fault = "client"
+    status = 400
+
+
+class UnknownRoomError(RoomError):
+    """No such room, or one the caller may not see: the answer is the same."""
+
+    code = "unknown_room"
+    status = 404
+
+    def __str__(self) -> str:
+        return "There is no such room."
+
+
+class NotAllowedError(RoomError):
+    """The caller's role may not do this."""
+
+    code = "not_allowed"
+    status = 403
+
+    def __init__(self, action: str) -> None:
+        self.action = action
+        super().__init__(action)
+
+    def __str__(self) -> str:
+        return f"Your role does not allow '{self.action}'."
+
+
+class MessageRejectedError(RoomError):
+    """The text or shape of a message breaks a rule of the room.
+
+    Attributes:
+        reason: a code such as ``too_long``, ``empty``, ``control_characters``; it is what goes on the wire.
+    """
+
+    code = "rejected"
+    status = 422
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return self.detail or f"The message was not accepted: {self.reason}."
+
+
+class IdReusedError(RoomError):
+    """The same author used the same id for another body within the dedupe horizon of 24 h."""
+
+    code = "id_reused"
+    status = 409
+
+    def __str__(self) -> str:
+        return "This id was already used for another message; make a new id."
+
+
+class NotFoundError(RoomError):
+    """No such event, slice or recording in this room."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(self, what: str = "thing") -> None:
+        self.what = what
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        return f"There is no such {self.what}."
+
+
+class RateLimitedError(RoomError):
+    """Too many commands; try again after the time given."""
+
+    code = "rate_limited"
+    status = 429
+    temporary = True
+
+    def __init__(self, retry_after_ms: int) -> None:
+        self.retry_after_ms = retry_after_ms
+        super().__init__(retry_after_ms)
+
+    def __str__(self) -> str:
+        return f"Too many requests; try again in {self.retry_after_ms} ms."
+
+
+class TokenError(ChatsyncError):
+    """The token is missing, damaged, expired or for something else. One text for all, so that nothing can be probed."""
+
+    code = "token"
+    fault = "client"
+    status = 401
+
+    def __str__(self) -> str:
+        return "The token was not accepted."
+
+
+class WireError(ChatsyncError):
+    """A frame that is not of the protocol; the socket closes with 4500."""
+
+    code = "malformed"
+    fault = "client"
+    status = 400
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"Malformed frame: {self.reason}."
+
+
+class StoreError(ChatsyncError):
+    """The disk did not do what we need; nothing was acked."""
+
+    code = "storage"
+    fault = "storage"
+    temporary = True
+    status = 503
+
+
+class StorageFullError(StoreError):
+    """No space left: reading goes on, posting is refused until there is space again."""
+
+    code = "storage_full"
+    status = 507
+
+    def __str__(self) -> str:
+        return "The server's disk is full; posting comes back when there is space."
+
+
+class StorageFailedError(StoreError):
+    """A write or sync failed; the batch was not acked."""
+
+    code = "storage"
+
+    def __str__(self) -> str:
+        return "The server could not store this; try again."
+
+
+class CorruptError(StoreError):
+    """Something on disk is not what was written there; it is never served as if it were.
+
+    Attributes:
+        what: file or table, relative to the data folder.
+        detail: what was found, without content.
+    """
+
+    code = "corrupt"
+    temporary = False
+    status = 502
+
+    def __init__(self, what: str, detail: str) -> None:
+        self.what = what
+        self.detail = detail
+        super().__init__(what, detail)
+
+    def __str__(self) -> str:
+        return f"{self.what} is damaged: {self.detail}."

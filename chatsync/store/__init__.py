@@ -1,0 +1,1 @@
+"""Everything on disk: journal and catalog in SQLite, slices as files, the archive in Parquet read through DuckDB."""
