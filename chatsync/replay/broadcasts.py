@@ -1,0 +1,310 @@
+"""Broadcasts: which airing of a room an instant belongs to, and when one opens and closes.
+
+Owns: the rules of contract §1 "Broadcast". Does not know: playlists (it is told of media), the log, who speaks.
+Units: µs; ``wall_us`` steady wall time, ``_us`` otherwise program time.
+
+A machine: call ``receive_*``, log the returned changes in order, then stamp events with ``current``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from chatsync.instants import MINUTE_US, Range
+from chatsync.replay.clock import ProgramClock
+
+__all__ = [
+    "SILENCE_US_MAX",
+    "UNDO_END_US",
+    "Broadcast",
+    "Broadcasts",
+    "Change",
+    "Closed",
+    "GapFound",
+    "Media",
+    "Opened",
+    "Reopened",
+    "Restamp",
+    "StreamChanged",
+]
+
+SILENCE_US_MAX = 15 * MINUTE_US  # an origin that gave nothing for so long has gone (by policy)
+UNDO_END_US = MINUTE_US  # an ENDLIST may be taken back for so long
+BROADCASTS_KEPT = 3  # the latest ones stay in memory: viewers may be rewound into them
+_DAY_US = 24 * 60 * MINUTE_US
+_JUMP_US = 100_000  # below this a step of program time is rounding (hls-timing: regions)
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What one reload of the playlist says of the newest media.
+
+    ``edge_us`` is the program time of the end of the newest segment or part, None without a date; ``first_new_us`` and
+    ``first_new_media_sequence`` are of the first media that was not known before, None if nothing is new.
+    """
+
+    run: int
+    media_sequence: int
+    edge_us: int | None
+    first_new_us: int | None
+    first_new_media_sequence: int | None
+    has_new: bool
+    ended: bool
+    target_duration_us: int
+    hold_back_us: int
+
+
+@dataclass(slots=True)
+class Broadcast:
+    """One airing of a room. Program time is unique within it."""
+
+    number: int
+    opened_wall_us: int
+    clock: ProgramClock = field(default_factory=ProgramClock)
+    start_us: int | None = None  # program time of its first media
+    first_run: int | None = None
+    first_media_sequence: int | None = None
+    last_run: int | None = None
+    last_media_sequence: int | None = None
+    closed_wall_us: int | None = None
+    closed_reason: str | None = None
+    last_origin_us: int | None = None  # program time of its last mode, pin or poll event
+    arrivals: int = 0  # events stamped `arrival` since media last came
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has closed; chat may still follow the end of the media."""
+        return self.closed_wall_us is not None
+
+    def to_record(self) -> dict[str, Any]:
+        """What a restart needs, as JSON values; the clock's samples come from the logged reloads."""
+        return {
+            "number": self.number,
+            "opened_wall_us": self.opened_wall_us,
+            "start_us": self.start_us,
+            "edge_us": self.clock.edge_us,
+            "lag_us": self.clock.lag_us,
+            "advanced_wall_us": self.clock.advanced_wall_us,
+            "target_duration_us": self.clock.target_duration_us,
+            "first_run": self.first_run,
+            "first_media_sequence": self.first_media_sequence,
+            "last_run": self.last_run,
+            "last_media_sequence": self.last_media_sequence,
+            "closed_wall_us": self.closed_wall_us,
+            "closed_reason": self.closed_reason,
+            "last_origin_us": self.last_origin_us,
+            "arrivals": self.arrivals,
+        }
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any]) -> Broadcast:
+        """The broadcast as ``to_record`` left it; its clock goes on with the lag it had."""
+        clock = ProgramClock(target_duration_us=record["target_duration_us"], ended=record["closed_reason"] == "ended")
+        if record["edge_us"] is not None:
+            edge_us, lag_us = record["edge_us"], record["lag_us"]
+            clock.receive_edge(edge_us, wall_us=edge_us + lag_us)
+            clock.advanced_wall_us = record["advanced_wall_us"]
+        names = (
+            "number opened_wall_us start_us first_run first_media_sequence last_run last_media_sequence "
+            "closed_wall_us closed_reason last_origin_us arrivals"
+        )
+        return cls(clock=clock, **{name: record[name] for name in names.split()})
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A broadcast opened; ``start_us`` is None while it waits for media."""
+
+    broadcast: int
+    start_us: int | None
+    media_sequence: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A broadcast closed at this program time (its live edge; wall time if it never had media)."""
+
+    broadcast: int
+    program_us: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reopened:
+    """An ENDLIST was taken back and the media went on."""
+
+    broadcast: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamChanged:
+    """The encoder started a new run within the broadcast."""
+
+    broadcast: int
+    run: int
+    program_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class GapFound:
+    """Program time that no media covers."""
+
+    broadcast: int
+    range: Range
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restamp:
+    """Events with these stamps move: by ``shift_us`` (rule ``rebase``), or back to ``to_us`` if they lie after it (``clamp``)."""
+
+    broadcast: int
+    rule: str
+    stamps: tuple[str, ...]
+    shift_us: int = 0
+    to_us: int | None = None
+
+
+Change = Opened | Closed | Reopened | StreamChanged | GapFound | Restamp
+
+
+class Broadcasts:
+    """The airings of one room, the latest few in memory.
+
+    Args:
+        has_stream: a room without a stream has one broadcast a UTC day, whose program time is wall time.
+        known: the latest broadcasts, oldest first, as restored from the catalog.
+        silence_us_max: after so long without any answer from the origin the broadcast closes.
+    """
+
+    def __init__(
+        self, *, has_stream: bool, known: tuple[Broadcast, ...] = (), silence_us_max: int = SILENCE_US_MAX
+    ) -> None:
+        self._has_stream = has_stream
+        self._silence_us_max = silence_us_max
+        self._kept: dict[int, Broadcast] = {broadcast.number: broadcast for broadcast in known}
+        self._answered_wall_us: int | None = None
+
+    @property
+    def current(self) -> Broadcast:
+        """The latest broadcast. Call ``receive_tick`` once first: it opens the room's first one."""
+        return self._kept[max(self._kept)]
+
+    @property
+    def kept(self) -> tuple[Broadcast, ...]:
+        """The latest broadcasts, oldest first."""
+        return tuple(self._kept[number] for number in sorted(self._kept))
+
+    def get(self, number: int) -> Broadcast | None:
+        """A broadcast that is still in memory."""
+        return self._kept.get(number)
+
+    def receive_tick(self, wall_us: int) -> list[Change]:
+        """Time has passed: opens the first broadcast, turns the day of a room without a stream, closes after silence."""
+        if not self._kept:
+            return [self._open(wall_us, media=None)]
+        current = self.current
+        if not self._has_stream:
+            if current.opened_wall_us // _DAY_US == wall_us // _DAY_US:
+                return []
+            return [*self._close(current, "day", wall_us), self._open(wall_us, media=None)]
+        if self._answered_wall_us is None:
+            self._answered_wall_us = wall_us
+        silent = wall_us - self._answered_wall_us > self._silence_us_max
+        if silent and not current.is_closed and current.clock.has_program_time:
+            return self._close(current, "silence", wall_us)
+        return []
+
+    def close(self, reason: str, wall_us: int) -> list[Change]:
+        """A host ended the broadcast, or its stream was changed. Closing twice does nothing."""
+        return [] if self.current.is_closed else self._close(self.current, reason, wall_us)
+
+    def receive_media(self, media: Media, *, wall_us: int, age_us: int = 0) -> list[Change]:
+        """One reload came in; ``age_us`` is the HTTP Age of the answer.
+
+        Returns:
+            What it changed, in the order to log it. The current broadcast's clock has already moved.
+        """
+        self._answered_wall_us = wall_us
+        changes: list[Change] = []
+        if not self._kept:
+            changes.append(self._open(wall_us, media=None))
+        current = self.current
+        current.clock.target_duration_us = media.target_duration_us
+        if media.has_new:
+            changes += self._after_close(media, wall_us)
+            changes += self._after_fall_back(media, wall_us)
+        if media.edge_us is not None and (media.has_new or self.current.clock.has_program_time):
+            changes += self._advance(media, wall_us, age_us)
+        if media.ended and not self.current.is_closed and self.current.last_run is not None:
+            self.current.clock.ended = True
+            changes += self._close(self.current, "ended", wall_us)
+        return changes
+
+    def _after_close(self, media: Media, wall_us: int) -> list[Change]:
+        current = self.current
+        if current.closed_wall_us is None:
+            return []
+        continued = (
+            current.closed_reason == "ended"
+            and wall_us - current.closed_wall_us <= UNDO_END_US
+            and media.run == current.last_run
+            and media.first_new_media_sequence == (current.last_media_sequence or 0) + 1
+        )
+        if not continued:
+            return [self._open(wall_us, media)]
+        current.closed_wall_us = current.closed_reason = None
+        current.clock.ended = False
+        return [Reopened(current.number)]
+
+    def _after_fall_back(self, media: Media, wall_us: int) -> list[Change]:
+        current = self.current
+        edge_us = current.clock.edge_us
+        if edge_us is None or media.first_new_us is None or media.first_new_us >= edge_us - media.hold_back_us:
+            return []
+        return [*self._close(current, "program_time_fell_back", wall_us), self._open(wall_us, media)]
+
+    def _advance(self, media: Media, wall_us: int, age_us: int) -> list[Change]:
+        assert media.edge_us is not None
+        current, clock = self.current, self.current.clock
+        changes: list[Change] = []
+        old_edge_us = clock.edge_us
+        new_run = current.last_run is not None and media.run != current.last_run
+        stood_still = old_edge_us is not None and media.has_new and (clock.is_stalled(wall_us) or current.arrivals > 0)
+        jumped_us = 0
+        if old_edge_us is not None and media.first_new_us is not None:
+            jumped_us = media.first_new_us - old_edge_us
+        jumped = abs(jumped_us) > max(_JUMP_US, media.target_duration_us)
+        clock.receive_edge(media.edge_us, wall_us=wall_us, age_us=age_us, new_run=new_run or jumped)
+        if new_run:
+            changes.append(StreamChanged(current.number, media.run, media.first_new_us or media.edge_us))
+        if jumped_us > _JUMP_US and old_edge_us is not None:
+            changes.append(GapFound(current.number, Range(old_edge_us, old_edge_us + jumped_us), "stream"))
+        if old_edge_us is None:
+            current.start_us = media.first_new_us if media.first_new_us is not None else media.edge_us
+            current.first_run, current.first_media_sequence = media.run, media.first_new_media_sequence
+            changes.append(Restamp(current.number, "rebase", ("none",), shift_us=-clock.lag_us))
+        elif stood_still and current.arrivals and not jumped:
+            changes.append(Restamp(current.number, "clamp", ("arrival",), to_us=old_edge_us))
+        if media.has_new:
+            current.arrivals = 0
+        current.last_run, current.last_media_sequence = media.run, media.media_sequence
+        return changes
+
+    def _open(self, wall_us: int, media: Media | None) -> Opened:
+        number = max(self._kept, default=0) + 1
+        self._kept[number] = Broadcast(number, wall_us)
+        for old in sorted(self._kept)[:-BROADCASTS_KEPT]:
+            del self._kept[old]
+        if media is None:
+            return Opened(number, None, None)
+        self._kept[number].clock.target_duration_us = media.target_duration_us
+        return Opened(number, media.first_new_us, media.first_new_media_sequence)
+
+    def _close(self, broadcast: Broadcast, reason: str, wall_us: int) -> list[Change]:
+        if broadcast.is_closed:
+            return []
+        broadcast.closed_wall_us, broadcast.closed_reason = wall_us, reason
+        edge_us = broadcast.clock.edge_us
+        return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason)]
