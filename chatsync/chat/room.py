@@ -1,0 +1,203 @@
+"""A room's recent log in memory: what a reconnecting client missed, and what everyone gets next.
+
+Owns: the recovery ring, encoding each event once, batching into frames. Does not know: sockets, disk, clocks, stamps.
+Source: contract §5; reliability G4.
+
+Call :meth:`RoomLog.receive_committed` for every event after it is durable, then send what :meth:`RoomLog.frames_to_send`
+gives to everyone. A client that joins between two batches is told :attr:`RoomLog.position` after a flush, so that it sees no
+event twice and misses none.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from chatsync.chat.event import Event, Position, Visibility, visibility_of
+from chatsync.chat.wire import encoded, event_to_wire, joined_events_frame
+
+__all__ = ["RING_EVENTS_MAX", "BackEvents", "Frames", "Recovery", "RoomLog"]
+
+RING_EVENTS_MAX = 2_000  # ~3 min at 10 messages/s
+
+
+@dataclass(slots=True)
+class _Entry:
+    event: Event
+    public: bytes | None  # encoded for everyone; None if it is not for everyone
+    gone: tuple[int, ...] = ()  # offsets this event took away
+    back: tuple[int, ...] = ()  # offsets this event gave back or moved
+
+
+@dataclass(frozen=True, slots=True)
+class BackEvents:
+    """Offsets that were restored or moved, with the events as they stand now."""
+
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One batch, encoded once for the whole room: frames for everyone, and those staff gets instead."""
+
+    public: tuple[bytes, ...]
+    staff: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What a client missed since a position, hidden events left out."""
+
+    public: tuple[bytes, ...]
+    events: tuple[Event, ...]
+    gone: tuple[int, ...]
+    back: tuple[int, ...]
+    through: Position
+
+
+@dataclass(slots=True)
+class _Pending:
+    public: list[bytes] = field(default_factory=list)
+    staff: list[bytes] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    back: list[bytes] = field(default_factory=list)
+    count: int = 0
+
+
+class RoomLog:
+    """The newest events of a room.
+
+    Args:
+        position: the newest position in the journal.
+        recent: the newest events up to ``position``, in offset order without holes; hidden ones are marked.
+    """
+
+    def __init__(self, position: Position, recent: Sequence[Event] = ()) -> None:
+        self.position = position
+        self._ring: deque[_Entry] = deque((self._entry(event) for event in recent), maxlen=RING_EVENTS_MAX)
+        self._pending = _Pending()
+
+    @staticmethod
+    def _entry(event: Event) -> _Entry:
+        target = () if event.target is None else (event.target,)
+        return _Entry(
+            event,
+            _public_bytes(event),
+            gone=target if event.kind == "hidden" else (),
+            back=target if event.kind == "restored" else (),
+        )
+
+    @property
+    def first_offset(self) -> int:
+        """Offset of the oldest event in memory; one past the newest if there is none."""
+        return self._ring[0].event.offset if self._ring else self.position.offset + 1
+
+    def receive_committed(self, event: Event, *, gone: Iterable[int] = (), back: BackEvents | None = None) -> None:
+        """Take in an event that is on disk now.
+
+        Args:
+            event: the next of the log.
+            gone: offsets it hides or erases.
+            back: events it restores or moves, as they stand now.
+        """
+        assert event.offset == self.position.offset + 1, "events come in the order of the log"
+        gone_offsets = tuple(gone)
+        back_events = () if back is None else back.events
+        self.position = Position(event.epoch, event.offset)
+        entry = _Entry(event, _public_bytes(event), gone_offsets, tuple(e.offset for e in back_events))
+        self._ring.append(entry)
+        self._mark_hidden(gone_offsets)
+        for changed in back_events:
+            self._replace(changed)
+        self._queue(entry, back_events)
+
+    def _queue(self, entry: _Entry, back_events: tuple[Event, ...]) -> None:
+        pending = self._pending
+        pending.count += 1
+        pending.gone.extend(entry.gone)
+        if entry.public is not None:
+            pending.public.append(entry.public)
+        if visibility_of(entry.event.kind) is not Visibility.TALLY:
+            pending.staff.append(_staff_bytes(entry.event))
+        pending.back.extend(encoded_event for e in back_events if (encoded_event := _public_bytes(e)) is not None)
+
+    def frames_to_send(self) -> Frames | None:
+        """The batch since the last call, or None if nothing was committed. Each event is encoded once."""
+        pending = self._pending
+        if pending.count == 0:
+            return None
+        self._pending = _Pending()
+        tail: list[bytes] = []
+        if pending.gone:
+            tail.append(encoded({"type": "gone", "offsets": pending.gone}))
+        if pending.back:
+            tail.append(b'{"type":"back","events":[%b]}' % b",".join(pending.back))
+        return Frames(
+            public=(joined_events_frame(pending.public, self.position), *tail),
+            staff=(joined_events_frame(pending.staff, self.position), *tail),
+        )
+
+    def recovered(self, after: Position) -> Recovery | None:
+        """What came after a position, from memory; None if memory does not reach back so far or the epoch is another."""
+        if after.epoch != self.position.epoch or not self.first_offset - 1 <= after.offset <= self.position.offset:
+            return None
+        return self._recovery(entry for entry in self._ring if entry.event.offset > after.offset)
+
+    def last(self, count: int) -> Recovery:
+        """The last events by arrival that everyone may see, at most ``count`` and what memory holds."""
+        picked: list[_Entry] = []
+        for entry in reversed(self._ring):
+            if len(picked) >= count:
+                break
+            if entry.public is not None:
+                picked.append(entry)
+        recovery = self._recovery(reversed(picked))
+        return Recovery(recovery.public, recovery.events, (), (), recovery.through)
+
+    def event(self, offset: int) -> Event | None:
+        """An event that memory still holds."""
+        index = offset - self.first_offset
+        return self._ring[index].event if 0 <= index < len(self._ring) else None
+
+    def _recovery(self, entries: Iterable[_Entry]) -> Recovery:
+        kept = list(entries)
+        gone = {offset for entry in kept for offset in entry.gone}
+        back = {offset for entry in kept for offset in entry.back}
+        seen = [entry for entry in kept if entry.public is not None]
+        return Recovery(
+            public=tuple(entry.public for entry in seen if entry.public is not None),
+            events=tuple(entry.event for entry in seen),
+            gone=tuple(sorted(gone - back)),
+            back=tuple(sorted(back)),
+            through=self.position,
+        )
+
+    def _mark_hidden(self, offsets: Iterable[int]) -> None:
+        for offset in offsets:
+            index = offset - self.first_offset
+            if 0 <= index < len(self._ring):
+                entry = self._ring[index]
+                entry.event, entry.public = _hidden(entry.event), None
+
+    def _replace(self, event: Event) -> None:
+        index = event.offset - self.first_offset
+        if 0 <= index < len(self._ring):
+            entry = self._ring[index]
+            entry.event, entry.public = event, _public_bytes(event)
+
+
+def _public_bytes(event: Event) -> bytes | None:
+    if event.hidden or visibility_of(event.kind) is not Visibility.PUBLIC or "to" in event.details:
+        return None
+    return encoded(event_to_wire(event, author=event.author))
+
+
+def _staff_bytes(event: Event) -> bytes:
+    return encoded(event_to_wire(event, author=event.author, as_staff=True))
+
+
+def _hidden(event: Event) -> Event:
+    return msgspec.structs.replace(event, hidden=True, text=None)

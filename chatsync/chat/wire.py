@@ -1,0 +1,269 @@
+"""Frames of the live socket and the JSON of an event: what travels, and the close codes.
+
+Owns: shapes on the wire, their decoding and encoding. Does not know: sockets, rooms, clocks.
+Units: ms since the Unix epoch (``_ms``), named for their clock. Source: contract §2 and §5.
+
+Unknown fields are ignored; a frame of an unknown ``type`` is answered, not fatal; anything else that does not fit is
+:class:`~chatsync.errors.WireError`. msgspec refuses what ``json`` lets through: NaN, huge exponents, lone surrogates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from chatsync.chat.event import Author, Event, Position
+from chatsync.chat.text import fragments
+from chatsync.errors import WireError
+from chatsync.instants import ms_from_us
+
+__all__ = [
+    "SUBPROTOCOL",
+    "ActFrame",
+    "ClientFrame",
+    "CloseCode",
+    "HelloFrame",
+    "PingFrame",
+    "PlayheadFrame",
+    "SayFrame",
+    "SayPlayhead",
+    "TypingFrame",
+    "UnknownFrame",
+    "WirePosition",
+    "decoded_frame",
+    "encoded",
+    "event_to_wire",
+    "events_frame",
+    "joined_events_frame",
+    "position_to_wire",
+]
+
+SUBPROTOCOL = "chatsync.v1"
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a socket. 4000-4499 come back, 4500-4999 do not."""
+
+    SHUTTING_DOWN = 4001
+    TOO_SLOW = 4008
+    MALFORMED = 4500
+    UNKNOWN_ROOM = 4501
+    TOKEN = 4502
+    BANNED = 4504
+    HELLO_TOO_LATE = 4505
+
+    @property
+    def comes_back(self) -> bool:
+        """Whether the client should connect again."""
+        return self < 4500
+
+
+Id = str  # UUIDv7 in its text form; any other text of up to 64 characters is taken as it is
+
+
+class WirePosition(msgspec.Struct, frozen=True):
+    """A position in the log as it travels: the epoch is an ordered number in a decimal string."""
+
+    epoch: str
+    offset: int
+
+    def to_position(self) -> Position | None:
+        """The position, or None if the epoch is not a number of ours: then the client starts afresh."""
+        if not self.epoch.isascii() or not self.epoch.isdigit() or len(self.epoch) > 19:
+            return None
+        return Position(int(self.epoch), self.offset)
+
+
+class HelloFrame(msgspec.Struct, tag="hello", frozen=True):
+    """First frame of a client: who it is and where it left off."""
+
+    token: str | None = None
+    after: WirePosition | None = None
+    last: int = 50
+
+
+class SayPlayhead(msgspec.Struct, frozen=True):
+    """What the author's player showed at the very moment of writing."""
+
+    broadcast: int
+    program_ms: int | None = None
+    media_sequence: int | None = None
+    into_segment_ms: int | None = None
+    at_live: bool = False
+
+
+class SayFrame(msgspec.Struct, tag="say", frozen=True):
+    """An utterance."""
+
+    id: Id
+    text: str
+    kind: str = "message"
+    reply_to: int | None = None
+    playhead: SayPlayhead | None = None
+
+
+class ActFrame(msgspec.Struct, tag="act", frozen=True):
+    """A deed, such as hide, pin or upvote."""
+
+    id: Id
+    action: str
+    target: int | None = None
+    author: str | None = None
+    text: str | None = None
+    reason: str | None = None
+    how: str | None = None
+    playhead: SayPlayhead | None = None
+
+
+class PlayheadFrame(msgspec.Struct, tag="playhead", frozen=True):
+    """What the player shows now; sent on every change and every 10 s."""
+
+    broadcast: int
+    program_ms: int | None = None
+    media_sequence: int | None = None
+    into_segment_ms: int | None = None
+    rate: float = 1.0
+    paused: bool = False
+    at_live: bool = False
+
+
+class TypingFrame(msgspec.Struct, tag="typing", frozen=True):
+    """Somebody types; never stored."""
+
+
+class PingFrame(msgspec.Struct, tag="ping", frozen=True):
+    """Asks for a ``pong`` with the relay's wall time."""
+
+
+class UnknownFrame(msgspec.Struct, frozen=True):
+    """A frame of a type this version does not know."""
+
+    type: str
+    id: str | None = None
+
+
+ClientFrame = HelloFrame | SayFrame | ActFrame | PlayheadFrame | TypingFrame | PingFrame
+
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(ClientFrame)
+_unknown_decoder = msgspec.json.Decoder(UnknownFrame)
+_encoder = msgspec.json.Encoder()
+_KNOWN_TYPES = {"hello", "say", "act", "playhead", "typing", "ping"}
+_NUMBER_MAX = 2**53 - 1  # what JavaScript can say exactly
+_ID_CHARACTERS_MAX = 64
+
+
+def decoded_frame(data: bytes | str) -> ClientFrame | UnknownFrame:
+    """Decode a client's frame.
+
+    Raises:
+        WireError: not JSON, not an object of a known shape, a number no player can mean, or an id that is too long.
+    """
+    try:
+        frame: ClientFrame = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        return _unknown(data, error)
+    except (UnicodeError, RecursionError) as error:
+        raise WireError("not UTF-8 JSON") from error
+    _check_numbers(frame)
+    if isinstance(frame, SayFrame | ActFrame) and not 0 < len(frame.id) <= _ID_CHARACTERS_MAX:
+        raise WireError("id must have 1 to 64 characters")
+    return frame
+
+
+def _unknown(data: bytes | str, error: msgspec.MsgspecError) -> UnknownFrame:
+    try:
+        unknown = _unknown_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise WireError(_plain(error)) from error
+    if unknown.type in _KNOWN_TYPES:
+        raise WireError(_plain(error)) from error
+    return unknown
+
+
+def _plain(error: msgspec.MsgspecError) -> str:
+    """The decoder's own words; they name the field and the type, never the value."""
+    return str(error)[:120]
+
+
+def _check_numbers(frame: ClientFrame) -> None:
+    parts = [frame]
+    playhead = getattr(frame, "playhead", None)
+    if playhead is not None:
+        parts.append(playhead)
+    for part in parts:
+        for name in ("program_ms", "media_sequence", "into_segment_ms", "broadcast", "target", "reply_to"):
+            value = getattr(part, name, None)
+            if value is not None and not -_NUMBER_MAX <= value <= _NUMBER_MAX:
+                raise WireError(f"{name} is out of range")
+    rate = getattr(frame, "rate", 1.0)
+    if not 0 <= rate <= 16:
+        raise WireError("rate is out of range")
+
+
+def encoded(frame: Mapping[str, Any]) -> bytes:
+    """A server's frame as UTF-8 JSON."""
+    return _encoder.encode(frame)
+
+
+def position_to_wire(position: Position) -> dict[str, Any]:
+    """``{"epoch": "1", "offset": 18420}``."""
+    return {"epoch": str(position.epoch), "offset": position.offset}
+
+
+def event_to_wire(
+    event: Event, *, author: int | Author | None = None, with_broadcast: bool = True, as_staff: bool = False
+) -> dict[str, Any]:
+    """An event as JSON values.
+
+    Args:
+        event: of any kind; the caller has decided that the reader may see it.
+        author: how the author is printed: an index into a slice's table, the author itself, or None to leave it out.
+        with_broadcast: False inside a slice, which says it once.
+        as_staff: print details that only staff may see (reasons, authors of a deed).
+    """
+    stamp = event.stamp
+    wire: dict[str, Any] = {"offset": event.offset, "kind": event.kind, "id": event.id}
+    if with_broadcast:
+        wire["broadcast"] = stamp.broadcast
+    wire |= {
+        "program_ms": ms_from_us(stamp.program_us),
+        "wall_ms": ms_from_us(event.wall_us),
+        "stamp": stamp.stamp,
+        "uncertainty_ms": -(-stamp.uncertainty_us // 1000),
+    }
+    if stamp.behind_live_us >= 1000:
+        wire["behind_live_ms"] = ms_from_us(stamp.behind_live_us)
+    if author is not None:
+        wire["author"] = msgspec.to_builtins(author) if isinstance(author, Author) else author
+    if event.text is not None:
+        wire["text"] = event.text
+        parts = fragments(event.text)
+        if any(part["type"] != "text" for part in parts):
+            wire["fragments"] = list(parts)
+    if event.reply_to is not None:
+        wire["reply_to"] = event.reply_to
+    if event.target is not None:
+        wire["target"] = event.target
+    for name, value in event.details.items():
+        if name not in wire and (as_staff or name not in _STAFF_DETAILS):
+            wire[name] = value
+    return wire
+
+
+_STAFF_DETAILS = frozenset({"reason_text", "moderator", "by"})
+
+
+def events_frame(events: Iterable[Event], through: Position) -> bytes:
+    """An ``events`` frame for everyone; the author stands inside each event."""
+    return joined_events_frame([encoded(event_to_wire(event, author=event.author)) for event in events], through)
+
+
+def joined_events_frame(encoded_events: Sequence[bytes], through: Position) -> bytes:
+    """An ``events`` frame from events that are encoded already: each is encoded once for the whole room."""
+    return b'{"type":"events","events":[%b],"through":%b}' % (
+        b",".join(encoded_events),
+        _encoder.encode(position_to_wire(through)),
+    )
