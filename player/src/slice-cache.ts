@@ -1,0 +1,641 @@
+/**
+ * What a player holds of a room: sealed slices by revision, the open slice, the live tail.
+ *
+ * Owns: which ranges of program time are fully known, merging and deduplication by offset, hides and
+ * restores laid over everything, eviction. Does not know: the network, the DOM, the playhead's source, clocks
+ * (the monotonic time of an answer is handed in).
+ * Units: program time in ms since the Unix epoch; ranges half-open; `monotonicMs` only for ages.
+ * Source: contract §2 (hides, restores), §3 (slices, chat playlist, open slice), §5 (hand-over after a reset).
+ *
+ * Why a range is known: the chat playlist answers for all program time below its `sealed_until_ms` (what
+ * lies between two of its slices is empty). The open slice, once it reaches the offset from which the socket
+ * delivers everything, answers for all above its `from_ms`: an event there is in one or the other.
+ */
+
+import { comparePlace, eventsFromWire, type ChatEvent, type WireBroadcast, type WirePlaylist, type WireSlice } from './protocol.js';
+
+/** Slices older than this without a fresh chat playlist are not shown: a hide may have passed us by. */
+export const STALE_AFTER_MS = 300_000;
+
+const SLICE_EVENTS_MAX = 20_000; // about an hour of a lively lecture; a few MB
+const TAIL_EVENTS_MAX = 6_000; // 30 s at 200 events/s
+const TAIL_EVENTS_KEPT = 3_000;
+const ARRIVALS_MAX = 400;
+const ANY_OFFSET = Number.POSITIVE_INFINITY;
+
+export interface SliceEntry {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly messages: number;
+  readonly epoch: string;
+  readonly revision: number;
+}
+
+interface LoadedSlice {
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly revision: number;
+  readonly asOf: number;
+  readonly events: readonly ChatEvent[];
+  usedAt: number; // a counter, not a time
+}
+
+/** The chat playlist as it stands after every answer merged so far. */
+export interface Playlist {
+  readonly live: boolean;
+  readonly epoch: string;
+  readonly version: number;
+  readonly asOfOffset: number;
+  readonly startMs: number; // start of what it lists; earlier slices exist when `earlier`
+  readonly sealedUntilMs: number;
+  readonly liveEdgeMs: number | null;
+  readonly reloadMs: number;
+  readonly earlier: boolean;
+  readonly isExtended: boolean; // an older part was asked for: refreshes have to name where they start
+  readonly base: string;
+  readonly entries: readonly SliceEntry[];
+}
+
+export interface BroadcastEntry {
+  readonly broadcast: number;
+  readonly startMs: number;
+  readonly mediaSequence: number | null;
+}
+
+/** What has to be loaded before a pane is right. */
+export type Wanted =
+  | { readonly what: 'playlist'; readonly broadcast: number | null; readonly fromMs: number | null; readonly toMs: number | null }
+  | { readonly what: 'slice'; readonly broadcast: number; readonly entry: SliceEntry }
+  | { readonly what: 'open'; readonly broadcast: number };
+
+/** First index whose place is above `(programMs, any offset)`: how many events are due at a cut-off. */
+export function countDue(events: readonly ChatEvent[], programMs: number): number {
+  let low = 0;
+  let high = events.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (events[middle]!.programMs <= programMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Index of the first entry whose end lies above `programMs`. */
+function entryAfter(entries: readonly SliceEntry[], programMs: number): number {
+  let low = 0;
+  let high = entries.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (entries[middle]!.endMs <= programMs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Everything held of one broadcast. */
+export class SliceCache {
+  readonly broadcast: number;
+  readonly #room: RoomCache;
+  #playlist: Playlist | null = null;
+  #playlistAtMs: number | null = null; // monotonic
+  #fresh = true;
+  readonly #slices = new Map<number, LoadedSlice>(); // by start
+  readonly #tail = new Map<number, ChatEvent>(); // open slice and socket, by offset
+  #tailFromMs: number | null = null; // from here on everything is known, once joined
+  #openAsOf: number | null = null;
+  #openAtMs: number | null = null; // monotonic
+  #events: ChatEvent[] = [];
+  readonly #byOffset = new Map<number, ChatEvent>();
+  #version = 0;
+  #uses = 0;
+
+  constructor(room: RoomCache, broadcast: number) {
+    this.#room = room;
+    this.broadcast = broadcast;
+  }
+
+  /** All known events, ordered by (program time, offset), hidden ones left out. */
+  get events(): readonly ChatEvent[] {
+    return this.#events;
+  }
+
+  /** Rises when `events`, the playlist or what is covered changes. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get playlist(): Playlist | null {
+    return this.#playlist;
+  }
+
+  /** Monotonic time of the newest chat playlist; null before the first. */
+  get playlistAtMs(): number | null {
+    return this.#playlistAtMs;
+  }
+
+  /** The newest offset an open slice has covered, and when (monotonic); null before the first. */
+  get open(): { readonly asOf: number; readonly atMs: number } | null {
+    return this.#openAsOf === null || this.#openAtMs === null ? null : { asOf: this.#openAsOf, atMs: this.#openAtMs };
+  }
+
+  /** True once open slice and socket together miss nothing from some instant on. */
+  get joined(): boolean {
+    return this.#tailFromMs !== null;
+  }
+
+  /** False while slices are held back because no chat playlist came for `STALE_AFTER_MS`. */
+  get isFresh(): boolean {
+    return this.#fresh;
+  }
+
+  get loadedSlices(): number {
+    return this.#slices.size;
+  }
+
+  event(offset: number): ChatEvent | undefined {
+    return this.#byOffset.get(offset);
+  }
+
+  /** True for what came by the open slice or the socket, which is right whatever slices are missing. */
+  isInTail(offset: number): boolean {
+    return this.#tail.has(offset);
+  }
+
+  /**
+   * Merge an answer of `chat.json`.
+   *
+   * A full answer replaces what is listed, except that an older part listed before is kept where the answer
+   * starts later and says that there is more. A delta changes only what it names.
+   */
+  receivePlaylist(wire: WirePlaylist, monotonicMs: number): void {
+    const old = this.#playlist?.epoch === wire.epoch ? this.#playlist : null;
+    const isDelta = typeof wire.since === 'number' && old !== null;
+    const changed = new Map<number, SliceEntry>();
+    for (const one of wire.slices) {
+      changed.set(one.start_ms, {
+        startMs: one.start_ms,
+        endMs: one.end_ms,
+        messages: one.messages,
+        epoch: one.epoch,
+        revision: one.revision,
+      });
+    }
+    // The range this answer speaks for: a full one for all of it, so that what it no longer lists is gone.
+    const kept = (old?.entries ?? []).filter((entry) => !changed.has(entry.startMs) && (isDelta || entry.endMs <= wire.start_ms));
+    const removed = new Set(wire.removed ?? []);
+    const entries = [...kept.filter((entry) => !removed.has(entry.startMs)), ...changed.values()].sort((a, b) => a.startMs - b.startMs);
+    const reachesBack = old !== null && old.startMs < wire.start_ms;
+    this.#playlist = {
+      live: wire.live,
+      epoch: wire.epoch,
+      version: wire.version,
+      asOfOffset: wire.as_of.offset,
+      startMs: reachesBack ? old.startMs : wire.start_ms,
+      sealedUntilMs: Math.max(wire.sealed_until_ms ?? wire.start_ms, old?.sealedUntilMs ?? wire.start_ms),
+      liveEdgeMs: wire.live_edge_ms ?? null,
+      reloadMs: Math.max(250, wire.reload_ms),
+      earlier: reachesBack ? old.earlier : wire.earlier,
+      isExtended: old?.isExtended ?? false,
+      base: wire.base,
+      entries,
+    };
+    this.#playlistAtMs = monotonicMs;
+    this.#fresh = true;
+    const listed = new Set(entries.map((entry) => entry.startMs));
+    for (const slice of [...this.#slices.values()]) {
+      if (!listed.has(slice.startMs) && slice.startMs >= this.#playlist.startMs) this.#slices.delete(slice.startMs);
+    }
+    this.#trimTail();
+    this.#rebuild();
+  }
+
+  /** Merge an older part of the list: the answer to a request with `from_ms` and `to_ms`. */
+  receiveEarlierPlaylist(wire: WirePlaylist): void {
+    const now = this.#playlist;
+    if (now === null || wire.epoch !== now.epoch) return;
+    const older: SliceEntry[] = [];
+    for (const one of wire.slices) {
+      if (one.start_ms < now.startMs && !now.entries.some((entry) => entry.startMs === one.start_ms)) {
+        older.push({ startMs: one.start_ms, endMs: one.end_ms, messages: one.messages, epoch: one.epoch, revision: one.revision });
+      }
+    }
+    older.sort((a, b) => a.startMs - b.startMs);
+    this.#playlist = {
+      ...now,
+      startMs: Math.min(now.startMs, wire.start_ms),
+      earlier: wire.earlier,
+      isExtended: true,
+      entries: [...older, ...now.entries],
+    };
+    this.#version += 1;
+  }
+
+  /** Take in a sealed slice. False when it is of another epoch, or older than the one held. */
+  receiveSlice(wire: WireSlice): boolean {
+    if (this.#playlist !== null && wire.epoch !== this.#playlist.epoch) return false;
+    const held = this.#slices.get(wire.start_ms);
+    if (held !== undefined && held.revision > wire.revision) return false;
+    const events = eventsFromWire(wire.events, this.broadcast, wire.authors);
+    this.#room.seen(events, wire.as_of.offset);
+    this.#slices.set(wire.start_ms, {
+      startMs: wire.start_ms,
+      endMs: wire.end_ms,
+      revision: wire.revision,
+      asOf: wire.as_of.offset,
+      events,
+      usedAt: (this.#uses += 1),
+    });
+    this.#evictSlices();
+    this.#rebuild();
+    return true;
+  }
+
+  /**
+   * Take in the open slice.
+   *
+   * @param wire as answered; with `after` it holds only newer events and `gone`.
+   * @param after the offset asked from, null for a full answer.
+   * @param socketFrom offset above which the socket delivers everything; null without a socket.
+   * @returns whether open slice and socket now meet. If not, ask again: its `as_of` is still below the socket's start.
+   */
+  receiveOpen(wire: WireSlice, after: number | null, socketFrom: number | null, monotonicMs: number): boolean {
+    if (this.#playlist !== null && wire.epoch !== this.#playlist.epoch) return false;
+    const events = eventsFromWire(wire.events, this.broadcast, wire.authors);
+    this.#room.seen(events, wire.as_of.offset);
+    if (after === null && socketFrom === null) {
+      // A full answer speaks for everything up to its position: what it leaves out was hidden or has moved. With a
+      // socket, `gone` and `back` say so, and what only this viewer may see is never in an open slice.
+      const present = new Set(events.map((event) => event.offset));
+      for (const [offset, event] of this.#tail) {
+        if (event.programMs >= wire.start_ms && offset <= wire.as_of.offset && !present.has(offset)) this.#tail.delete(offset);
+      }
+    }
+    for (const event of events) this.#tail.set(event.offset, event);
+    if (socketFrom === null) this.#room.arrived(events);
+    this.#room.hide(wire.gone ?? [], wire.as_of.offset);
+    if (wire.as_of.offset >= (this.#openAsOf ?? -1)) {
+      this.#openAsOf = wire.as_of.offset;
+      this.#openAtMs = monotonicMs;
+    }
+    const meets = socketFrom === null || wire.as_of.offset >= socketFrom;
+    if (meets) {
+      if (this.#tailFromMs === null) this.#tailFromMs = wire.start_ms;
+      else if (socketFrom === null) this.#raiseTail(wire.start_ms); // polled: what was sealed since may have been revised
+      else this.#tailFromMs = Math.min(this.#tailFromMs, wire.start_ms);
+    }
+    this.#rebuild();
+    return meets;
+  }
+
+  /** A broadcast whose opening the socket delivered: nothing of it can be missing. */
+  openedOnSocket(): void {
+    this.#tailFromMs = Number.NEGATIVE_INFINITY;
+    this.#version += 1;
+  }
+
+  /** The socket's run was broken or has begun anew: the open slice has to be met again. */
+  unjoin(): void {
+    this.#tailFromMs = null;
+    this.#openAsOf = null;
+    this.#openAtMs = null;
+    this.#version += 1;
+  }
+
+  /** Events of the socket, in any order; the same offset again replaces. Few at a time, so they are placed one by one. */
+  receiveTail(events: readonly ChatEvent[]): void {
+    for (const event of events) {
+      this.#tail.set(event.offset, event);
+      this.#place(event);
+    }
+    if (events.length > 0) this.#version += 1;
+    if (this.#tail.size > TAIL_EVENTS_MAX) {
+      this.#trimTail();
+      this.#rebuild();
+    }
+  }
+
+  /** Take out what was hidden, or has moved to another broadcast. */
+  drop(offsets: readonly number[]): void {
+    for (const offset of offsets) {
+      this.#tail.delete(offset);
+      const event = this.#byOffset.get(offset);
+      if (event === undefined) continue;
+      this.#byOffset.delete(offset);
+      this.#events.splice(this.#indexOf(event), 1);
+      this.#version += 1;
+    }
+  }
+
+  /** Called as time goes by; slices stop being shown when no chat playlist came for `STALE_AFTER_MS`. */
+  expire(monotonicMs: number): void {
+    const fresh = this.#playlistAtMs === null || monotonicMs - this.#playlistAtMs <= STALE_AFTER_MS;
+    if (fresh === this.#fresh) return;
+    this.#fresh = fresh;
+    this.#rebuild();
+  }
+
+  /**
+   * How far back everything is known without a break.
+   *
+   * @returns the smallest `from` such that all events of `[from, toMs]` are held; -Infinity when that reaches the
+   *   broadcast's start; null when not even the instant `toMs` is known.
+   */
+  coveredBackFrom(toMs: number): number | null {
+    let from = toMs + 1;
+    if (this.#tailFromMs !== null && from > this.#tailFromMs) {
+      if (this.#tailFromMs === Number.NEGATIVE_INFINITY) return Number.NEGATIVE_INFINITY;
+      from = this.#tailFromMs;
+    }
+    const list = this.#playlist;
+    const unknown = (): number | null => (from === toMs + 1 ? null : from);
+    if (list === null || !this.#fresh || from > list.sealedUntilMs) return unknown();
+    for (let index = entryAfter(list.entries, from - 1); index >= 0; index -= 1) {
+      const entry = list.entries[index];
+      if (entry === undefined || entry.startMs >= from) continue;
+      if (!this.#slices.has(entry.startMs)) {
+        if (entry.endMs < from) from = entry.endMs;
+        return unknown();
+      }
+      from = entry.startMs;
+    }
+    if (from > list.startMs) from = list.startMs;
+    return list.earlier ? unknown() : Number.NEGATIVE_INFINITY;
+  }
+
+  /** False when this offset should be held and is not: it was hidden, or moved away. Unknown places are true. */
+  mayStillExist(event: ChatEvent): boolean {
+    if (this.#byOffset.has(event.offset)) return true;
+    if (this.#room.isHidden(event.offset)) return false;
+    const slice = this.#sliceAt(event.programMs);
+    if (slice !== null && slice.asOf >= event.offset) return false;
+    const list = this.#playlist;
+    if (list !== null && this.#fresh && event.programMs >= list.startMs && event.programMs < list.sealedUntilMs && list.asOfOffset >= event.offset) {
+      const entry = list.entries[entryAfter(list.entries, event.programMs)];
+      if (entry === undefined || entry.startMs > event.programMs) return false; // listed as empty
+    }
+    return !(this.#tailFromMs !== null && event.programMs >= this.#tailFromMs && this.#openAsOf !== null && this.#openAsOf >= event.offset);
+  }
+
+  /**
+   * What to load so that the last `count` messages up to `toMs`, and all up to `aheadMs`, are held.
+   *
+   * @param counts which events count as messages (a recording leaves out what was cut).
+   */
+  wanted(toMs: number, count: number, aheadMs: number, counts: (event: ChatEvent) => boolean): Wanted[] {
+    const { broadcast } = this;
+    const list = this.#playlist;
+    if (list === null || !this.#fresh) return [{ what: 'playlist', broadcast, fromMs: null, toMs: null }];
+    const wanted: Wanted[] = [];
+    const isTailKnown = this.#tailFromMs !== null && this.#tailFromMs <= list.sealedUntilMs;
+    if (toMs + aheadMs >= list.sealedUntilMs && !isTailKnown) wanted.push({ what: 'open', broadcast });
+    let missing = count;
+    const tailFrom = this.#tailFromMs ?? list.sealedUntilMs;
+    for (let index = countDue(this.#events, toMs) - 1; index >= 0 && missing > 0; index -= 1) {
+      const event = this.#events[index]!;
+      if (event.programMs < tailFrom) break;
+      if (counts(event)) missing -= 1;
+    }
+    for (let index = entryAfter(list.entries, toMs + aheadMs); index >= 0; index -= 1) {
+      const entry = list.entries[index];
+      if (entry === undefined || entry.startMs > toMs + aheadMs || entry.startMs >= tailFrom) continue;
+      if (entry.endMs <= toMs && missing <= 0) return wanted;
+      const slice = this.#slices.get(entry.startMs);
+      if (slice === undefined || slice.revision < entry.revision) wanted.push({ what: 'slice', broadcast, entry });
+      if (slice !== undefined) {
+        slice.usedAt = this.#uses += 1;
+        for (const event of slice.events) {
+          if (event.programMs <= toMs && event.programMs < tailFrom && counts(event) && !this.#room.isHidden(event.offset)) missing -= 1;
+        }
+      } else if (entry.endMs <= toMs) {
+        missing -= entry.messages;
+      }
+    }
+    if (missing > 0 && list.earlier) {
+      const hourMs = 3_600_000;
+      wanted.push({ what: 'playlist', broadcast, fromMs: Math.min(list.startMs, toMs) - hourMs, toMs: list.startMs });
+    }
+    return wanted;
+  }
+
+  #sliceAt(programMs: number): LoadedSlice | null {
+    const list = this.#playlist;
+    const entry = list?.entries[entryAfter(list.entries, programMs)];
+    return entry !== undefined && entry.startMs <= programMs ? (this.#slices.get(entry.startMs) ?? null) : null;
+  }
+
+  #indexOf(event: ChatEvent): number {
+    let low = 0;
+    let high = this.#events.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (comparePlace(this.#events[middle]!, event) < 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #place(event: ChatEvent): void {
+    const before = this.#byOffset.get(event.offset);
+    if (before !== undefined) this.#events.splice(this.#indexOf(before), 1);
+    if (this.#room.isHidden(event.offset)) {
+      this.#byOffset.delete(event.offset);
+      return;
+    }
+    this.#byOffset.set(event.offset, event);
+    this.#events.splice(this.#indexOf(event), 0, event);
+  }
+
+  /** Merge anew from slices and tail. The tail wins: it is at least as new as any slice that holds the same offset. */
+  #rebuild(): void {
+    this.#byOffset.clear();
+    if (this.#fresh) {
+      for (const slice of this.#slices.values()) {
+        for (const event of slice.events) if (!this.#room.isHidden(event.offset)) this.#byOffset.set(event.offset, event);
+      }
+    }
+    for (const event of this.#tail.values()) if (!this.#room.isHidden(event.offset)) this.#byOffset.set(event.offset, event);
+    this.#events = [...this.#byOffset.values()].sort(comparePlace);
+    this.#version += 1;
+  }
+
+  #evictSlices(): void {
+    let held = 0;
+    for (const slice of this.#slices.values()) held += slice.events.length + 1;
+    if (held <= SLICE_EVENTS_MAX) return;
+    for (const slice of [...this.#slices.values()].sort((a, b) => a.usedAt - b.usedAt)) {
+      if (held <= SLICE_EVENTS_MAX || this.#slices.size <= 2) return;
+      this.#slices.delete(slice.startMs);
+      held -= slice.events.length + 1;
+    }
+  }
+
+  /** Hand what is sealed back to the slices, once the tail is long. */
+  #trimTail(): void {
+    if (this.#tail.size <= TAIL_EVENTS_MAX || this.#playlist === null || this.#tailFromMs === null) return;
+    const places = [...this.#tail.values()].sort(comparePlace);
+    const first = places[Math.max(0, places.length - TAIL_EVENTS_KEPT)];
+    if (first !== undefined) this.#raiseTail(Math.min(first.programMs, this.#playlist.sealedUntilMs));
+  }
+
+  #raiseTail(fromMs: number): void {
+    if (this.#tailFromMs !== null && fromMs > this.#tailFromMs) this.#tailFromMs = fromMs;
+    for (const [offset, event] of this.#tail) if (event.programMs < fromMs) this.#tail.delete(offset);
+  }
+}
+
+/** Everything held of a room. Offsets, hides and the socket's position are the room's; the rest lies in its broadcasts. */
+export class RoomCache {
+  readonly #broadcasts = new Map<number, SliceCache>();
+  #listed: readonly BroadcastEntry[] = [];
+  readonly #hidden = new Map<number, number>(); // offset → position by which a slice must have left it out
+  #arrivals: ChatEvent[] = []; // by offset; the newest only
+  #latest: number | null = null;
+  #version = 0;
+
+  /** Broadcasts of the newest chat playlist, oldest first. */
+  get listed(): readonly BroadcastEntry[] {
+    return this.#listed;
+  }
+
+  /** The number of the latest broadcast known. */
+  get latest(): number | null {
+    return this.#latest;
+  }
+
+  /** The newest events in the order they arrived, for whoever watches without program time. */
+  get arrivals(): readonly ChatEvent[] {
+    return this.#arrivals;
+  }
+
+  /** Rises when `arrivals` or `listed` changes, and when everything is dropped. */
+  get version(): number {
+    return this.#version;
+  }
+
+  broadcast(number: number): SliceCache {
+    let held = this.#broadcasts.get(number);
+    if (held === undefined) {
+      held = new SliceCache(this, number);
+      this.#broadcasts.set(number, held);
+      for (const other of this.#broadcasts.keys()) {
+        if (this.#broadcasts.size > 4 && other !== number && other !== this.#latest) this.#broadcasts.delete(other);
+      }
+    }
+    return held;
+  }
+
+  broadcasts(): Iterable<SliceCache> {
+    return this.#broadcasts.values();
+  }
+
+  receivePlaylist(wire: WirePlaylist, monotonicMs: number): void {
+    if (wire.broadcasts !== undefined && wire.broadcasts.length > 0) this.#list(wire.broadcasts);
+    this.#latest = Math.max(this.#latest ?? wire.broadcast, wire.broadcast);
+    this.broadcast(wire.broadcast).receivePlaylist(wire, monotonicMs);
+    this.#version += 1;
+  }
+
+  /**
+   * Which broadcast a picture belongs to: the later of those that fit both its date and its media sequence; when none
+   * does, the earliest listed. Null before anything is known.
+   */
+  broadcastOf(programMs: number, mediaSequence: number | null): number | null {
+    let chosen: number | null = null;
+    for (const one of this.#listed) {
+      const sequenceFits = one.mediaSequence === null || mediaSequence === null || one.mediaSequence <= mediaSequence;
+      if (one.startMs <= programMs && sequenceFits) chosen = one.broadcast;
+    }
+    return chosen ?? this.#listed[0]?.broadcast ?? this.#latest;
+  }
+
+  /** A broadcast opened while the socket was there. */
+  opened(broadcast: number, programMs: number): void {
+    if (this.#latest !== null && broadcast <= this.#latest) return;
+    this.#latest = broadcast;
+    this.#listed = [...this.#listed, { broadcast, startMs: programMs, mediaSequence: null }].slice(-3);
+    this.broadcast(broadcast).openedOnSocket();
+    this.#version += 1;
+  }
+
+  /** The newest broadcast a `welcome` names. */
+  setLatest(broadcast: number | null): void {
+    if (broadcast !== null && broadcast > (this.#latest ?? 0)) this.#latest = broadcast;
+  }
+
+  /** Events of the socket or of `back`: the same offset again replaces, also when it moved to another broadcast. */
+  receiveTail(events: readonly ChatEvent[]): void {
+    const byBroadcast = new Map<number, ChatEvent[]>();
+    for (const event of events) {
+      for (const other of this.#broadcasts.values()) {
+        if (other.broadcast !== event.broadcast && other.event(event.offset) !== undefined) other.drop([event.offset]);
+      }
+      const group = byBroadcast.get(event.broadcast);
+      if (group === undefined) byBroadcast.set(event.broadcast, [event]);
+      else group.push(event);
+    }
+    for (const [broadcast, group] of byBroadcast) this.broadcast(broadcast).receiveTail(group);
+    this.arrived(events);
+  }
+
+  restore(events: readonly ChatEvent[]): void {
+    for (const event of events) this.#hidden.delete(event.offset);
+    this.receiveTail(events);
+  }
+
+  /**
+   * Hide offsets everywhere, now and when they come again.
+   *
+   * @param asOf position from which on a slice that still holds one of them has it because it was restored; Infinity
+   *   when only `back` may bring it back.
+   */
+  hide(offsets: readonly number[], asOf: number = ANY_OFFSET): void {
+    if (offsets.length === 0) return;
+    for (const offset of offsets) this.#hidden.set(offset, asOf);
+    for (const held of this.#broadcasts.values()) held.drop(offsets);
+    const hidden = new Set(offsets);
+    this.#arrivals = this.#arrivals.filter((event) => !hidden.has(event.offset));
+    this.#version += 1;
+  }
+
+  isHidden(offset: number): boolean {
+    return this.#hidden.has(offset);
+  }
+
+  /** A slice written after a hide that still holds the event: it was restored since. */
+  seen(events: readonly ChatEvent[], asOf: number): void {
+    if (this.#hidden.size === 0) return;
+    for (const event of events) {
+      const hiddenAt = this.#hidden.get(event.offset);
+      if (hiddenAt !== undefined && asOf > hiddenAt) this.#hidden.delete(event.offset);
+    }
+  }
+
+  expire(monotonicMs: number): void {
+    for (const held of this.#broadcasts.values()) held.expire(monotonicMs);
+  }
+
+  /** Forget everything: after a `reset`, and when the epoch changes. */
+  reset(): void {
+    this.#broadcasts.clear();
+    this.#hidden.clear();
+    this.#arrivals = [];
+    this.#listed = [];
+    this.#latest = null;
+    this.#version += 1;
+  }
+
+  #list(wire: readonly WireBroadcast[]): void {
+    this.#listed = wire
+      .map((one) => ({ broadcast: one.broadcast, startMs: one.start_ms, mediaSequence: one.media_sequence ?? null }))
+      .sort((a, b) => a.broadcast - b.broadcast);
+  }
+
+  /** Note what came, by socket or by a polled open slice, in the order of the log. */
+  arrived(events: readonly ChatEvent[]): void {
+    if (events.length === 0) return;
+    const byOffset = new Map(this.#arrivals.map((event) => [event.offset, event]));
+    for (const event of events) if (!this.#hidden.has(event.offset)) byOffset.set(event.offset, event);
+    this.#arrivals = [...byOffset.values()].sort((a, b) => a.offset - b.offset).slice(-ARRIVALS_MAX);
+    this.#version += 1;
+  }
+}
