@@ -101,6 +101,7 @@ class PlaylistSegment(msgspec.Struct, frozen=True, kw_only=True):
     byte_range: str | None = None  # "length@start", start always filled in; EXT-X-BYTERANGE
     duration_ns: int  # EXTINF; for the open segment the sum of its parts
     discontinuity: bool = False
+    discontinuity_count: int = 0  # of its tags: more than one is odd, and counts
     discontinuity_index: int = 0  # EXT-X-DISCONTINUITY tags in this playlist up to and with this segment
     gap: bool = False
     program_ns: int | None = None  # date of the first sample; None if the playlist has no date at all
@@ -668,6 +669,7 @@ def _numbered(raw: list[dict[str, Any]], first: int, target_us: int, reading: _R
             duration_ns=target_us * 1000 if duration_ns is None else duration_ns,
             duration_estimated=duration_ns is None,
             discontinuity=discontinuities > 0,
+            discontinuity_count=discontinuities,
             discontinuity_index=discontinuity_index,
             gap="x_gap" in segment,
             parts=_parts(segment["x_parts"]) if "x_parts" in segment else (),
@@ -682,6 +684,7 @@ def _open_segment(pending: dict[str, Any], media_sequence: int, discontinuity_in
         uri=None,
         duration_ns=sum(part.duration_ns for part in parts),
         discontinuity=discontinuities > 0,
+        discontinuity_count=discontinuities,
         discontinuity_index=discontinuity_index + discontinuities,
         gap="x_gap" in pending,
         parts=parts,
@@ -777,6 +780,7 @@ def _dated(
         byte_range=segment.byte_range,
         duration_ns=segment.duration_ns,
         discontinuity=segment.discontinuity,
+        discontinuity_count=segment.discontinuity_count,
         discontinuity_index=segment.discontinuity_index,
         gap=segment.gap,
         program_ns=date_ns,
