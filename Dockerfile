@@ -1,5 +1,5 @@
 # The relay without demo and ffmpeg. Run it behind a proxy that ends TLS:
-#   docker run --read-only --tmpfs /tmp -v chatsync:/data -p 127.0.0.1:8000:8000 --env-file chatsync.env chatsync
+#   docker run --read-only --tmpfs /tmp -v chatsync:/data -p 127.0.0.1:8040:8040 --env-file chatsync.env chatsync
 # tests/test_dockerfile.py runs these steps, as they stand here, in clean virtual environments.
 
 FROM python:3.13-slim AS build
@@ -21,13 +21,13 @@ RUN useradd --system --uid 10001 --home-dir /data --shell /usr/sbin/nologin chat
 ENV PATH=/opt/chatsync/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
-    CHATSYNC_DATA=/data \
+    CHATSYNC_DATA_FOLDER=/data \
     CHATSYNC_HOST=0.0.0.0 \
-    CHATSYNC_PORT=8000 \
+    CHATSYNC_PORT=8040 \
     CHATSYNC_BEHIND_PROXY=true
 USER 10001
 VOLUME /data
-EXPOSE 8000
+EXPOSE 8040
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f\"http://127.0.0.1:{os.environ['CHATSYNC_PORT']}/readyz\", timeout=2)"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -130,7 +131,7 @@ def test_the_steps_make_a_relay_that_serves(tmp_path: Path) -> None:
     port = str(_free_port())
     settings = {name: value.replace("/data", str(data)) for name, value in _environment(last).items()}
     settings |= {"CHATSYNC_PORT": port, "CHATSYNC_HOST": "127.0.0.1", "PATH": f"{installed / 'bin'}:/usr/bin:/bin"}
-    settings |= {"CHATSYNC_TOKEN_SECRET": "0123456789abcdef" * 4}
+    settings |= {"CHATSYNC_TOKEN_SECRET": secrets.token_hex(32)}
     told = subprocess.run(["chatsync", "--version"], env=settings, cwd=data, capture_output=True, text=True, check=True)
     assert "0.1.0" in told.stdout
     health = json.loads(last.of("HEALTHCHECK")[0].split("CMD ", 1)[1])
