@@ -1,0 +1,344 @@
+"""The catalog: what is known beside the log, in the same database so that both change in one transaction.
+
+Owns: rooms, broadcasts, the timeline's rows, slices by revision, recordings, archived files. Does not know: files' contents.
+Units: µs inside, ms where slices are named. Source: contract §3 and §6.
+
+Methods that write take the writer's connection; methods that read may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
+from chatsync.instants import Range
+from chatsync.store.files import Files
+from chatsync.store.journal import Journal
+from chatsync.store.writer import opened
+
+__all__ = ["SCHEMA_VERSION", "ArchiveFile", "Catalog", "SliceRow"]
+
+SCHEMA_VERSION = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recordings (
+    room TEXT NOT NULL, recording TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (room, recording)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS broadcasts (
+    room TEXT NOT NULL, broadcast INTEGER NOT NULL, record TEXT NOT NULL, PRIMARY KEY (room, broadcast)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS runs (
+    room TEXT NOT NULL, run INTEGER NOT NULL, base_url TEXT NOT NULL, started_wall_us INTEGER NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (room, run)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segments (
+    room TEXT NOT NULL, run INTEGER NOT NULL, media_sequence INTEGER NOT NULL, broadcast INTEGER NOT NULL,
+    uri_path TEXT NOT NULL, byte_range TEXT, duration_us INTEGER NOT NULL, position_us INTEGER NOT NULL,
+    discontinuity_sequence INTEGER NOT NULL, discontinuity INTEGER NOT NULL, gap INTEGER NOT NULL, program_us INTEGER,
+    program_source TEXT, estimated INTEGER NOT NULL, PRIMARY KEY (room, run, media_sequence)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS observations (
+    room TEXT NOT NULL, wall_us INTEGER NOT NULL, age_us INTEGER NOT NULL, kind TEXT NOT NULL, run INTEGER,
+    media_sequence INTEGER, part_count INTEGER, edge_program_us INTEGER, PRIMARY KEY (room, wall_us)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS gaps (
+    room TEXT NOT NULL, broadcast INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+    reason TEXT NOT NULL, PRIMARY KEY (room, broadcast, start_us)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS slices (
+    room TEXT NOT NULL, broadcast INTEGER NOT NULL, start_ms INTEGER NOT NULL, end_ms INTEGER NOT NULL,
+    epoch INTEGER NOT NULL, revision INTEGER NOT NULL, events INTEGER NOT NULL, messages INTEGER NOT NULL,
+    as_of_offset INTEGER NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, size_bytes INTEGER NOT NULL,
+    removed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (room, broadcast, start_ms)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS marks (
+    room TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (room, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS archive_files (
+    path TEXT PRIMARY KEY, tree TEXT NOT NULL, room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER NOT NULL,
+    generation INTEGER NOT NULL, rows INTEGER NOT NULL, start_us INTEGER, end_us INTEGER, sha256 TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL, schema_version INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS archive_files_hour ON archive_files (room, broadcast, tree, hour_us);
+"""
+
+
+class SliceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One sealed slice at its present revision."""
+
+    broadcast: int
+    start_ms: int  # program time, inclusive
+    end_ms: int  # exclusive
+    epoch: int
+    revision: int  # from 1
+    events: int
+    messages: int
+    as_of_offset: int
+    version: int  # of the chat playlist that first listed this revision
+    sha256: str  # of the compressed file
+    size_bytes: int
+
+
+class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One Parquet file that is part of the archive now."""
+
+    path: str  # relative to the data folder
+    tree: str  # events, staff
+    room: str
+    broadcast: int
+    hour_us: int  # start of its hour of program time
+    generation: int
+    rows: int
+    start_us: int | None  # smallest program time, None if empty
+    end_us: int | None  # largest
+    sha256: str
+    size_bytes: int
+    schema_version: int
+
+
+_SLICE_COLUMNS = SliceRow.__struct_fields__
+_FILE_COLUMNS = ArchiveFile.__struct_fields__
+_SEGMENT_COLUMNS = Segment.__struct_fields__
+
+
+class Catalog:
+    """What is known beside the log.
+
+    Args:
+        files: where the database lies.
+        journal: shares its readers' connections.
+
+    Raises:
+        RuntimeError: the database is of a newer schema than this program knows.
+    """
+
+    def __init__(self, files: Files, journal: Journal) -> None:
+        connection = opened(files.database)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > SCHEMA_VERSION:
+                raise RuntimeError(f"data folder has schema {version}, this program knows {SCHEMA_VERSION}: update it")
+            connection.executescript(_TABLES)
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        finally:
+            connection.close()
+        self._journal = journal
+
+    def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        return self._journal.reader().execute(sql, values).fetchall()
+
+    # --- rooms and recordings -------------------------------------------------------------------------------------
+
+    def rooms(self) -> dict[str, dict[str, Any]]:
+        """Settings of the rooms made by the admin API, by id."""
+        return {
+            room: msgspec.json.decode(settings) for room, settings in self._read("SELECT room, settings FROM rooms")
+        }
+
+    def put_room(self, connection: sqlite3.Connection, room: str, settings: dict[str, Any]) -> None:
+        """Remember a room."""
+        connection.execute("INSERT OR REPLACE INTO rooms VALUES (?, ?)", (room, _json(settings)))
+
+    def remove_room(self, connection: sqlite3.Connection, room: str) -> None:
+        """Forget a room's settings; its log stays."""
+        connection.execute("DELETE FROM rooms WHERE room = ?", (room,))
+
+    def recording(self, room: str, recording: str) -> dict[str, Any] | None:
+        """A recording's map."""
+        rows = self._read("SELECT record FROM recordings WHERE room = ? AND recording = ?", (room, recording))
+        return msgspec.json.decode(rows[0][0]) if rows else None
+
+    def put_recording(self, connection: sqlite3.Connection, room: str, recording: str, record: dict[str, Any]) -> None:
+        """Remember a recording's map."""
+        connection.execute("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)", (room, recording, _json(record)))
+
+    # --- broadcasts and the timeline ------------------------------------------------------------------------------
+
+    def broadcast_records(self, room: str, *, last: int) -> list[dict[str, Any]]:
+        """The latest broadcasts, oldest first, as they were put."""
+        rows = self._read("SELECT record FROM broadcasts WHERE room = ? ORDER BY broadcast DESC LIMIT ?", (room, last))
+        return [msgspec.json.decode(record) for (record,) in reversed(rows)]
+
+    def put_broadcast(self, connection: sqlite3.Connection, room: str, record: dict[str, Any]) -> None:
+        """Remember a broadcast; ``record["number"]`` says which."""
+        values = (room, record["number"], _json(record))
+        connection.execute("INSERT OR REPLACE INTO broadcasts VALUES (?, ?, ?)", values)
+
+    def put_segments(
+        self,
+        connection: sqlite3.Connection,
+        room: str,
+        runs: Sequence[Run],
+        pieces: Sequence[tuple[int, Sequence[Segment]]],
+    ) -> None:
+        """Remember new or revised segments with their broadcast, and the runs they belong to."""
+        touched = {segment.run for _, segments in pieces for segment in segments}
+        connection.executemany(
+            "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
+            [(room, run.run, run.base_url, run.started_wall_us, run.reason) for run in runs if run.run in touched],
+        )
+        columns = ", ".join(("room", "broadcast", *_SEGMENT_COLUMNS))
+        marks = ", ".join("?" * (2 + len(_SEGMENT_COLUMNS)))
+        updates = ", ".join(f"{name} = excluded.{name}" for name in _SEGMENT_COLUMNS)
+        connection.executemany(
+            f"INSERT INTO segments ({columns}) VALUES ({marks}) "
+            f"ON CONFLICT (room, run, media_sequence) DO UPDATE SET {updates}",
+            [
+                (room, broadcast, *(getattr(segment, name) for name in _SEGMENT_COLUMNS))
+                for broadcast, segments in pieces
+                for segment in segments
+            ],
+        )
+
+    def timeline(self, room: str) -> Timeline:
+        """The timeline as its rows have it; empty for a new room."""
+        runs = [
+            Run(run, base_url, started_wall_us, reason)
+            for run, base_url, started_wall_us, reason in self._read(
+                "SELECT run, base_url, started_wall_us, reason FROM runs WHERE room = ? ORDER BY run", (room,)
+            )
+        ]
+        if not runs:
+            return Timeline.empty()
+        columns = ", ".join(_SEGMENT_COLUMNS)
+        segments = [
+            msgspec.convert(dict(zip(_SEGMENT_COLUMNS, row, strict=True)), Segment, strict=False)
+            for row in self._read(
+                f"SELECT {columns} FROM segments WHERE room = ? ORDER BY run, media_sequence", (room,)
+            )
+        ]
+        latest = self._read("SELECT wall_us FROM observations WHERE room = ? ORDER BY wall_us DESC LIMIT 1", (room,))
+        records = self.broadcast_records(room, last=1)
+        return Timeline.restored(
+            runs,
+            segments,
+            target_duration_us=records[0]["target_duration_us"] if records else None,
+            ended=bool(records) and records[0]["closed_reason"] == "ended",
+            wall_us=latest[0][0] if latest else None,
+        )
+
+    def put_observation(
+        self,
+        connection: sqlite3.Connection,
+        room: str,
+        *,
+        wall_us: int,
+        age_us: int,
+        edge: LiveEdge | None,
+        kind: str,
+    ) -> None:
+        """Keep what a reload said of the live edge: the record stamps can be made again from."""
+        where = (None,) * 4 if edge is None else (edge.run, edge.media_sequence, edge.part_count, edge.program_us)
+        connection.execute(
+            "INSERT OR REPLACE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (room, wall_us, age_us, kind, *where)
+        )
+
+    def put_gap(self, connection: sqlite3.Connection, room: str, broadcast: int, within: Range, reason: str) -> None:
+        """Remember program time that no media covers, or in which we were not there."""
+        connection.execute(
+            "INSERT OR REPLACE INTO gaps VALUES (?, ?, ?, ?, ?)",
+            (room, broadcast, within.start_us, within.end_us, reason),
+        )
+
+    def gaps(self, room: str, broadcast: int) -> list[tuple[Range, str]]:
+        """Gaps of a broadcast in order, with their reasons."""
+        rows = self._read(
+            "SELECT start_us, end_us, reason FROM gaps WHERE room = ? AND broadcast = ? ORDER BY start_us",
+            (room, broadcast),
+        )
+        return [(Range(start_us, end_us), reason) for start_us, end_us, reason in rows]
+
+    # --- slices ---------------------------------------------------------------------------------------------------
+
+    def put_slice(self, connection: sqlite3.Connection, room: str, row: SliceRow, version: int) -> None:
+        """List a slice or its new revision, and move the chat playlist's version on."""
+        columns = ", ".join(("room", *_SLICE_COLUMNS))
+        marks = ", ".join("?" * (1 + len(_SLICE_COLUMNS)))
+        values = (room, *(getattr(row, name) for name in _SLICE_COLUMNS))
+        connection.execute(f"INSERT OR REPLACE INTO slices ({columns}, removed) VALUES ({marks}, 0)", values)
+        self.put_mark(connection, room, f"version.{row.broadcast}", version)
+
+    def remove_slice(self, connection: sqlite3.Connection, room: str, row: SliceRow, version: int) -> None:
+        """Take a slice off the list; its URLs go on answering 410."""
+        connection.execute(
+            "UPDATE slices SET removed = 1, version = ? WHERE room = ? AND broadcast = ? AND start_ms = ?",
+            (version, room, row.broadcast, row.start_ms),
+        )
+        self.put_mark(connection, room, f"version.{row.broadcast}", version)
+
+    def slices(self, room: str, broadcast: int) -> tuple[list[SliceRow], dict[int, tuple[int, int]], int]:
+        """Slices in order, removed ones as ``{start_ms: (version, last revision)}``, and the chat playlist's version."""
+        columns = ", ".join(_SLICE_COLUMNS)
+        rows = self._read(
+            f"SELECT removed, {columns} FROM slices WHERE room = ? AND broadcast = ? ORDER BY start_ms",
+            (room, broadcast),
+        )
+        listed, removed = [], {}
+        for is_removed, *values in rows:
+            row = SliceRow(**dict(zip(_SLICE_COLUMNS, values, strict=True)))
+            if is_removed:
+                removed[row.start_ms] = (row.version, row.revision)
+            else:
+                listed.append(row)
+        return listed, removed, self.mark(room, f"version.{broadcast}") or 0
+
+    def put_mark(self, connection: sqlite3.Connection, room: str, name: str, value: int) -> None:
+        """Remember a number of a room."""
+        connection.execute("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)", (room, name, value))
+
+    def mark(self, room: str, name: str) -> int | None:
+        """A number of a room, None if it was never put."""
+        rows = self._read("SELECT value FROM marks WHERE room = ? AND name = ?", (room, name))
+        return int(rows[0][0]) if rows else None
+
+    # --- archive --------------------------------------------------------------------------------------------------
+
+    def dirty_hours(self, room: str | None = None) -> list[tuple[str, int, int, int]]:
+        """Hours whose Parquet is missing or old: (room, broadcast, hour_us, offset of the newest change)."""
+        where = "" if room is None else "WHERE room = ?"
+        rows = self._read(
+            f"SELECT room, broadcast, hour_us, through FROM dirty_hours {where} ORDER BY room, broadcast, hour_us",
+            () if room is None else (room,),
+        )
+        return [(found, broadcast, hour_us, through) for found, broadcast, hour_us, through in rows]
+
+    def clean_hour(self, connection: sqlite3.Connection, room: str, broadcast: int, hour_us: int, through: int) -> None:
+        """An hour was written as of this offset; changed since, it stays dirty."""
+        connection.execute(
+            "DELETE FROM dirty_hours WHERE room = ? AND broadcast = ? AND hour_us = ? AND through <= ?",
+            (room, broadcast, hour_us, through),
+        )
+
+    def put_archive_file(self, connection: sqlite3.Connection, file: ArchiveFile) -> list[str]:
+        """List a file in place of its earlier generations; the paths of those."""
+        key = (file.room, file.broadcast, file.tree, file.hour_us)
+        where = "room = ? AND broadcast = ? AND tree = ? AND hour_us = ?"
+        old = [row[0] for row in connection.execute(f"SELECT path FROM archive_files WHERE {where}", key)]
+        connection.execute(f"DELETE FROM archive_files WHERE {where}", key)
+        marks = ", ".join("?" * len(_FILE_COLUMNS))
+        values = tuple(getattr(file, name) for name in _FILE_COLUMNS)
+        connection.execute(f"INSERT INTO archive_files ({', '.join(_FILE_COLUMNS)}) VALUES ({marks})", values)
+        return [path for path in old if path != file.path]
+
+    def archive_files(
+        self, room: str | None = None, broadcast: int | None = None, *, tree: str | None = "events"
+    ) -> list[ArchiveFile]:
+        """Files of the archive by (room, broadcast, hour), of one tree or of all."""
+        wanted = {"room": room, "broadcast": broadcast, "tree": tree}
+        given = {name: value for name, value in wanted.items() if value is not None}
+        where = " AND ".join(f"{name} = ?" for name in given)
+        rows = self._read(
+            f"SELECT {', '.join(_FILE_COLUMNS)} FROM archive_files {'WHERE ' + where if where else ''} "
+            "ORDER BY room, broadcast, hour_us, tree",
+            tuple(given.values()),
+        )
+        return [ArchiveFile(**dict(zip(_FILE_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, order="sorted").decode()

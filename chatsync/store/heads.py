@@ -1,0 +1,98 @@
+"""``heads``: the newest offset of every room, in a small file beside the journal.
+
+Owns: its slots. Does not know: the journal. It shows that a damaged journal lost its tail: SQLite truncates a damaged WAL
+without a word, and a chain does not miss what is not there. Source: contract §6; reliability G8.
+
+A slot is 96 bytes: room id (64, NUL-padded), epoch, offset (8 each, big-endian), chain (4), CRC32C of all before (4), 8 spare.
+It is written after the commit and before the ack, and synced at the close: a power cut may leave an older head, which says
+less, never something wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import google_crc32c
+
+__all__ = ["Head", "Heads"]
+
+_BODY = struct.Struct(">64sQQI")
+_CRC = struct.Struct(">I")
+_SLOT_BYTES = 96
+
+
+class Head(NamedTuple):
+    """The end of a room's log: epoch, offset (0 if empty), chain value of its last row."""
+
+    epoch: int
+    offset: int
+    chain: int
+
+
+class Heads:
+    """The file, opened for writing.
+
+    Args:
+        path: made if missing, mode 0600.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._slots = {room: index for index, room in enumerate(self._rooms(path))}
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._pending: dict[str, Head] = {}
+
+    def put(self, room: str, head: Head) -> None:
+        """Remember a head; it is written by the next :meth:`flush`."""
+        self._pending[room] = head
+
+    def flush(self) -> None:
+        """Write the heads put since. A full disk is not a reason to lose an ack: the head is written the next time."""
+        for room, head in list(self._pending.items()):
+            index = self._slots.setdefault(room, len(self._slots))
+            try:
+                os.pwrite(self._descriptor, _packed(room, head), index * _SLOT_BYTES)
+            except OSError:
+                return
+            del self._pending[room]
+
+    def forget(self) -> None:
+        """What was put belonged to a batch that was lost."""
+        self._pending.clear()
+
+    def close(self) -> None:
+        """Sync and close."""
+        self.flush()
+        os.fsync(self._descriptor)
+        os.close(self._descriptor)
+
+    @staticmethod
+    def read(path: Path) -> dict[str, Head]:
+        """Heads by room; a slot that does not fit its checksum says nothing."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        heads = {}
+        for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES):
+            body, (crc,) = data[start : start + _BODY.size], _CRC.unpack_from(data, start + _BODY.size)
+            if google_crc32c.value(body) == crc:
+                name, epoch, offset, chain = _BODY.unpack(body)
+                heads[name.rstrip(b"\0").decode()] = Head(epoch, offset, chain)
+        return heads
+
+    @staticmethod
+    def _rooms(path: Path) -> list[str]:
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return []
+        names = [data[start : start + 64] for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES)]
+        return [name.rstrip(b"\0").decode(errors="replace") for name in names]
+
+
+def _packed(room: str, head: Head) -> bytes:
+    body = _BODY.pack(room.encode().ljust(64, b"\0"), head.epoch, head.offset, head.chain)
+    return (body + _CRC.pack(int(google_crc32c.value(body)))).ljust(_SLOT_BYTES, b"\0")

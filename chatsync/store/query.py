@@ -1,0 +1,158 @@
+"""Reads of what nobody prepared: plan on the catalog, then read.
+
+Owns: which files and which part of the journal answer a range; DuckDB's lock-down. Does not know: HTTP, slices.
+Units: µs of program time. Source: contract §6; speed "Reading slices"; libraries §3.
+
+A plan names explicit files of the catalog, never a glob. Hours that changed since they were written come from the journal, so
+what is hidden is never read from a file that still has it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from chatsync.chat.event import Event
+from chatsync.instants import HOUR_US, Range
+from chatsync.store.archive import verify_file
+from chatsync.store.catalog import ArchiveFile, Catalog
+from chatsync.store.files import Files
+from chatsync.store.journal import Journal
+from chatsync.store.schema import EVENTS, event_from
+
+__all__ = ["Plan", "Query", "open_duckdb"]
+
+_COLUMNS = ", ".join(
+    f"epoch_us({name}) AS {name}" if name in {"program_us", "wall_us"} else f'"{name}"' for name in EVENTS.names
+)
+
+
+def open_duckdb() -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of the service: in memory, one thread, no extension to be loaded, settings locked."""
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET threads = 1")
+    connection.execute("SET memory_limit = '512MB'")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What answers a range: archived files in order, and ranges to read from the journal. They do not overlap."""
+
+    room: str
+    broadcast: int
+    within: Range
+    files: tuple[ArchiveFile, ...]
+    journal: tuple[Range, ...]
+
+
+class Query:
+    """Plans and reads."""
+
+    def __init__(self, files: Files, journal: Journal, catalog: Catalog) -> None:
+        self._files, self._journal, self._catalog = files, journal, catalog
+        self._verified: set[str] = set()
+        self._local = threading.local()
+
+    def plan(self, room: str, broadcast: int, within: Range) -> Plan:
+        """What answers a range; reads the catalog only."""
+        dirty = {hour_us for _, number, hour_us, _ in self._catalog.dirty_hours(room) if number == broadcast}
+        files = [
+            file
+            for file in self._catalog.archive_files(room, broadcast)
+            if file.hour_us not in dirty and Range(file.hour_us, file.hour_us + HOUR_US).overlaps(within)
+        ]
+        uncovered: list[Range] = []
+        start_us = within.start_us
+        for file in files:
+            if file.hour_us > start_us:
+                uncovered.append(Range(start_us, file.hour_us))
+            start_us = max(start_us, file.hour_us + HOUR_US)
+        if start_us < within.end_us:
+            uncovered.append(Range(start_us, within.end_us))
+        return Plan(room, broadcast, within, tuple(files), tuple(uncovered))
+
+    def read(self, plan: Plan, *, after: tuple[int, int] | None = None, limit: int = -1) -> list[Event]:
+        """Events of a plan that are not hidden, by (program time, offset).
+
+        Args:
+            plan: of :meth:`plan`.
+            after: only places after this (program time, offset).
+            limit: at most so many, -1 for all.
+
+        Raises:
+            CorruptError: a file or row is damaged; nothing is returned then.
+        """
+        events = self._from_files(plan, after, limit) if plan.files else []
+        for within in plan.journal:
+            events += self._journal.events_between(
+                plan.room, plan.broadcast, within.start_us, within.end_us, after=after, limit=limit
+            )
+        events.sort(key=lambda event: event.place)
+        return events if limit < 0 else events[:limit]
+
+    def messages_page(
+        self,
+        room: str,
+        broadcast: int,
+        start_us: int,
+        end_us: int,
+        *,
+        after_place: tuple[int, int] | None = None,
+        limit: int = 1_000,
+    ) -> list[Event]:
+        """One page of a range, after a place.
+
+        Raises:
+            CorruptError: a file or row is damaged.
+        """
+        start_us = start_us if after_place is None else max(start_us, after_place[0])
+        if start_us >= end_us:
+            return []
+        plan = self.plan(room, broadcast, Range(start_us, end_us))
+        return self.read(plan, after=after_place, limit=limit)
+
+    def _from_files(self, plan: Plan, after: tuple[int, int] | None, limit: int) -> list[Event]:
+        for file in plan.files:
+            if file.path not in self._verified:
+                verify_file(self._files.root, file)
+                self._verified.add(file.path)
+        paths = [str(self._files.root / file.path) for file in plan.files]
+        place = after or (plan.within.start_us - 1, 0)
+        rows = (
+            self._duckdb()
+            .execute(
+                f"SELECT {_COLUMNS} FROM read_parquet(?, hive_partitioning = false) "
+                "WHERE program_us >= make_timestamptz(?) AND program_us < make_timestamptz(?) "
+                'AND (epoch_us(program_us) > ? OR (epoch_us(program_us) = ? AND "offset" > ?)) '
+                'ORDER BY program_us, "offset" LIMIT ?',
+                (
+                    paths,
+                    plan.within.start_us,
+                    plan.within.end_us,
+                    place[0],
+                    place[0],
+                    place[1],
+                    limit if limit >= 0 else 2**62,
+                ),
+            )
+            .fetchall()
+        )
+        return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in rows]
+
+    def _event(self, row: dict[str, Any]) -> Event:
+        key, version = row["author_key"], row["name_version"]
+        return event_from(row, "" if key is None else self._journal.name(row["room"], key, version))
+
+    def _duckdb(self) -> duckdb.DuckDBPyConnection:
+        connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_duckdb()
+        return connection
