@@ -319,6 +319,10 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             return self._with_run(playlist, wall_us, url, kind, "gap")
         return self._continued(playlist, wall_us, kind)
 
+    def seen_again(self, *, wall_us: int) -> Timeline:
+        """The same timeline after an answer that was word for word the last one."""
+        return replace(self, _wall_us=wall_us)
+
     def with_synthetic_axis(self, first_edge_program_us: int) -> Timeline:
         """Date the newest run, which has no date of its own: its live edge now is at ``first_edge_program_us``.
 
