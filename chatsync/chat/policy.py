@@ -10,7 +10,6 @@ room, and reads; ``viewer`` is a known person who follows; ``participant`` takes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal, get_args
 
 __all__ = [
@@ -21,10 +20,8 @@ __all__ = [
     "Action",
     "Subject",
     "WriteMode",
-    "actions_of",
-    "is_staff",
     "may",
-    "say_action",
+    "permitted",
 ]
 
 Subject = Literal["guest", "viewer", "participant", "moderator", "host", "ingest", "analyst", "admin"]
@@ -87,32 +84,18 @@ _WRITERS: dict[WriteMode, frozenset[Subject]] = {
 }
 _WRITING: frozenset[Action] = frozenset({"say_message", "say_question", "raise_hand", "upvote"})
 
-_SAY: dict[str, Action] = {
-    "message": "say_message",
-    "question": "say_question",
-    "announcement": "say_announcement",
-}
 
+def may(subject: str, action: str, mode: WriteMode = "participants") -> bool:
+    """Whether a subject may do something in a room of this write mode; no for every word the table lacks.
 
-def may(subject: str, action: str, mode: WriteMode = "everyone") -> bool:
-    """Whether a subject may do something in a room whose write mode this is; no for every word the table lacks."""
+    Rooms start in the mode ``participants`` (contract §2), so that is the default.
+    """
     allowed: frozenset[str] = _TABLE.get(action, frozenset())  # type: ignore[call-overload]
     if subject not in allowed:
         return False
     return action not in _WRITING or subject in _WRITERS[mode]
 
 
-def actions_of(subjects: Iterable[str], mode: WriteMode = "everyone") -> tuple[Action, ...]:
-    """All a caller may do, in the table's order: a role and any scopes add up. What ``welcome.you.may`` says."""
-    held = tuple(subjects)
-    return tuple(action for action in ACTIONS if any(may(subject, action, mode) for subject in held))
-
-
-def is_staff(subjects: Iterable[str]) -> bool:
-    """Whether staff-only events may be shown to this caller."""
-    return any(may(subject, "read_staff") for subject in subjects)
-
-
-def say_action(kind: str) -> Action | None:
-    """The action behind ``say`` of this kind; None for kinds that nobody says through a socket."""
-    return _SAY.get(kind)
+def permitted(subject: str, mode: WriteMode = "participants") -> tuple[Action, ...]:
+    """All a subject may do, in the table's order: what ``welcome.you.may`` says."""
+    return tuple(action for action in ACTIONS if may(subject, action, mode))

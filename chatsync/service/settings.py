@@ -1,0 +1,584 @@
+"""Every setting, with its unit, default, limit and a sentence; where they come from; what is refused as unsafe.
+
+Owns: ``Settings``, ``load_settings`` (arguments > ``CHATSYNC_*`` > TOML file > defaults), ``check_safe``, the masked view
+and the page docs/settings.md. Does not know: what the settings do. Units: in each name (``_ms``, ``_s``, ``_bytes``).
+Source: contract §1, §5; defaults of the limits: docs/settings.md.
+
+``python -m chatsync.service.settings`` prints docs/settings.md.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import stat
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from chatsync.chat.text import is_room_id
+from chatsync.errors import SettingsError
+
+__all__ = [
+    "SECRET_BYTES_MIN",
+    "Limits",
+    "RequestHeaders",
+    "RoomSettings",
+    "SettingRow",
+    "Settings",
+    "check_safe",
+    "describe",
+    "load_settings",
+    "normal_origin",
+    "read_request_headers",
+    "settings_page",
+    "shown",
+    "token_key",
+    "url_origin",
+]
+
+SECRET_BYTES_MIN = 32
+_PRIVATE_FILE_BYTES_MAX = 64 * 1024
+_PLACEHOLDER = re.compile(r"change.?me|placeholder|example|insecure|default|your[-_ ]|secret|password|test", re.I)
+_DIFFERENT_CHARACTERS_MIN = 10  # 32 random bytes in hexadecimal hold fewer once in 10^9 times
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
+_MIB = 1024 * 1024
+_MASK = "***"
+
+
+def _setting(default: Any, sentence: str, *, unit: str = "", ge: int | None = None, le: int | None = None) -> Any:
+    return Field(default=default, description=sentence, ge=ge, le=le, json_schema_extra={"unit": unit})
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Limits(_Model):
+    """What one client, one request or one playlist may cost."""
+
+    frame_bytes_max: int = _setting(
+        16 * 1024, "A frame of the live socket; a longer one closes it.", unit="bytes", ge=1024, le=_MIB
+    )
+    text_code_points_max: int = _setting(
+        500, "The text of a message, after cleaning.", unit="code points", ge=1, le=2_000
+    )
+    commands_per_s: int = _setting(
+        10, "Frames and posted messages of one person, on average.", unit="a second", ge=1, le=10_000
+    )
+    commands_burst: int = _setting(20, "As many of them may come at once.", unit="commands", ge=1, le=100_000)
+    sockets_max: int = _setting(
+        10_000,
+        "Open live connections; beyond it the answer is 503 and players poll.",
+        unit="sockets",
+        ge=1,
+        le=1_000_000,
+    )
+    send_queue_bytes_max: int = _setting(
+        128 * 1024,
+        "What may wait for one slow reader before it is closed with 4008.",
+        unit="bytes",
+        ge=16 * 1024,
+        le=64 * _MIB,
+    )
+    write_stall_s: int = _setting(
+        10, "How long a reader may take nothing before it is closed with 4008.", unit="s", ge=1, le=120
+    )
+    connections_per_person_max: int = _setting(
+        5, "Open live connections of one person in one room.", unit="sockets", ge=1, le=1_000
+    )
+    ping_s: int = _setting(25, "How often a silent socket is pinged.", unit="s", ge=1, le=300)
+    pong_s_max: int = _setting(10, "How long a ping may stay unanswered.", unit="s", ge=1, le=300)
+    slice_age_s: int = _setting(
+        60, "How long a player may keep a slice of a public room without asking again.", unit="s", ge=0, le=60
+    )
+    body_bytes_max: int = _setting(64 * 1024, "The body of an HTTP request.", unit="bytes", ge=1024, le=16 * _MIB)
+    ndjson_bytes_max: int = _setting(
+        8 * _MIB, "The body of a request with many messages, one a line.", unit="bytes", ge=1024, le=256 * _MIB
+    )
+    playlist_bytes_max: int = _setting(
+        16 * _MIB,
+        "A playlist, decompressed; 100,000 segments take about 8 MiB.",
+        unit="bytes",
+        ge=16 * 1024,
+        le=256 * _MIB,
+    )
+    playlist_ms_max: int = _setting(5_000, "Loading a playlist, redirects included.", unit="ms", ge=100, le=60_000)
+    playlist_redirects_max: int = _setting(
+        3, "Redirects followed while loading a playlist.", unit="redirects", ge=0, le=10
+    )
+    dedupe_s: int = _setting(
+        86_400, "How long an id sent again is answered with its first ack.", unit="s", ge=60, le=30 * 86_400
+    )
+
+
+class RequestHeaders(Mapping[str, str]):
+    """Headers that let us load a protected playlist, and the one origin they may be sent to. Never printed.
+
+    Attributes:
+        origin: scheme, host and port; whoever sends requests leaves the headers out anywhere else.
+    """
+
+    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+        self.origin = origin
+        self._headers = dict(headers)
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+    def __repr__(self) -> str:
+        return f"RequestHeaders({self.origin!r}, ***)"
+
+
+class RoomSettings(_Model):
+    """One room, ``[rooms.<id>]`` in the file."""
+
+    title: str = Field(default="", description="What people call it.", max_length=200)
+    public: bool = _setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
+    playlist_url: str | None = _setting(None, "The HLS playlist to follow; without one, program time is wall time.")
+    request_headers_file: Path | None = _setting(
+        None, "File of mode 0600 with `Name: value` lines, sent only to the origin of `playlist_url`."
+    )
+    origins: tuple[str, ...] = _setting(
+        (), "Web origins, such as `https://school.example`, whose pages may use the room; our own always may."
+    )
+    contribution_ms: int = _setting(
+        0, "From the camera to the encoder's clock; a host's acts are moved by it.", unit="ms", ge=0, le=60_000
+    )
+    batch_ms: int = _setting(50, "Events of so long travel together to live readers.", unit="ms", ge=1, le=1_000)
+    rewind_posting_s: int = _setting(
+        600,
+        "How far behind the live edge a message still belongs to the picture of its author.",
+        unit="s",
+        ge=0,
+        le=86_400,
+    )
+
+    def request_headers(self) -> RequestHeaders | None:
+        """Read the headers of the protected playlist; None if there are none to send. Reads a file.
+
+        Raises:
+            SettingsError: the file is missing, can be read by others, or a line is no header we may set.
+        """
+        if self.request_headers_file is None or self.playlist_url is None:
+            return None
+        return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
+
+    @field_validator("playlist_url")
+    @classmethod
+    def _is_fetchable(cls, url: str | None) -> str | None:
+        return None if url is None else _checked_url(url)
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(normal_origin(origin) for origin in origins)
+
+
+class Settings(BaseSettings):
+    """All settings of one node."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHATSYNC_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+    )
+
+    data_folder: Path = _setting(Path("data"), "Where everything is kept: journal, slices, archive.")
+    host: str = _setting("127.0.0.1", "Address to listen on; any but a loopback address needs TLS or `behind_proxy`.")
+    port: int = _setting(8040, "Port to listen on; 0 takes a free one.", unit="port", ge=0, le=65_535)
+    tls_cert: Path | None = _setting(None, "Certificate chain, PEM.")
+    tls_key: Path | None = _setting(None, "Its key, PEM, mode 0600.")
+    behind_proxy: bool = _setting(False, "A proxy in front speaks TLS to the world.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (), "Addresses or networks whose X-Forwarded-* headers are believed."
+    )
+    token_secret: SecretStr | None = _setting(
+        None, "Key of tokens (HS256), at least 32 bytes; from the environment only.", unit="secret"
+    )
+    token_secret_file: Path | None = _setting(None, "File of mode 0600 that holds it instead.")
+    token_issuer: str = Field(
+        default="chatsync", description="The `iss` every token must carry.", min_length=1, max_length=200
+    )
+    origin_hosts: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (), "Hosts playlists may come from; empty: any host with a public address."
+    )
+    origin_ports: Annotated[tuple[Annotated[int, Ge(1), Le(65_535)], ...], NoDecode] = _setting(
+        (), "Ports playlists may come from, besides 80 and 443.", unit="ports"
+    )
+    private_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (), "`host:port` of playlists that live in a private network."
+    )
+    loopback_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+        (), "`host:port` of playlists on this very machine."
+    )
+    limits: Limits = Field(default_factory=Limits, description="See below.")
+    rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
+
+    @field_validator(
+        "trusted_proxies", "origin_hosts", "origin_ports", "private_origins", "loopback_origins", mode="before"
+    )
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """In the environment a list is written with commas."""
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            if ipaddress.ip_network(network, strict=False).prefixlen == 0:
+                raise ValueError("a network that holds every address cannot be trusted")
+        return networks
+
+    @field_validator("origin_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not re.fullmatch(r"[A-Za-z0-9._:-]+", host) for host in hosts):
+            raise ValueError("a host is a name or an address, without scheme, port or wildcard")
+        return tuple(host.lower().rstrip(".") for host in hosts)
+
+    @field_validator("private_origins", "loopback_origins")
+    @classmethod
+    def _are_host_ports(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            host, _, port = origin.rpartition(":")
+            if (
+                not host
+                or not port.isascii()
+                or not port.isdigit()
+                or not 0 < int(port) < 65_536
+                or "*" in host
+                or "/" in host
+            ):
+                raise ValueError("must be host:port, such as 127.0.0.1:8000")
+        return tuple(origin.lower() for origin in origins)
+
+    @field_validator("rooms")
+    @classmethod
+    def _are_room_ids(cls, rooms: dict[str, RoomSettings]) -> dict[str, RoomSettings]:
+        if any(not is_room_id(room) for room in rooms):
+            raise ValueError("a room id is 1 to 64 of a-z, 0-9, '-', '_', and starts with a letter or digit")
+        return rooms
+
+
+def load_settings(file: Path | None = None, **given: Any) -> Settings:
+    """Read the settings.
+
+    Args:
+        file: TOML file; None: the one named by ``CHATSYNC_CONFIG``, else none.
+        given: settings from the command line; they beat everything, None means not given.
+
+    Raises:
+        SettingsError: the file is missing or no TOML, a setting is unknown, of the wrong kind or out of its limits, or a
+            secret stands in the file. All that is wrong is named; values are not repeated.
+    """
+    if file is None and os.environ.get("CHATSYNC_CONFIG"):
+        file = Path(os.environ["CHATSYNC_CONFIG"])
+    from_file = {} if file is None else _read_toml(file)
+
+    class FileSource(PydanticBaseSettingsSource):
+        def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002
+            return from_file.get(field_name), field_name, False
+
+        def __call__(self) -> dict[str, Any]:
+            return from_file
+
+    class LoadedSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings  # neither is a place for settings here
+            return init_settings, env_settings, FileSource(settings_cls)
+
+    try:
+        return LoadedSettings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsError("; ".join(_reasons(error))) from None
+    except ValueError as error:  # pydantic-settings: JSON expected in a variable; the message names the field only
+        raise SettingsError(str(error)) from None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        read = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"the settings file {file} cannot be read ({type(error).__name__})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the settings file {file} is no TOML: {error}") from None
+    if "token_secret" in read:
+        raise SettingsError(
+            "token_secret does not belong in the settings file: use CHATSYNC_TOKEN_SECRET or token_secret_file"
+        )
+    return read
+
+
+def _reasons(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False, include_context=False):
+        place = ".".join(str(part) for part in problem["loc"]) or "settings"
+        yield f"{place}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def token_key(settings: Settings) -> bytes:
+    """The key of tokens, as bytes.
+
+    Raises:
+        SettingsError: there is none, it is shorter than 32 bytes, it looks like a placeholder, or its file can be read by
+            others. The secret itself is never part of the reason.
+    """
+    if settings.token_secret is not None:
+        secret = settings.token_secret.get_secret_value()
+    elif settings.token_secret_file is not None:
+        secret = _read_private_file(settings.token_secret_file, "token_secret_file").strip()
+    else:
+        raise SettingsError(
+            "there is no token secret: set CHATSYNC_TOKEN_SECRET or token_secret_file, for example to the output of "
+            "'openssl rand -hex 32'"
+        )
+    key = secret.encode()
+    if len(key) < SECRET_BYTES_MIN:
+        raise SettingsError(f"the token secret has {len(key)} bytes; it needs at least {SECRET_BYTES_MIN}")
+    is_repeated = secret in (secret + secret)[1:-1]
+    if _PLACEHOLDER.search(secret) or len(set(secret)) < _DIFFERENT_CHARACTERS_MIN or is_repeated:
+        raise SettingsError("the token secret looks like a placeholder; make a random one")
+    return key
+
+
+def check_safe(settings: Settings) -> None:
+    """Refuse to start with settings that would put people at risk.
+
+    Raises:
+        SettingsError: with every reason, in one text.
+    """
+    reasons = []
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        reasons.append("tls_cert and tls_key need each other")
+    for name, file in (("tls_cert", settings.tls_cert), ("tls_key", settings.tls_key)):
+        if file is not None and not file.is_file():
+            reasons.append(f"{name} is not a file")
+    if settings.tls_key is not None and settings.tls_key.is_file() and settings.tls_key.stat().st_mode & 0o077:
+        reasons.append("tls_key can be read by others; make it mode 0600")
+    if not _is_loopback(settings.host) and settings.tls_cert is None and not settings.behind_proxy:
+        reasons.append(
+            f"host {settings.host} can be reached from outside without TLS: give tls_cert and tls_key, or behind_proxy if "
+            "a proxy in front speaks TLS"
+        )
+    if settings.trusted_proxies and not settings.behind_proxy:
+        reasons.append("trusted_proxies are believed only with behind_proxy")
+    if settings.limits.pong_s_max > settings.limits.ping_s:
+        reasons.append("limits.pong_s_max must not be longer than limits.ping_s")
+    try:
+        token_key(settings)
+    except SettingsError as error:
+        reasons.append(str(error))
+    for room, room_settings in settings.rooms.items():
+        if room_settings.request_headers_file is not None:
+            try:
+                read_request_headers(room_settings.request_headers_file)
+            except SettingsError as error:
+                reasons.append(f"rooms.{room}: {error}")
+    if reasons:
+        raise SettingsError("; ".join(reasons))
+
+
+def read_request_headers(file: Path) -> dict[str, str]:
+    """Read the request headers of a protected playlist: one ``Name: value`` a line, ``#`` starts a comment line.
+
+    Raises:
+        SettingsError: the file is missing, can be read by others, or a line is no header we may set.
+    """
+    headers: dict[str, str] = {}
+    for number, line in enumerate(_read_private_file(file, "request_headers_file").splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, colon, value = line.partition(":")
+        value = value.strip()
+        if not colon or not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
+            raise SettingsError(f"request_headers_file line {number} is not 'Name: value'")
+        if name.lower() in _OWN_HEADERS:
+            raise SettingsError(f"request_headers_file line {number} sets {name}, which is ours to set")
+        headers[name] = value
+    return headers
+
+
+def _read_private_file(file: Path, setting: str) -> str:
+    try:
+        with file.open("rb") as opened:
+            state = os.fstat(opened.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise SettingsError(f"{setting} is not a file")
+            if state.st_mode & 0o077:
+                raise SettingsError(f"{setting} can be read by others; make it mode 0600")
+            if state.st_size > _PRIVATE_FILE_BYTES_MAX:
+                raise SettingsError(f"{setting} is too large")
+            return opened.read(_PRIVATE_FILE_BYTES_MAX).decode()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{setting} cannot be read ({type(error).__name__})") from None
+
+
+def normal_origin(origin: str) -> str:
+    """A web origin in the form browsers send: lower case, no default port, no path.
+
+    Raises:
+        ValueError: a wildcard, ``null``, or anything that is more or less than scheme, host and port.
+    """
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        raise ValueError("an origin is scheme://host or scheme://host:port") from None
+    host = parts.hostname or ""
+    plain = parts.scheme in {"http", "https"} and re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host) is not None
+    if not plain or parts.path or parts.query or parts.fragment or "@" in parts.netloc or origin != origin.strip():
+        raise ValueError("an origin is scheme://host or scheme://host:port, without path or wildcard")
+    shown_host = f"[{host}]" if ":" in host else host
+    is_default = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{shown_host}" + ("" if is_default else f":{port}")
+
+
+def url_origin(url: str) -> str:
+    """Scheme, host and port of a URL, as ``normal_origin`` writes them.
+
+    Raises:
+        ValueError: it has none.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    shown_host = f"[{host}]" if ":" in host else host
+    return normal_origin(f"{parts.scheme}://{shown_host}" + ("" if parts.port is None else f":{parts.port}"))
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.scheme not in {"http", "https"} or not has_host:
+        raise ValueError("must be an http or https URL with a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user name or password; use request_headers_file")
+    if len(url) > 4_096 or not url.isprintable() or " " in url:
+        raise ValueError("must be at most 4096 printable characters without spaces")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The settings for people to look at: secrets are ``***`` and URLs end before their query, which may hold a token."""
+    view: dict[str, Any] = settings.model_dump(mode="json")
+    if settings.token_secret is not None:
+        view["token_secret"] = _MASK
+    for room in view["rooms"].values():
+        if room["playlist_url"] is not None and "?" in room["playlist_url"]:
+            room["playlist_url"] = room["playlist_url"].partition("?")[0] + f"?{_MASK}"
+    return view
+
+
+class SettingRow(_Model):
+    """One setting as the documentation prints it."""
+
+    name: str
+    variable: str | None
+    unit: str
+    default: str
+    limit: str
+    sentence: str
+
+
+def describe() -> tuple[SettingRow, ...]:
+    """Every setting, in the order of the code; those of rooms have no environment variable of their own."""
+    return (
+        *_rows(Settings.model_fields, "", "CHATSYNC_"),
+        *_rows(Limits.model_fields, "limits.", "CHATSYNC_LIMITS__"),
+        *_rows(RoomSettings.model_fields, "rooms.<id>.", None),
+    )
+
+
+def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -> Iterator[SettingRow]:
+    for name, field in fields.items():
+        if name in {"limits", "rooms"}:
+            continue
+        bounds = {type(part).__name__: part for part in field.metadata}
+        limit = ""
+        if "Ge" in bounds and "Le" in bounds:
+            limit = f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
+        elif "MaxLen" in bounds:
+            limit = f"up to {bounds['MaxLen'].max_length:,} characters"
+        extra = field.json_schema_extra
+        yield SettingRow(
+            name=prefix + name,
+            variable=None if variable_prefix is None else variable_prefix + name.upper(),
+            unit=extra.get("unit", "") if isinstance(extra, dict) else "",
+            default=_default_text(field.default),
+            limit=limit,
+            sentence=field.description or "",
+        )
+
+
+def _default_text(default: object) -> str:
+    if default is None or default in ((), ""):
+        return "none"
+    if isinstance(default, bool):
+        return "true" if default else "false"
+    return f"{default:,}" if isinstance(default, int) and default >= 10_000 else str(default)
+
+
+def settings_page() -> str:
+    """The text of docs/settings.md."""
+    lines = [
+        "# Settings",
+        "",
+        "Made from the code by `python -m chatsync.service.settings`; a test keeps it in step.",
+        "",
+        "The command line beats environment variables, those beat the TOML file (`--config`, or `CHATSYNC_CONFIG`), and that",
+        "beats the defaults. In a variable a list is written with commas. Paths are relative to the working directory.",
+        "`chatsync config show` prints what holds, with secrets masked.",
+        "",
+    ]
+    for title, prefix in (("The node", ""), ("Limits", "limits."), ("Rooms", "rooms.<id>.")):
+        rows = [row for row in describe() if row.name.rpartition(".")[0] == prefix.rstrip(".")]
+        has_variables = rows[0].variable is not None
+        lines += [f"## {title}", ""]
+        lines += ["| setting |" + (" variable |" if has_variables else "") + " default | unit | limit | what it is |"]
+        lines += ["|" + "---|" * (6 if has_variables else 5)]
+        for row in rows:
+            cells = [f"`{row.name}`", *([f"`{row.variable}`"] if has_variables else [])]
+            lines += ["| " + " | ".join([*cells, row.default, row.unit, row.limit, row.sentence]) + " |"]
+        lines += [""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(settings_page())
