@@ -311,20 +311,23 @@ export class ChatTimeline {
     this.#append(cache.events.slice(first, dueCount).filter((event) => this.#isNew(event)));
   }
 
-  /** Older messages asked for by reading upwards. */
+  /** Older messages: asked for by reading upwards, or because some of the last ones were hidden. */
   #prependHistory(): void {
-    if (this.#lastWanted === LAST_MESSAGES || this.#floor === null || this.#broadcast === null) return;
+    const floor = this.#floor;
+    if (floor === null || this.#broadcast === null) return;
+    const inPlace = this.#rows.reduce((count, row) => count + (this.#counts(row) && comparePlace(row, floor) >= 0 ? 1 : 0), 0);
+    let missing = this.#lastWanted - inPlace;
+    if (missing <= 0) return;
     const cache = this.#room.broadcast(this.#broadcast);
-    const fromMs = cache.coveredBackFrom(this.#floor.programMs);
-    let missing = this.#lastWanted - this.#rows.reduce((count, row) => count + (this.#counts(row) ? 1 : 0), 0);
+    const fromMs = cache.coveredBackFrom(floor.programMs);
     const history: ChatEvent[] = [];
-    for (let index = countDue(cache.events, this.#floor.programMs) - 1; index >= 0 && missing > 0; index -= 1) {
+    for (let index = countDue(cache.events, floor.programMs) - 1; index >= 0 && missing > 0; index -= 1) {
       const event = cache.events[index]!;
-      if (comparePlace(event, this.#floor) >= 0) continue;
+      if (comparePlace(event, floor) >= 0) continue;
       if (fromMs === null || event.programMs < fromMs) break;
-      if (!this.#isShownKind(event) || !this.#isInEdit(event) || this.#shown.has(event.offset)) continue;
-      history.push(event);
+      if (!this.#isShownKind(event) || !this.#isInEdit(event)) continue;
       if (this.#counts(event)) missing -= 1;
+      if (!this.#shown.has(event.offset)) history.push(event);
     }
     if (history.length === 0) return;
     history.reverse();

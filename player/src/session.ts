@@ -311,7 +311,10 @@ export class ChatSession {
   // ── The socket ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   #socketStatus(status: SocketStatus, code: number | null): void {
-    if (status === 'waiting' || status === 'closed') this.#hasSocketAnswered = true; // read without it meanwhile
+    if (status === 'waiting' || status === 'closed') {
+      this.#hasSocketAnswered = true; // read without it meanwhile
+      this.room.socketFrom = null;
+    }
     if (code === 4502 && this.#options.renewsToken === true && this.#now() - this.#renewedAtMs > 60_000) {
       this.#renewedAtMs = this.#now();
       this.#askForTokenAgain = true;
@@ -384,6 +387,7 @@ export class ChatSession {
       const opened = eventsFromWire(frame.events, frame.broadcast).find((event) => event.kind === 'broadcast_opened' && event.broadcast === frame.broadcast);
       if (opened !== undefined) this.room.opened(opened.broadcast, opened.programMs);
     }
+    this.room.socketFrom = this.#socketFrom;
     this.room.setLatest(frame.broadcast);
     this.room.hide(frame.gone ?? []);
     const events = eventsFromWire(frame.events, frame.broadcast ?? 0);
@@ -415,6 +419,7 @@ export class ChatSession {
     this.timeline.rebase();
     this.#epoch = position.epoch;
     this.#socketFrom = null;
+    this.room.socketFrom = null;
     this.#openNotBeforeMs = 0;
   }
 
@@ -561,8 +566,7 @@ export class ChatSession {
         const answer = await this.#reader.open(list.base, wanted.broadcast, list.sealedUntilMs, after, signal);
         return () => {
           if (this.#isOtherEpoch(answer.epoch)) return;
-          const socketFrom = this.#isSocketOpen ? this.#socketFrom : null;
-          const meets = cache.receiveOpen(answer, after, socketFrom, this.#now());
+          const meets = cache.receiveOpen(answer, after, this.#now());
           this.#openNotBeforeMs = this.#now() + (meets ? 0 : list.reloadMs);
         };
       }

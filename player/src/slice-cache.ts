@@ -37,6 +37,7 @@ interface LoadedSlice {
   readonly revision: number;
   readonly asOf: number;
   readonly events: readonly ChatEvent[];
+  verifiedAsOf: number; // position up to which this revision was known to be the present one
   usedAt: number; // a counter, not a time
 }
 
@@ -201,9 +202,11 @@ export class SliceCache {
     };
     this.#playlistAtMs = monotonicMs;
     this.#fresh = true;
-    const listed = new Set(entries.map((entry) => entry.startMs));
+    const listed = new Map(entries.map((entry) => [entry.startMs, entry]));
     for (const slice of [...this.#slices.values()]) {
-      if (!listed.has(slice.startMs) && slice.startMs >= this.#playlist.startMs) this.#slices.delete(slice.startMs);
+      const entry = listed.get(slice.startMs);
+      if (entry === undefined && slice.startMs >= this.#playlist.startMs) this.#slices.delete(slice.startMs);
+      else if (entry?.revision === slice.revision) slice.verifiedAsOf = Math.max(slice.verifiedAsOf, this.#playlist.asOfOffset);
     }
     this.#trimTail();
     this.#rebuild();
@@ -243,6 +246,7 @@ export class SliceCache {
       revision: wire.revision,
       asOf: wire.as_of.offset,
       events,
+      verifiedAsOf: wire.as_of.offset,
       usedAt: (this.#uses += 1),
     });
     this.#evictSlices();
@@ -255,10 +259,10 @@ export class SliceCache {
    *
    * @param wire as answered; with `after` it holds only newer events and `gone`.
    * @param after the offset asked from, null for a full answer.
-   * @param socketFrom offset above which the socket delivers everything; null without a socket.
    * @returns whether open slice and socket now meet. If not, ask again: its `as_of` is still below the socket's start.
    */
-  receiveOpen(wire: WireSlice, after: number | null, socketFrom: number | null, monotonicMs: number): boolean {
+  receiveOpen(wire: WireSlice, after: number | null, monotonicMs: number): boolean {
+    const { socketFrom } = this.#room;
     if (this.#playlist !== null && wire.epoch !== this.#playlist.epoch) return false;
     const events = eventsFromWire(wire.events, this.broadcast, wire.authors);
     this.#room.seen(events, wire.as_of.offset);
@@ -352,7 +356,7 @@ export class SliceCache {
     for (let index = entryAfter(list.entries, from - 1); index >= 0; index -= 1) {
       const entry = list.entries[index];
       if (entry === undefined || entry.startMs >= from) continue;
-      if (!this.#slices.has(entry.startMs)) {
+      if (!this.#isRight(entry)) {
         if (entry.endMs < from) from = entry.endMs;
         return unknown();
       }
@@ -415,6 +419,14 @@ export class SliceCache {
       wanted.push({ what: 'playlist', broadcast, fromMs: Math.min(list.startMs, toMs) - hourMs, toMs: list.startMs });
     }
     return wanted;
+  }
+
+  /** Held in its listed revision, or in an older one whose changes since the socket has brought. */
+  #isRight(entry: SliceEntry): boolean {
+    const slice = this.#slices.get(entry.startMs);
+    if (slice === undefined) return false;
+    const { socketFrom } = this.#room;
+    return slice.revision >= entry.revision || (socketFrom !== null && slice.verifiedAsOf >= socketFrom);
   }
 
   #sliceAt(programMs: number): LoadedSlice | null {
@@ -485,6 +497,8 @@ export class SliceCache {
 
 /** Everything held of a room. Offsets, hides and the socket's position are the room's; the rest lies in its broadcasts. */
 export class RoomCache {
+  /** Offset above which the socket has delivered everything and still does; null without one. Set by whoever holds it. */
+  socketFrom: number | null = null;
   readonly #broadcasts = new Map<number, SliceCache>();
   #listed: readonly BroadcastEntry[] = [];
   readonly #hidden = new Map<number, number>(); // offset → position by which a slice must have left it out
