@@ -48,6 +48,7 @@ class Follower:
     Attributes:
         timeline: everything known after the last answer.
         failing_since_us: wall time of the first failure in a row; None while all is well.
+        last_failure: word for the newest failure, ``malformed`` if it was no playlist; kept when all is well again.
         last_sample: of the last answer that was taken; None before.
     """
 
@@ -61,6 +62,7 @@ class Follower:
         """
         self.timeline = Timeline.empty() if timeline is None else timeline
         self.failing_since_us: int | None = None
+        self.last_failure: str | None = None
         self.last_sample: Sample | None = None
         self._url = url
         self._media_url: str | None = None
@@ -112,14 +114,16 @@ class Follower:
             return self._resolved(playlist, url, now_us)
         self.timeline, reload = self.timeline.extended(playlist, wall_us=now_us, url=url)
         if reload.kind == "malformed":
+            self.last_failure = "malformed"
             self._failed(now_us)
             return reload
         if reload.kind not in {"stale", "refetch"}:
             self._text_digest = digest
         return self._took(reload, age_us=age_us, now_us=now_us)
 
-    def receive_failure(self, reason: str, *, now_us: int) -> None:  # noqa: ARG002 - kept with the call for symmetry
-        """Take in a load that gave no body: ``reason`` is the caller's word for its log. What is known stays."""
+    def receive_failure(self, reason: str, *, now_us: int) -> None:
+        """Take in a load that gave no body, with a word for why. What is known stays."""
+        self.last_failure = reason
         self._failed(now_us)
 
     # --- answers ---------------------------------------------------------------------------------------------------
@@ -151,6 +155,7 @@ class Follower:
         return Reload(kind="same", run=len(self.timeline.runs), warnings=playlist.warnings)
 
     def _malformed(self, warning: Warned, now_us: int) -> Reload:
+        self.last_failure = "malformed"
         self._failed(now_us)
         return Reload(kind="malformed", run=len(self.timeline.runs), warnings=(warning,))
 

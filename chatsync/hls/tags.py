@@ -1,0 +1,365 @@
+"""The tags of a playlist that bear on time, one reader each, for the hook that m3u8 calls on every tag line.
+
+Owns: the tag table, attribute lists, variables, numbers and dates as origins write them, and warnings about what was not readable.
+Does not know: how segments are numbered and dated (``hls.playlist``). Source: RFC 8216 §4.2-4.3; bis §4.4 for parts and deltas.
+Units: ns (``_ns``) for sums, µs (``_us``) for what stands alone; dates count from 1970-01-01T00:00:00Z.
+
+m3u8 keeps pairing tags with URIs: what belongs to a segment is put in ``state["segment"]`` under keys of our own (``x_…``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "DURATION_NS_MAX",
+    "NUMBER_MAX",
+    "WARNINGS_MAX",
+    "DateRange",
+    "Reading",
+    "Warned",
+    "readable",
+    "us_from_ns",
+    "whole_number",
+]
+
+DURATION_NS_MAX = 86_400 * 1_000_000_000  # no segment lasts longer than a day; it also keeps sums within 64 bits
+NUMBER_MAX = 2**62  # largest sequence number taken
+WARNINGS_MAX = 100  # kept per playlist; a playlist of nothing but damage must not become a list of its own
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_NS = 1_000_000_000
+# A name starts where no name character is before it; else a line of nothing but such characters would cost its length squared.
+_ATTRIBUTE = re.compile(r'(?<![A-Za-z0-9-])([A-Za-z0-9-]+)\s*=\s*("[^"]*"|[^",]*)\s*(?:,|$)')
+_VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
+_DATE = re.compile(r"(?P<seconds>[^.,]*\d)(?:[.,](?P<fraction>\d+))?(?P<zone>\D.*)?", re.DOTALL)
+
+
+class Warned(msgspec.Struct, frozen=True):
+    """One line that was not taken as written."""
+
+    line_number: int  # from 1; 0 means the playlist as a whole
+    tag: str
+    reason: str
+
+
+class DateRange(msgspec.Struct, frozen=True):
+    """One EXT-X-DATERANGE tag, unmerged; None means absent or unreadable."""
+
+    id: str | None
+    klass: str | None  # CLASS
+    start_us: int | None
+    end_us: int | None
+    duration_us: int | None
+    planned_duration_us: int | None
+
+
+def us_from_ns(instant_ns: int) -> int:
+    """Microseconds, rounded half up."""
+    return (instant_ns + 500) // 1000
+
+
+class Reading:
+    """State of one parse: the hook m3u8 calls for every line that starts with ``#``, and what it collects.
+
+    Segment facts go into ``state["segment"]`` under keys of our own, so that m3u8 pairs them with the URI; the rest stays here.
+    """
+
+    def __init__(self, zone: tzinfo, queries: Mapping[str, str], imports: Mapping[str, str]) -> None:
+        self.zone = zone
+        self.queries = queries
+        self.imports = imports
+        self.variables: dict[str, str] = {}
+        self.warnings: list[Warned] = []
+        self.numbering_sure = True
+        self.header: dict[str, Any] = {}
+        self.date_ranges: list[DateRange] = []
+        self.line_number = 0
+
+    def warn(self, line_number: int, tag: str, reason: str) -> None:
+        """Note a line that was not taken as written."""
+        if len(self.warnings) < WARNINGS_MAX:
+            self.warnings.append(Warned(line_number, tag, reason))
+
+    def doubt_numbering(self, line_number: int, tag: str, reason: str) -> None:
+        """Note damage after which sequence numbers may be wrong."""
+        self.numbering_sure = False
+        self.warn(line_number, tag, reason)
+
+    def read_tag(self, line: str, line_number: int, data: dict[str, Any], state: dict[str, Any]) -> bool:
+        """Take a tag; True means m3u8 must not look at the line."""
+        tag, _, value = line.partition(":")
+        read = _TAGS.get(tag)
+        if read is None:
+            return not tag.startswith("#EXT-X-ENDLIST")  # unknown tags are ignored (RFC 8216 §6.3.1)
+        self.line_number = line_number
+        try:
+            read(self, value, data, state)
+        except ValueError as error:
+            self.warn(line_number, tag, str(error)[:120])
+            if tag == "#EXT-X-MEDIA-SEQUENCE":
+                self.numbering_sure = False
+        return True
+
+    def attributes(self, text: str) -> dict[str, str]:
+        """Attributes of a list (RFC 8216 §4.2) by name, quotes taken off, variables filled in."""
+        found: dict[str, str] = {}
+        for match in _ATTRIBUTE.finditer(text):
+            value = match[2]
+            found.setdefault(match[1], self.filled(value[1:-1] if value.startswith('"') else value.strip()))
+        return found
+
+    def filled(self, text: str) -> str:
+        """The text, EXT-X-DEFINE variables filled in; unknown ones stay as they are."""
+        if "{$" not in text:
+            return text
+        return _VARIABLE.sub(lambda match: self.variables.get(match[1], match[0]), text)
+
+
+def _segment(state: dict[str, Any]) -> dict[str, Any]:
+    segment: dict[str, Any] = state.setdefault("segment", {})
+    return segment
+
+
+def _read_extinf(_reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    # First, so that a damaged number does not drop the segment and shift every number after it.
+    state["expect_segment"] = True
+    segment = _segment(state)
+    segment["duration"], segment["title"] = 0.0, ""  # m3u8 reads both
+    segment["x_duration_ns"] = None
+    segment["x_duration_ns"] = _duration_ns(value.partition(",")[0])
+
+
+def _read_program_date_time(reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    date_ns, has_zone = _date_ns(value, reading.zone)
+    _segment(state)["x_program_ns"] = date_ns
+    if not has_zone:
+        reading.warn(reading.line_number, "#EXT-X-PROGRAM-DATE-TIME", "date without zone")
+
+
+def _read_discontinuity(_reading: Reading, _value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    segment = _segment(state)
+    segment["x_discontinuities"] = segment.get("x_discontinuities", 0) + 1
+
+
+def _read_gap(_reading: Reading, _value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    _segment(state)["x_gap"] = True
+
+
+def _read_byterange(_reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    length, _, start = value.strip().strip('"').partition("@")
+    _segment(state)["x_byte_range"] = (whole_number(length), whole_number(start) if start else None)
+
+
+def _read_part(reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "DURATION" not in attributes:
+        raise ValueError("part without DURATION")
+    part = (attributes.get("URI", ""), _duration_ns(attributes["DURATION"]), attributes.get("GAP") == "YES")
+    _segment(state).setdefault("x_parts", []).append(part)
+
+
+def _read_date_range(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "ID" not in attributes:
+        reading.warn(reading.line_number, "#EXT-X-DATERANGE", "date range without ID")
+    reading.date_ranges.append(
+        DateRange(
+            id=attributes.get("ID"),
+            klass=attributes.get("CLASS"),
+            start_us=readable(_date_us, attributes.get("START-DATE")),
+            end_us=readable(_date_us, attributes.get("END-DATE")),
+            duration_us=readable(_duration_us, attributes.get("DURATION")),
+            planned_duration_us=readable(_duration_us, attributes.get("PLANNED-DURATION")),
+        )
+    )
+
+
+def _read_define(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "NAME" in attributes:
+        name, found = attributes["NAME"], attributes.get("VALUE")
+    elif "IMPORT" in attributes:
+        name, found = attributes["IMPORT"], reading.imports.get(attributes["IMPORT"])
+    else:
+        name, found = attributes.get("QUERYPARAM", ""), reading.queries.get(attributes.get("QUERYPARAM", ""))
+    if not name or found is None:
+        raise ValueError(f"variable {name!r} has no value")
+    reading.variables.setdefault(name, found)
+
+
+def _read_server_control(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    reading.header["can_block_reload"] = attributes.get("CAN-BLOCK-RELOAD") == "YES"
+    for name, field in (
+        ("HOLD-BACK", "hold_back_us"),
+        ("PART-HOLD-BACK", "part_hold_back_us"),
+        ("CAN-SKIP-UNTIL", "can_skip_until_us"),
+    ):
+        reading.header[field] = readable(_duration_us, attributes.get(name))
+
+
+def _read_stream_inf(reading: Reading, value: str, data: dict[str, Any], state: dict[str, Any]) -> None:
+    data["is_variant"] = True
+    state["expect_playlist"] = True
+    state["stream_info"] = reading.attributes(value)
+
+
+def _read_iframe_stream_inf(reading: Reading, value: str, data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "URI" not in attributes:
+        raise ValueError("I-frame variant without URI")
+    data["iframe_playlists"].append({"uri": attributes["URI"], "stream_info": attributes})
+
+
+def _read_media(reading: Reading, value: str, data: dict[str, Any], _state: dict[str, Any]) -> None:
+    data["media"].append(reading.attributes(value))
+
+
+def _header(field: str, read: Callable[[str], Any]) -> _Read:
+    """Reader of a tag with one value for the whole playlist."""
+
+    def reader(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+        reading.header[field] = read(value.strip())
+
+    return reader
+
+
+def _header_attribute(field: str, name: str, read: Callable[[str], Any]) -> _Read:
+    """Reader of a tag whose one attribute of interest holds for the whole playlist."""
+
+    def reader(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+        attributes = reading.attributes(value)
+        if name not in attributes:
+            raise ValueError(f"no {name}")
+        reading.header[field] = read(attributes[name])
+
+    return reader
+
+
+# --- numbers and dates -------------------------------------------------------------------------------------------------
+
+
+def _duration_ns(text: str) -> int:
+    """Nanoseconds of a decimal number of seconds.
+
+    Raises:
+        ValueError: no number, negative, infinite, or longer than a day.
+    """
+    text = text.strip()
+    whole, _, fraction = text.partition(".")
+    if whole.isdecimal() and whole.isascii() and len(whole) < 6 and len(fraction) <= 9:
+        if not fraction and int(whole) <= 86_400:
+            return int(whole) * _SECOND_NS
+        if fraction.isdecimal() and fraction.isascii() and int(whole) < 86_400:
+            return int(whole) * _SECOND_NS + int(fraction.ljust(9, "0"))
+    try:
+        number = Decimal(text[:64])
+    except InvalidOperation:
+        raise ValueError(f"bad number {text[:40]!r}") from None
+    if not number.is_finite() or number < 0 or number > DURATION_NS_MAX // _SECOND_NS:
+        raise ValueError(f"number out of range {text[:40]!r}")
+    return int(number * _SECOND_NS + Decimal("0.5"))
+
+
+def _duration_us(text: str) -> int:
+    return us_from_ns(_duration_ns(text))
+
+
+def whole_number(text: str) -> int:
+    """A sequence number or size; ``5.0`` passes.
+
+    Raises:
+        ValueError: no whole number, negative, or absurdly large.
+    """
+    try:
+        number = Decimal(text.strip()[:64])
+    except InvalidOperation:
+        raise ValueError(f"bad number {text[:40]!r}") from None
+    if not number.is_finite() or not 0 <= number <= NUMBER_MAX or number != int(number):
+        raise ValueError(f"bad number {text[:40]!r}")
+    return int(number)
+
+
+def _date_ns(text: str, zone: tzinfo = UTC) -> tuple[int, bool]:
+    """Nanoseconds since the Unix epoch, and whether the date names its zone.
+
+    Takes all of ISO 8601 that origins write, also lower-case ``z``, a space or ``UTC`` before the end, quotes, second 60 and
+    hour 24.
+
+    Raises:
+        ValueError: no date.
+    """
+    text = text.strip().strip('"').upper().removesuffix("UTC").strip() + (
+        "Z" if text.strip(' "').endswith("UTC") else ""
+    )
+    match = _DATE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"bad date {text[:40]!r}")
+    seconds, zone_text = match["seconds"], (match["zone"] or "").strip()
+    if not match["fraction"]:
+        seconds, zone_text = text, ""  # without a fraction the zone need not be told apart
+    moment, extra_seconds = _moment(seconds.replace(" +", "+") + zone_text)
+    has_zone = moment.tzinfo is not None
+    if not has_zone:
+        moment = moment.replace(tzinfo=zone)
+    delta = moment - _EPOCH
+    fraction_ns = int((match["fraction"] or "0")[:9].ljust(9, "0"))
+    return (
+        delta.days * 86_400 + delta.seconds + extra_seconds
+    ) * _SECOND_NS + delta.microseconds * 1000 + fraction_ns, has_zone
+
+
+def _moment(text: str) -> tuple[datetime, int]:
+    """A date to the second, and seconds to add to it: second 60 and hour 24 are legal but foreign to ``datetime``."""
+    try:
+        return datetime.fromisoformat(text), 0
+    except ValueError:
+        if re.search(r"T24:00", text):
+            return datetime.fromisoformat(text.replace("T24:00", "T00:00")), 86_400
+        if re.search(r"\d\d:\d\d:60", text):
+            return datetime.fromisoformat(re.sub(r"(\d\d:\d\d):60", r"\1:59", text)), 1
+        raise ValueError(f"bad date {text[:40]!r}") from None
+
+
+def _date_us(text: str) -> int:
+    return us_from_ns(_date_ns(text)[0])
+
+
+def readable(read: Callable[[str], int], text: str | None) -> int | None:
+    """The value, or None if it is absent or unreadable: such an attribute does not spoil its tag."""
+    if text is None:
+        return None
+    try:
+        return read(text)
+    except ValueError:
+        return None
+
+
+_Read = Callable[[Reading, str, dict[str, Any], dict[str, Any]], None]
+_TAGS: dict[str, _Read] = {
+    "#EXTINF": _read_extinf,
+    "#EXT-X-PROGRAM-DATE-TIME": _read_program_date_time,
+    "#EXT-X-DISCONTINUITY": _read_discontinuity,
+    "#EXT-X-GAP": _read_gap,
+    "#EXT-X-BYTERANGE": _read_byterange,
+    "#EXT-X-PART": _read_part,
+    "#EXT-X-DATERANGE": _read_date_range,
+    "#EXT-X-DEFINE": _read_define,
+    "#EXT-X-SERVER-CONTROL": _read_server_control,
+    "#EXT-X-STREAM-INF": _read_stream_inf,
+    "#EXT-X-I-FRAME-STREAM-INF": _read_iframe_stream_inf,
+    "#EXT-X-MEDIA": _read_media,
+    "#EXT-X-MEDIA-SEQUENCE": _header("media_sequence", whole_number),
+    "#EXT-X-DISCONTINUITY-SEQUENCE": _header("discontinuity_sequence", whole_number),
+    "#EXT-X-TARGETDURATION": _header("target_duration_us", _duration_us),
+    "#EXT-X-PLAYLIST-TYPE": _header("playlist_type", str.upper),
+    "#EXT-X-SKIP": _header_attribute("skipped_segments", "SKIPPED-SEGMENTS", whole_number),
+    "#EXT-X-PART-INF": _header_attribute("part_target_us", "PART-TARGET", _duration_us),
+}
