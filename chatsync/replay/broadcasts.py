@@ -51,6 +51,7 @@ class Media:
     first_new_media_sequence: int | None
     has_new: bool
     ended: bool
+    is_synthetic: bool
     target_duration_us: int
     hold_back_us: int
 
@@ -232,6 +233,7 @@ class Broadcasts:
             changes.append(self._open(wall_us, media=None))
         current = self.current
         current.clock.target_duration_us = media.target_duration_us
+        current.clock.is_synthetic = media.is_synthetic
         if media.has_new:
             changes += self._after_close(media, wall_us)
             changes += self._after_fall_back(media, wall_us)

@@ -34,6 +34,7 @@ class ProgramClock:
     edge_us: int | None = None  # program time of the end of the newest media
     advanced_wall_us: int | None = None  # when new media last came
     ended: bool = False
+    is_synthetic: bool = False  # the stream gives no date: an axis of ours stands in for it
     _samples: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, lag)
     _lag_us: int = 0
     _held_us: int | None = None  # the clock does not go below this

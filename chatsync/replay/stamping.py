@@ -124,6 +124,8 @@ def stamped(kind: str, witness: Witness, scene: Scene, *, not_before_us: int | N
         A stamp in whole milliseconds with what it was made from.
     """
     stamp = _by_rule(kind, witness, scene)
+    if scene.clock.is_synthetic:
+        stamp = msgspec.structs.replace(stamp, stamp="none")
     if not_before_us is not None and stamp.program_us < not_before_us:
         return msgspec.structs.replace(stamp, program_us=-(-not_before_us // MS_US) * MS_US)
     return stamp

@@ -78,6 +78,14 @@ class RoomState:
         question = self._questions.get(offset)
         return 0 if question is None else question.upvotes
 
+    def upvoted(self) -> list[dict[str, int]]:
+        """Counts of the open questions that have been upvoted, as the live socket prints them."""
+        return [
+            {"target": offset, "count": question.upvotes}
+            for offset, question in self._questions.items()
+            if question.upvotes
+        ]
+
     def to_wire(self, author_index: Callable[[Author], int | dict[str, Any]]) -> dict[str, Any]:
         """The state as JSON values.
 

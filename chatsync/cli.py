@@ -1,0 +1,224 @@
+"""The command line: ``chatsync serve``, ``demo``, ``token``, ``archive``, ``verify`` and ``config``.
+
+Owns: options, exit statuses, what is printed. Everything heavy is imported inside the commands, so that ``--help`` is quick.
+Exit status: 0 done, 1 something was found or failed, 2 the call or the settings are wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from chatsync import __version__
+from chatsync.errors import ChatsyncError
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="chatsync",
+    help="Chat that stays with the picture: live chat stamped with HLS program time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Show the settings in force.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; CHATSYNC_CONFIG names it too.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Data folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+
+
+def _fail(message: str, status: int = 2) -> NoReturn:
+    typer.echo(f"chatsync: {message}", err=True)
+    raise typer.Exit(status)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chatsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    behind_proxy: Annotated[
+        bool | None, typer.Option("--behind-proxy", help="A proxy in front speaks TLS to the world.")
+    ] = None,
+) -> None:
+    """Run the relay: follow playlists, stamp chat, keep it, and serve it."""
+    from chatsync.service.running import run_service
+    from chatsync.service.settings import load_settings
+
+    try:
+        settings = load_settings(config, data_folder=data, host=host, port=port, behind_proxy=behind_proxy)
+        run_service(settings)
+    except ChatsyncError as error:
+        _fail(str(error))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[
+        int | None,
+        typer.Option(min=10, max=86_400, help="Stop the stream after so long; without, it runs until Ctrl-C."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="No page: check every message and exit 1 if one is wrong.")
+    ] = False,
+    json_output: JsonOption = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page; 0 takes a free one.")] = 8040,
+    seed: Annotated[int, typer.Option(help="Which simulated lecture.")] = 1,
+    data: DataOption = None,
+) -> None:
+    """Show it all on this machine: a live stream, a lecture's chat, a page to rewind."""
+    try:
+        from chatsync.demo.run import run_demo
+    except ImportError as error:
+        _fail(f"the demo needs more packages ({error.name}): pip install 'chatsync-hls[demo]'")
+    try:
+        status = run_demo(seconds=seconds, check=check, json_output=json_output, port=port, seed=seed, data_folder=data)
+    except ChatsyncError as error:
+        _fail(str(error), 1)
+    raise typer.Exit(status)
+
+
+@app.command()
+def token(
+    room: Annotated[list[str], typer.Option("--room", help="Room it is good for; may be given more than once.")],
+    subject: Annotated[str, typer.Option(help="Who it is for: your own id of that person, never shown.")],
+    name: Annotated[str, typer.Option(help="The name to show.")] = "",
+    role: Annotated[str, typer.Option(help="host, moderator, participant, viewer or guest.")] = "participant",
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest, analyst or admin.")] = None,
+    minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is good for.")] = 60,
+    config: ConfigOption = None,
+) -> None:
+    """Mint a token for a person or a program; it is printed alone, so that a script can take it."""
+    from chatsync.service.auth import mint
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.settings import load_settings, token_key
+
+    try:
+        settings = load_settings(config)
+        minted = mint(
+            token_key(settings),
+            issuer=settings.token_issuer,
+            subject=subject,
+            rooms=tuple(room),
+            name=name or subject,
+            role=role,
+            scopes=tuple(scope or ()),
+            life_s=minutes * 60,
+            wall_us=SteadyClock().system_wall_us(),
+        )
+    except (ChatsyncError, ValueError) as error:
+        _fail(str(error))
+    typer.echo(minted)
+
+
+@app.command()
+def archive(
+    room: Annotated[str | None, typer.Argument(help="Only this room.")] = None,
+    now: Annotated[bool, typer.Option("--now", help="Write every hour that changed, at once.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Write changed hours as Parquet (with --now), or list what the archive holds."""
+    from chatsync.store.opening import open_store
+
+    with _opened(open_store, config, data) as store:
+        written = store.archive.archive_now(room, _progress(json_output)) if now else 0
+        files = store.catalog.archive_files(room, tree=None)
+    summary = {
+        "written": written,
+        "files": len(files),
+        "rows": sum(file.rows for file in files),
+        "size_bytes": sum(file.size_bytes for file in files),
+    }
+    if json_output:
+        typer.echo(json.dumps(summary))
+        return
+    for file in files:
+        typer.echo(f"{file.path}  {file.rows} rows  {file.size_bytes} bytes")
+    typer.echo(f"{written} written, {len(files)} files, {summary['rows']} rows")
+
+
+@app.command()
+def verify(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Check every journal row, slice and archived file against its checksum; exit 1 if one is damaged."""
+    from chatsync.store.opening import open_store, verify_store
+
+    with _opened(open_store, config, data) as store:
+        report = verify_store(store, _progress(json_output))
+    if json_output:
+        typer.echo(json.dumps(report))
+    else:
+        for line in report["damaged"]:
+            typer.echo(line)
+        typer.echo(
+            f"{report['rows']} rows, {report['slices']} slices, {report['files']} files: "
+            f"{len(report['damaged'])} damaged"
+        )
+    raise typer.Exit(1 if report["damaged"] else 0)
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None) -> None:
+    """Print the settings in force; secrets are masked."""
+    from chatsync.service.settings import load_settings, shown
+
+    try:
+        typer.echo(shown(load_settings(config)))
+    except ChatsyncError as error:
+        _fail(str(error))
+
+
+def _opened(open_store: Any, config: Path | None, data: Path | None) -> Any:
+    from chatsync.service.settings import load_settings
+
+    try:
+        return open_store(load_settings(config, data_folder=data).data_folder)
+    except ChatsyncError as error:
+        _fail(str(error))
+
+
+def _progress(json_output: bool) -> Any:
+    """A line that grows while a person looks on; nothing for machines."""
+    if json_output or not sys.stderr.isatty():
+        return None
+
+    def show(what: str, done: int, count: int) -> None:
+        sys.stderr.write(f"\r{done}/{count} {what[:60]:60}" + ("\n" if done == count else ""))
+        sys.stderr.flush()
+
+    return show
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

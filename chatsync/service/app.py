@@ -1,0 +1,160 @@
+"""Wiring: the only place that builds and closes things.
+
+Owns: the order in which parts start and stop, the ASGI application, its middleware. Does not know: what the parts do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.resources import files as package_files
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Response
+from starlette.staticfiles import StaticFiles
+
+from chatsync import __version__
+from chatsync.service.archiving import Archiving
+from chatsync.service.auth import TokenAuthority
+from chatsync.service.bodies import BodyLimit
+from chatsync.service.clock import Clock, SteadyClock
+from chatsync.service.fetching import PlaylistFetcher
+from chatsync.service.hub import Hub
+from chatsync.service.metrics import Metrics
+from chatsync.service.origins import RoomCors
+from chatsync.service.problems import install
+from chatsync.service.reading import Reading
+from chatsync.service.routes import admin, health, live, messages, recordings, rooms, slices
+from chatsync.service.settings import Settings, check_safe, token_key
+from chatsync.store.archive import Archive
+from chatsync.store.catalog import Catalog
+from chatsync.store.files import Files
+from chatsync.store.journal import Journal
+from chatsync.store.query import Query
+from chatsync.store.writer import Completed, Writer
+
+__all__ = ["create_app", "player_folder"]
+
+_log = structlog.get_logger(__name__)
+
+
+def player_folder() -> Any:
+    """Where the built player lies inside the package."""
+    return package_files("chatsync") / "web"
+
+
+def create_app(
+    settings: Settings, clock: Clock | None = None, *, started: Callable[[Hub], None] | None = None
+) -> FastAPI:
+    """The relay as an ASGI application; everything is opened in its lifespan and closed in reverse.
+
+    Args:
+        settings: checked for safety here.
+        clock: the only source of time.
+        started: told the hub once it serves; the demo looks on from there.
+
+    Raises:
+        SettingsError: the settings are unsafe, with every reason.
+    """
+    check_safe(settings)
+    the_clock = clock or SteadyClock()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            hub = await _built(settings, the_clock, stack)
+            app.state.hub = hub
+            await hub.start()
+            stack.push_async_callback(hub.stop)
+            archiving = asyncio.create_task(hub.archiving.run(), name="archive")
+            stack.callback(archiving.cancel)
+            if started is not None:
+                started(hub)
+            yield
+            hub.is_stopping = True
+
+    app = FastAPI(
+        title="chatsync",
+        version=__version__,
+        summary="Chat that stays with the picture",
+        lifespan=lifespan,
+        redoc_url=None,
+        separate_input_output_schemas=False,
+    )
+    for routes in (slices, rooms, recordings, messages, admin, live, health):
+        app.include_router(routes.router)
+    _add_player(app)
+    install(app)
+    app.add_middleware(BodyLimit, limits=settings.limits)
+    app.add_middleware(RoomCors)
+    return app
+
+
+async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub:
+    """Open the data folder and put the parts together. Whatever is opened is closed when the stack is."""
+    loop = asyncio.get_running_loop()
+
+    def deliver(batch: Completed) -> None:
+        loop.call_soon_threadsafe(_deliver, batch)
+
+    files = Files(settings.data_folder)
+    files.lock()
+    stack.callback(files.unlock)
+    writer = Writer(files.database, deliver=deliver)
+    journal = await asyncio.to_thread(Journal, writer, files)
+    for line in journal.open_report:
+        _log.error("history_not_intact", detail=line)
+    stack.callback(journal.close)
+    catalog = Catalog(files, journal)
+    writer.start()
+    stack.push_async_callback(partial(asyncio.to_thread, writer.close))
+    fetcher = PlaylistFetcher(settings)
+    stack.push_async_callback(fetcher.close)
+    archive = Archive(files, journal, catalog, writer)
+    return Hub(
+        settings,
+        clock=clock,
+        files=files,
+        writer=writer,
+        journal=journal,
+        catalog=catalog,
+        archiving=Archiving(archive),
+        reading=Reading(Query(files, journal, catalog), journal),
+        authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
+        fetcher=fetcher,
+        metrics=Metrics(),
+    )
+
+
+def _deliver(batch: Completed) -> None:
+    """On the loop: hand out a batch's results in order. One that fails must not keep the others from their answers."""
+    for done, result in batch:
+        try:
+            done(result)
+        except Exception:
+            _log.exception("after_commit_failed")
+
+
+class PlayerFiles(StaticFiles):
+    """The built player, which any page may embed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """A file, with headers that let other pages load it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def _add_player(app: FastAPI) -> None:
+    """Serve the built player, so that one script tag and one element embed a room."""
+    folder = player_folder()
+    if not folder.is_dir():
+        return
+
+    app.mount("/player", PlayerFiles(directory=str(folder)), name="player")

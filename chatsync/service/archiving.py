@@ -1,0 +1,53 @@
+"""Archiving: hours of program time that changed are written as Parquet, in the background.
+
+Owns: when an hour is written. Does not know: how (``store.archive``). Source: contract §6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from chatsync.errors import StoreError
+from chatsync.store.archive import Archive
+
+__all__ = ["ARCHIVE_EVERY_S", "Archiving"]
+
+ARCHIVE_EVERY_S = 600  # a program hour is written at most so often while it changes
+
+_log = structlog.get_logger(__name__)
+
+
+class Archiving:
+    """Writes changed hours every ten minutes, and a broadcast's at its end."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._wanted: set[tuple[str, int]] = set()
+        self._wake = asyncio.Event()
+
+    def want(self, room: str, broadcast: int) -> None:
+        """A broadcast has closed: archive what it has now."""
+        self._wanted.add((room, broadcast))
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Archive until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(ARCHIVE_EVERY_S):
+                    await self._wake.wait()
+                wanted, self._wanted = self._wanted, set()
+            except TimeoutError:
+                wanted = set()
+            self._wake.clear()
+            await self._archive_rooms({room for room, _ in wanted} or {None})
+
+    async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:
+        for room in rooms:
+            try:
+                written = await asyncio.to_thread(self._archive.archive_now, room)
+                _log.info("archived", room=room, files=written)
+            except StoreError as error:
+                _log.warning("archiving_failed", room=room, code=error.code)

@@ -1,0 +1,72 @@
+"""Bounds on request bodies, before anything is parsed.
+
+Owns: how many bytes a body may have by its kind. Source: limits of security-and-privacy §9.
+"""
+
+from __future__ import annotations
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chatsync.service.problems import problem_body
+from chatsync.service.settings import Limits
+
+__all__ = ["BodyLimit"]
+
+
+class BodyTooLargeError(Exception):
+    """The body went over its bound while it was read."""
+
+
+class BodyLimit:
+    """ASGI middleware: answers 413 to a body that is declared or turns out too large."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app, self._limits = app, limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count what is received."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        bound = self._bound(headers.get(b"content-type", b""), scope["path"])
+        declared = headers.get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared) > bound:
+            await _refuse(send)
+            return
+        seen, begun = 0, False
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > bound:
+                raise BodyTooLargeError
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, noted)
+        except BodyTooLargeError:
+            if not begun:
+                await _refuse(send)
+
+    def _bound(self, content_type: bytes, path: str) -> int:
+        many = content_type.split(b";")[0].strip() == b"application/x-ndjson" or "/recordings/" in path
+        return self._limits.ndjson_bytes_max if many else self._limits.body_bytes_max
+
+
+async def _refuse(send: Send) -> None:
+    body = problem_body("too_large", 413, "The body is too large.", temporary=False)
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

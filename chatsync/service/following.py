@@ -1,0 +1,170 @@
+"""Following a room's playlist: loads it when the follower says so and hands what came to the room.
+
+Owns: the loop, back-off's clock, the log lines. Does not know: what a reload means (``hls.follower``, ``replay.broadcasts``).
+Units: µs of steady wall time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from chatsync.errors import ChatsyncError, OriginError
+from chatsync.hls.follower import Follower
+from chatsync.hls.timeline import Reload, Segment, Timeline
+from chatsync.instants import SECOND_US
+from chatsync.replay.broadcasts import Media
+
+if TYPE_CHECKING:
+    from chatsync.service.fetching import PlaylistFetcher
+    from chatsync.service.live_room import LiveRoom
+
+__all__ = ["ENDED_RELOAD_US", "follow", "media_of"]
+
+ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
+DATE_TARGETS_MAX = 3  # target durations a stream may take to give its first date
+_TICK_US = SECOND_US
+
+_log = structlog.get_logger(__name__)
+
+
+def media_of(
+    before: Timeline, timeline: Timeline, reload: Reload, *, hold_back_us: int
+) -> Iterator[tuple[Media, tuple[Segment, ...]]]:
+    """What a reload says of the newest media, in pieces within which program time does not fall back.
+
+    Args:
+        before: as it was before the reload; segments older than its edge (a window that grew back) are no news.
+        timeline: as it is after the reload.
+        reload: what the reload was.
+        hold_back_us: a fall-back by no more than this stays in its broadcast (contract §1).
+
+    Yields:
+        One piece for most reloads, with the new segments it is made of; none before the first segment.
+    """
+    edge = timeline.live_edge
+    if edge is None:
+        return
+    pieces = _pieces(_beyond(before, reload.new_segments), hold_back_us)
+    target_duration_us = timeline.target_duration_us or 2 * SECOND_US
+    grew = bool(pieces[0]) or reload.kind == "parts"
+    for index, piece in enumerate(pieces):
+        is_last = index == len(pieces) - 1
+        newest = piece[-1] if piece else None
+        first = piece[0] if piece else None
+        end_us = None
+        if newest is not None and newest.program_us is not None:
+            end_us = newest.program_us + newest.duration_us
+        media = Media(
+            run=edge.run if newest is None else newest.run,
+            media_sequence=edge.media_sequence if newest is None else newest.media_sequence,
+            edge_us=edge.program_us if is_last else end_us,
+            first_new_us=None if first is None else first.program_us,
+            first_new_media_sequence=None if first is None else first.media_sequence,
+            has_new=grew,
+            ended=timeline.ended and is_last,
+            is_synthetic=_is_synthetic(timeline),
+            target_duration_us=target_duration_us,
+            hold_back_us=hold_back_us,
+        )
+        yield media, piece
+
+
+def _is_synthetic(timeline: Timeline) -> bool:
+    segments = timeline.segments(len(timeline.runs))
+    return bool(segments) and segments[-1].program_source == "synthetic"
+
+
+def _beyond(before: Timeline, segments: tuple[Segment, ...]) -> list[Segment]:
+    edge = before.live_edge
+    if edge is None:
+        return list(segments)
+    known = edge.media_sequence - 1 if edge.part_count else edge.media_sequence
+    return [segment for segment in segments if segment.run != edge.run or segment.media_sequence > known]
+
+
+def _pieces(segments: list[Segment], hold_back_us: int) -> list[tuple[Segment, ...]]:
+    pieces: list[list[Segment]] = [[]]
+    end_us: int | None = None
+    for segment in segments:
+        if segment.program_us is not None:
+            if end_us is not None and segment.program_us < end_us - hold_back_us:
+                pieces.append([])
+            end_us = segment.program_us + segment.duration_us
+        pieces[-1].append(segment)
+    return [tuple(piece) for piece in pieces]
+
+
+@dataclass(slots=True)
+class Undated:
+    """Since when a stream has media without a date."""
+
+    since_us: int | None = None
+
+
+def _dated(timeline: Timeline, wall_us: int, undated: Undated) -> Timeline:
+    """Give a stream that never says its date an axis of ours: its live edge is now, the rest follows by EXTINF (contract §1).
+
+    A date often comes with the next segments, so it is waited for a few target durations.
+    """
+    if timeline.is_dated or timeline.live_edge is None:
+        undated.since_us = None
+        return timeline
+    if undated.since_us is None:
+        undated.since_us = wall_us
+    patience_us = DATE_TARGETS_MAX * (timeline.target_duration_us or 2 * SECOND_US)
+    return timeline if wall_us - undated.since_us < patience_us else timeline.with_synthetic_axis(wall_us)
+
+
+async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Mapping[str, str] | None = None) -> None:
+    """Follow a playlist until cancelled. Every failure is logged with its reason and without the address."""
+    follower = Follower(url, now_us=room.clock.wall_us(), timeline=room.timeline)
+    undated = Undated()
+    while True:
+        wake_us = follower.wake_at_us()
+        if wake_us is None:
+            wake_us = room.clock.wall_us() + ENDED_RELOAD_US
+        await _sleep_until(room, wake_us)
+        try:
+            request = follower.next_request(now_us=room.clock.wall_us())
+            loaded = await fetcher.load(request, headers=headers)
+            reload = follower.receive_playlist(
+                loaded.text, url=loaded.url, age_us=loaded.age_us, now_us=room.clock.wall_us()
+            )
+        except OriginError as error:
+            _note_trouble(room, error)
+            follower.receive_failure(error.code, now_us=room.clock.wall_us())
+            continue
+        if reload.kind == "malformed":
+            _note_trouble(room, None)
+            continue
+        if room.playlist_trouble is not None:
+            _log.info("playlist_back", room=room.room)
+        follower.timeline = _dated(follower.timeline, room.clock.wall_us() - loaded.age_us, undated)
+        try:
+            await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
+        except ChatsyncError as error:
+            _log.error("reload_not_recorded", room=room.room, code=error.code)
+
+
+def _note_trouble(room: LiveRoom, error: OriginError | None) -> None:
+    code = "playlist_syntax" if error is None else error.code
+    detail = "what came is no playlist" if error is None else str(error)
+    if room.playlist_trouble != code:
+        _log.warning("playlist_trouble", room=room.room, code=code, detail=detail)
+    room.playlist_trouble = code
+    room.note_playlist_failure(code)
+
+
+async def _sleep_until(room: LiveRoom, wake_us: int) -> None:
+    """Sleep, looking at the room's own clock once a second: broadcasts also close by silence."""
+    while (left_us := wake_us - room.clock.wall_us()) > 0:
+        await asyncio.sleep(min(left_us, _TICK_US) / SECOND_US)
+        try:
+            await room.receive_tick()
+        except ChatsyncError as error:
+            _log.error("tick_not_recorded", room=room.room, code=error.code)

@@ -1,0 +1,254 @@
+"""All rooms of this node: which exist, who may enter, and the tasks that keep each of them going.
+
+Owns: loading rooms from settings and catalog, admission, per-person connections and rates. Does not know: HTTP, sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from chatsync.chat.event import Author
+from chatsync.errors import ChatsyncError, UnknownRoomError
+from chatsync.service.archiving import Archiving
+from chatsync.service.auth import Identity, TokenAuthority, guest
+from chatsync.service.clock import Clock
+from chatsync.service.fetching import PlaylistFetcher
+from chatsync.service.following import follow
+from chatsync.service.limits import Buckets, Rate
+from chatsync.service.live_room import LiveRoom
+from chatsync.service.metrics import Metrics
+from chatsync.service.reading import Reading
+from chatsync.service.sealing import Sealer
+from chatsync.service.settings import RoomSettings, Settings
+from chatsync.store.catalog import Catalog
+from chatsync.store.files import Files
+from chatsync.store.journal import Journal
+from chatsync.store.writer import Writer
+
+if TYPE_CHECKING:
+    from chatsync.service.relay import LiveConnection
+
+__all__ = ["Hub", "RunningRoom"]
+
+_EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class RunningRoom:
+    """A room and the tasks that serve it."""
+
+    live: LiveRoom
+    sealer: Sealer
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class Hub:
+    """The rooms of this node. Build it, ``await start()``, and ``await stop()`` in the end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock,
+        files: Files,
+        writer: Writer,
+        journal: Journal,
+        catalog: Catalog,
+        archiving: Archiving,
+        reading: Reading,
+        authority: TokenAuthority,
+        fetcher: PlaylistFetcher,
+        metrics: Metrics,
+    ) -> None:
+        self.settings, self.clock, self.metrics = settings, clock, metrics
+        self.files, self.writer, self.journal, self.catalog = files, writer, journal, catalog
+        self.archiving, self.reading = archiving, reading
+        self.authority, self.fetcher = authority, fetcher
+        self._running: dict[str, RunningRoom] = {}
+        self._connections: Counter[str] = Counter()
+        limits = settings.limits
+        self._rates = Buckets(Rate(limits.commands_per_s, limits.commands_burst))
+        self._edge_task: asyncio.Task[None] | None = None
+        self.is_stopping = False
+        self.connections: set[LiveConnection] = set()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start every room of the settings and of the catalog; settings win where both know a room."""
+        stored = await asyncio.to_thread(self.catalog.rooms)
+        rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
+        for room, room_settings in sorted(rooms.items()):
+            await self._start_room(room, room_settings)
+        self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
+
+    async def stop(self) -> None:
+        """Stop following and sealing; what was submitted is still written by whoever closes the writer."""
+        self.is_stopping = True
+        tasks = [task for running in self._running.values() for task in running.tasks]
+        tasks += [] if self._edge_task is None else [self._edge_task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for running in self._running.values():
+            running.live.flush()
+            running.live.send_everyone_away(gone=False)
+            await running.sealer.stop()
+
+    async def _start_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+        live = await asyncio.to_thread(
+            LiveRoom,
+            room_settings,
+            room=room,
+            journal=self.journal,
+            catalog=self.catalog,
+            writer=self.writer,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        sealer = Sealer(live, self.files)
+        await sealer.restore()
+        live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
+        await live.receive_tick()
+        running = self._running[room] = RunningRoom(live, sealer)
+        running.tasks.append(asyncio.create_task(sealer.run(), name=f"seal {room}"))
+        if room_settings.playlist_url is None:
+            running.tasks.append(asyncio.create_task(_tick(live), name=f"tick {room}"))
+        else:
+            headers = room_settings.request_headers()
+            work = follow(live, self.fetcher, room_settings.playlist_url, headers)
+            running.tasks.append(asyncio.create_task(work, name=f"follow {room}"))
+        _log.info("room_started", room=room, public=room_settings.public)
+        return running
+
+    async def put_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+        """Create a room or change its settings; it goes on where it was.
+
+        Raises:
+            StoreError: nothing was changed.
+        """
+        record = room_settings.model_dump(mode="json")
+
+        def work(connection: sqlite3.Connection) -> None:
+            self.catalog.put_room(connection, room, record)
+
+        await asyncio.wrap_future(self.writer.call(work))
+        before = self._running.pop(room, None)
+        if before is not None:
+            await self._stop_room(before, gone=False)
+        running = await self._start_room(room, room_settings)
+        if before is not None:
+            url_changed = before.live.settings.playlist_url != room_settings.playlist_url
+            if url_changed:
+                await running.live.close_broadcast("stream_changed")
+        return running
+
+    async def delete_room(self, room: str) -> None:
+        """Stop serving a room. Its log and archive stay on disk: erasing is a deed of its own.
+
+        Raises:
+            UnknownRoomError: there is none.
+        """
+        running = self._running.pop(room, None)
+        if running is None:
+            raise UnknownRoomError
+        await self._stop_room(running, gone=True)
+        await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
+
+    async def _stop_room(self, running: RunningRoom, *, gone: bool) -> None:
+        for task in running.tasks:
+            task.cancel()
+        await asyncio.gather(*running.tasks, return_exceptions=True)
+        running.live.flush()
+        await running.sealer.stop()
+        running.live.send_everyone_away(gone=gone)
+
+    async def _tell_edges(self) -> None:
+        while True:
+            await asyncio.sleep(_EDGE_S)
+            for running in tuple(self._running.values()):
+                if running.live.receivers:
+                    running.live.tell_edge()
+
+    # --- who may enter --------------------------------------------------------------------------------------------
+
+    @property
+    def rooms(self) -> dict[str, RunningRoom]:
+        """The rooms being served, by id."""
+        return self._running
+
+    def room(self, room: str) -> RunningRoom:
+        """A room that is being served.
+
+        Raises:
+            UnknownRoomError: there is none.
+        """
+        running = self._running.get(room)
+        if running is None:
+            raise UnknownRoomError
+        return running
+
+    async def admitted(self, room: str, token: str | None) -> tuple[LiveRoom, Identity]:
+        """Who comes in with this token.
+
+        Raises:
+            TokenError: a token that is not accepted.
+            UnknownRoomError: no such room, or not the caller's: the same answer.
+        """
+        running, identity = self.entrant(room, token)
+        return running.live, identity
+
+    def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
+        """As :meth:`admitted`, with the room's tasks: for HTTP."""
+        identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())
+        running = self._running.get(room)
+        if running is None:
+            raise UnknownRoomError
+        may_enter = identity.may_enter(room) if token is not None else running.live.settings.public
+        if not may_enter:
+            raise UnknownRoomError
+        return running, identity
+
+    def author_of(self, identity: Identity, room: str) -> Author:
+        """Who an identity is in a room: the key is the room's own, so that rooms cannot be joined."""
+        key = self.authority.author_key(room, identity.subject)
+        return Author(key=key, name=identity.name, role=identity.role)
+
+    def enter(self, person: str) -> bool:
+        """Count a connection of a person; False when they have too many."""
+        if self._connections[person] >= self.settings.limits.connections_per_person_max:
+            return False
+        self._connections[person] += 1
+        return True
+
+    def leave(self, person: str) -> None:
+        """A connection that entered is gone."""
+        self._connections[person] -= 1
+        if self._connections[person] <= 0:
+            del self._connections[person]
+
+    def take_token(self, person: str, count: int = 1) -> None:
+        """Count commands of a person.
+
+        Raises:
+            RateLimitedError: too many.
+        """
+        self._rates.take(person, self.clock.monotonic_us(), count)
+
+
+async def _tick(live: LiveRoom) -> None:
+    """A room without a stream turns its broadcast at midnight UTC."""
+    while True:
+        await asyncio.sleep(1)
+        try:
+            await live.receive_tick()
+        except ChatsyncError as error:
+            _log.warning("tick_not_recorded", room=live.room, code=error.code)

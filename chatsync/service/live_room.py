@@ -1,0 +1,610 @@
+"""A room at work: what people do becomes stamped, durable events, and everyone is told.
+
+Owns: the order stamp → journal → ack → fan-out for one room, and what media changes in it. Does not know: sockets, HTTP,
+tokens, how playlists are fetched. Runs on the event loop; only the writer's thread touches the database.
+Units: µs; ``wall_us`` is steady wall time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+import uuid_utils
+
+from chatsync.chat.event import STATE_KINDS, Author, Draft, Event, Position
+from chatsync.chat.room import BackEvents, Frames, Recovery, RoomLog, public_bytes
+from chatsync.chat.wire import SayPlayhead, encoded
+from chatsync.errors import ChatsyncError, NotFoundError
+from chatsync.hls.timeline import Reload, Segment, Timeline
+from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
+from chatsync.replay.broadcasts import (
+    Broadcast,
+    Broadcasts,
+    Change,
+    Closed,
+    GapFound,
+    Opened,
+    Reopened,
+    Restamp,
+    StreamChanged,
+)
+from chatsync.replay.clock import LatencyBook
+from chatsync.replay.stamping import (
+    ORIGIN_KINDS,
+    Claim,
+    Playhead,
+    Scene,
+    StampingPolicy,
+    Witness,
+    stamped,
+    watermark_us,
+)
+from chatsync.replay.state import RoomState, folded
+from chatsync.service.clock import Clock
+from chatsync.service.following import media_of
+from chatsync.service.metrics import Metrics
+from chatsync.service.settings import RoomSettings
+from chatsync.store.catalog import Catalog, SliceRow
+from chatsync.store.journal import Appended, Journal
+from chatsync.store.writer import Writer
+
+__all__ = ["Act", "LiveRoom", "Receiver", "Seen"]
+
+BACK_EVENTS_MAX = 1_000  # a restamp that moves more than this is told as a reset (contract §5)
+TAIL_EVENTS = 2_000
+_ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
+
+_log = structlog.get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """Somebody who is told what happens in a room: a live connection."""
+
+    is_staff: bool
+
+    def receive_frames(self, frames: Sequence[str]) -> None:
+        """Take in frames that are encoded already; must not block."""
+
+    def send_away(self, *, gone: bool) -> None:
+        """Close the connection: for good, or to come back."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a connection has said of its picture: the latest playhead report."""
+
+    playhead: Playhead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something a person does in a room, checked and cleaned already."""
+
+    kind: str
+    id: str
+    author: Author
+    seen: Seen = field(default_factory=Seen)
+    claim: SayPlayhead | None = None
+    text: str | None = None
+    reply_to: int | None = None
+    target: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    source: str = "live"
+    wall_us: int | None = None  # when a platform received it; None: now
+
+
+class LiveRoom:
+    """One room of this node.
+
+    Args:
+        settings: the room's own.
+        broadcasts: restored from the catalog.
+        timeline: restored from the catalog.
+        log: the newest events.
+        state: the room's state at the edge.
+    """
+
+    def __init__(
+        self,
+        settings: RoomSettings,
+        *,
+        room: str,
+        journal: Journal,
+        catalog: Catalog,
+        writer: Writer,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self.room = room
+        self.settings = settings
+        self.journal, self.catalog, self._writer = journal, catalog, writer
+        self.clock, self._metrics = clock, metrics
+        records = [Broadcast.from_record(record) for record in catalog.broadcast_records(room, last=3)]
+        self.broadcasts = Broadcasts(has_stream=settings.playlist_url is not None, known=tuple(records))
+        self.timeline = catalog.timeline(room)
+        self.latencies = LatencyBook()
+        head = journal.head(room)
+        self.log = RoomLog(Position(head.epoch, head.offset), journal.last_events(room, TAIL_EVENTS))
+        self.state = self._edge_state()
+        self.receivers: set[Receiver] = set()
+        self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
+        self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
+        self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
+        self.on_broadcast_closed: list[Callable[[int], None]] = []
+        self._flush_handle: asyncio.TimerHandle | None = None
+        self._flushed_s = 0.0
+        self._gaps: dict[int, list[tuple[Range, str]]] = {}
+        self._state_changed = False
+        self._typing = 0
+        self._told_tallies: dict[str, Any] = {}
+
+    # --- what people do -------------------------------------------------------------------------------------------
+
+    async def act(self, act: Act) -> Appended:
+        """Stamp an act, make it durable, tell everyone, and return what stands in the log.
+
+        Raises:
+            IdReusedError: same author and id, other body.
+            NotFoundError: the target does not exist.
+            StoreError: nothing was stored.
+        """
+        return await self.submit(act, await self._target(act))
+
+    def submit(self, act: Act, target: Event | None = None) -> asyncio.Future[Appended]:
+        """As :meth:`act`, without waiting: acts of one connection keep their order while many are under way.
+
+        Args:
+            act: what is done.
+            target: the event it is about, looked up already.
+        """
+        return self._commit(self._draft(act, target))
+
+    async def _target(self, act: Act) -> Event | None:
+        if act.target is None:
+            return None
+        event = self.log.event(act.target)
+        if event is None:
+            event = await asyncio.to_thread(self.journal.event, self.room, act.target)
+        if event is None or (event.hidden and act.kind not in {"restored", "hidden"}):
+            raise NotFoundError("event")
+        return event
+
+    def _draft(self, act: Act, target: Event | None) -> Draft:
+        wall_us = self.clock.wall_us() if act.wall_us is None else min(act.wall_us, self.clock.wall_us())
+        claim = self.claim(act.claim)
+        witness = Witness(act.author.role == "host", act.seen.playhead, claim)
+        broadcast = self._broadcast_of(claim)
+        not_before_us = None
+        if act.kind in ORIGIN_KINDS:
+            not_before_us = broadcast.last_origin_us
+        elif act.kind in _ABOUT_ANOTHER and target is not None and target.broadcast == broadcast.number:
+            not_before_us = target.program_us
+        stamp = stamped(act.kind, witness, self.scene(broadcast, wall_us), not_before_us=not_before_us)
+        if act.kind in ORIGIN_KINDS:
+            broadcast.last_origin_us = stamp.program_us
+        if stamp.stamp == "arrival":
+            broadcast.arrivals += 1
+        return Draft(
+            room=self.room,
+            kind=act.kind,
+            id=act.id,
+            stamp=stamp,
+            wall_us=self.clock.system_wall_us(),
+            author=act.author,
+            text=act.text,
+            reply_to=act.reply_to,
+            target=act.target,
+            details=act.details,
+            source=act.source,
+        )
+
+    def _broadcast_of(self, claim: Claim | None) -> Broadcast:
+        """The broadcast an author speaks in: the one their player names while it is in memory, else the current one."""
+        named = None if claim is None else self.broadcasts.get(claim.broadcast)
+        return self.broadcasts.current if named is None else named
+
+    def scene(self, broadcast: Broadcast | None = None, wall_us: int | None = None) -> Scene:
+        """What stamps and the watermark are made from, now."""
+        return Scene(
+            (broadcast or self.broadcasts.current).number,
+            (broadcast or self.broadcasts.current).clock,
+            self.latencies,
+            StampingPolicy(
+                contribution_us=us_from_ms(self.settings.contribution_ms),
+                rewind_posting_us=self.settings.rewind_posting_s * SECOND_US,
+                hold_back_us=self.hold_back_us,
+                target_duration_us=self.timeline.target_duration_us or 2 * SECOND_US,
+            ),
+            self.clock.wall_us() if wall_us is None else wall_us,
+        )
+
+    @property
+    def hold_back_us(self) -> int:
+        """How far behind the live edge players stay when nobody tells: HOLD-BACK, else three target durations."""
+        return self.timeline.hold_back_us or 3 * (self.timeline.target_duration_us or 2 * SECOND_US)
+
+    def watermark_us(self) -> int | None:
+        """Program time up to which the current broadcast may be sealed; None while a stream is awaited."""
+        return watermark_us(self.scene(), awaits_stream=self.settings.playlist_url is not None)
+
+    def program_us(self) -> int:
+        """The program clock of the current broadcast, now."""
+        return self.scene().now_us
+
+    def claim(self, playhead: SayPlayhead | None) -> Claim | None:
+        """What a player says it showed, as program time; None if it cannot be mapped."""
+        if playhead is None:
+            return None
+        into_us = None if playhead.into_segment_ms is None else us_from_ms(playhead.into_segment_ms)
+        run = self.timeline.live_edge.run if self.timeline.live_edge is not None else None
+        if playhead.program_ms is not None:
+            program_us: int | None = us_from_ms(playhead.program_ms)
+        elif playhead.media_sequence is None or run is None:
+            return None
+        else:
+            program_us = self.timeline.program_us_at(run, playhead.media_sequence, into_us or 0)
+        if program_us is None:
+            return None
+        return Claim(playhead.broadcast, program_us, playhead.media_sequence, into_us, run, playhead.at_live)
+
+    def receive_playhead(self, seen: Seen, person: str, report: SayPlayhead, *, rate: float, paused: bool) -> None:
+        """A connection says what its player shows; at the live edge that is also the room's latency."""
+        claim = self.claim(report)
+        if claim is None:
+            return
+        wall_us = self.clock.wall_us()
+        seen.playhead = Playhead(claim.broadcast, claim.program_us, wall_us, rate, paused, claim.at_live)
+        current = self.broadcasts.current
+        if claim.at_live and not paused and claim.broadcast == current.number and current.clock.has_program_time:
+            latency_us = current.clock.program_us(wall_us) - claim.program_us
+            if latency_us >= 0 and not current.clock.is_stalled(wall_us):
+                self.latencies.receive_report(person, latency_us, wall_us=wall_us)
+
+    async def close_broadcast(self, reason: str = "host") -> None:
+        """A host ends the broadcast."""
+        await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us()))
+
+    # --- what the stream does -------------------------------------------------------------------------------------
+
+    async def receive_reload(self, timeline: Timeline, reload: Reload, *, age_us: int) -> None:
+        """One answer of the origin: the timeline has grown, the clock and perhaps the broadcast with it."""
+        wall_us = self.clock.wall_us()
+        self.playlist_trouble = None
+        before, self.timeline = self.timeline, timeline
+        changes: list[Change] = []
+        new_rows: list[tuple[int, tuple[Segment, ...]]] = []
+        for media, segments in media_of(before, timeline, reload, hold_back_us=self.hold_back_us):
+            changes += self.broadcasts.receive_media(media, wall_us=wall_us, age_us=age_us)
+            new_rows.append((self.broadcasts.current.number, segments))
+        new_rows.append((self.broadcasts.current.number, reload.revised_segments))
+        self._metrics.reload(self.room, reload.kind)
+        self._record_reload(reload, new_rows, wall_us, age_us)
+        await self._log_changes(changes)
+
+    def _record_reload(
+        self, reload: Reload, new_rows: list[tuple[int, tuple[Segment, ...]]], wall_us: int, age_us: int
+    ) -> None:
+        """Keep the observation and the new segments; nobody waits for it, a lost one is found again at the next reload."""
+        edge = self.timeline.live_edge
+        record = self.broadcasts.current.to_record()
+        runs = self.timeline.runs
+
+        def work(connection: sqlite3.Connection) -> None:
+            self.catalog.put_broadcast(connection, self.room, record)
+            self.catalog.put_segments(connection, self.room, runs, new_rows)
+            self.catalog.put_observation(
+                connection, self.room, wall_us=wall_us, age_us=age_us, edge=edge, kind=str(reload.kind)
+            )
+
+        self._writer.submit(work, _log_failure)
+
+    async def receive_tick(self) -> None:
+        """Time has passed: open the first broadcast, turn the day, close after long silence."""
+        await self._log_changes(self.broadcasts.receive_tick(self.clock.wall_us()))
+
+    async def _log_changes(self, changes: Sequence[Change]) -> None:
+        """Write what the stream changed into the room's log, in order."""
+        for change in changes:
+            if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
+                continue
+            draft = self._change_draft(change)
+            if draft is not None:
+                appended = await self._commit(draft)
+                _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
+            if isinstance(change, GapFound):
+                gap = change
+
+                def put_gap(connection: sqlite3.Connection, gap: GapFound = gap) -> None:
+                    self.catalog.put_gap(connection, self.room, gap.broadcast, gap.range, gap.reason)
+
+                self._writer.submit(put_gap, _log_failure)
+                self.gaps(change.broadcast).append((change.range, change.reason))
+            if isinstance(change, Opened | Closed | Reopened):
+                self._tell_broadcast(change)
+                await self._save_broadcasts()
+            if isinstance(change, Closed):
+                for told in self.on_broadcast_closed:
+                    told(change.broadcast)
+
+    async def _save_broadcasts(self) -> None:
+        records = [broadcast.to_record() for broadcast in self.broadcasts.kept]
+
+        def work(connection: sqlite3.Connection) -> None:
+            for record in records:
+                self.catalog.put_broadcast(connection, self.room, record)
+
+        self._writer.submit(work, _log_failure)
+
+    def _change_draft(self, change: Change) -> Draft | None:
+        wall_us = self.clock.wall_us()
+        broadcast = self.broadcasts.get(change.broadcast) or self.broadcasts.current
+        scene = self.scene(broadcast, wall_us)
+        kind, program_us = "", scene.now_us
+        details: dict[str, Any] = {}
+        match change:
+            case Opened(start_us=start_us, media_sequence=media_sequence):
+                kind, details = "broadcast_opened", {"media_sequence": media_sequence}
+                program_us = scene.now_us if start_us is None else start_us
+                self.state = RoomState(mode=self.state.mode)
+            case Closed(program_us=edge_us, reason=reason):
+                kind, details, program_us = "broadcast_closed", {"reason": reason}, edge_us
+            case Reopened():
+                kind, details = "broadcast_opened", {"reason": "end_taken_back"}
+            case StreamChanged(run=run, program_us=at_us):
+                kind, details, program_us = "stream_changed", {"run": run, "reason": "encoder_restarted"}, at_us
+            case Restamp(rule=rule, stamps=stamps, shift_us=shift_us, to_us=to_us):
+                kind = "restamped"
+                details = {"rule": rule, "stamps": list(stamps), "shift_us": shift_us, "to_us": to_us}
+            case GapFound():
+                return None
+        stamp = stamped(kind, Witness(is_host=True), scene)
+        stamp = type(stamp)(
+            stamp="origin" if broadcast.clock.has_program_time else "none",
+            broadcast=change.broadcast,
+            program_us=program_us - program_us % 1000,
+            uncertainty_us=stamp.uncertainty_us,
+        )
+        return Draft(
+            room=self.room,
+            kind=kind,
+            id=str(uuid_utils.uuid7()),
+            stamp=stamp,
+            wall_us=self.clock.system_wall_us(),
+            details=details,
+            source="system",
+        )
+
+    def _has_stamps(self, change: Restamp) -> bool:
+        """Whether anything is there to move: most streams start with nobody talking."""
+        events = self.journal.events_between(self.room, change.broadcast, -(2**62), 2**62, include_hidden=True)
+        after_us = -(2**62) if change.to_us is None else change.to_us
+        return any(event.stamp.stamp in change.stamps and event.program_us > after_us for event in events)
+
+    def _tell_broadcast(self, change: Opened | Closed | Reopened) -> None:
+        status = "closed" if isinstance(change, Closed) else "opened"
+        self.flush()
+        self._send_all(
+            encoded(
+                {
+                    "type": "broadcast",
+                    "broadcast": change.broadcast,
+                    "status": status,
+                    "program_ms": ms_from_us(self.program_us()),
+                    **({"reason": change.reason} if isinstance(change, Closed) else {}),
+                }
+            )
+        )
+
+    # --- what was missed ------------------------------------------------------------------------------------------
+
+    def read_missed(self, after: Position, limit: int) -> Recovery:
+        """In a thread: what came after a position, from the journal, hidden events left out."""
+        events = self.journal.events_after(self.room, after.offset, limit)
+        gone: set[int] = set()
+        back: set[int] = set()
+        for event in events:
+            if event.kind in {"hidden", "erased"}:
+                gone.update(self.journal.affected(event))
+            elif event.kind in {"restored", "restamped"}:
+                back.update(self.journal.affected(event))
+        through = Position(after.epoch, events[-1].offset if events else after.offset)
+        seen = [(event, public) for event in events if (public := public_bytes(event)) is not None]
+        return Recovery(
+            tuple(public for _, public in seen),
+            tuple(event for event, _ in seen),
+            tuple(sorted(gone - back)),
+            tuple(sorted(back)),
+            through,
+        )
+
+    def events_as_they_stand(self, offsets: Sequence[int]) -> list[msgspec.Raw]:
+        """Events that were restored or moved, encoded for everyone; those that may not be seen are left out."""
+        found = (self.log.event(offset) or self.journal.event(self.room, offset) for offset in offsets)
+        return [msgspec.Raw(body) for event in found if event is not None and (body := public_bytes(event)) is not None]
+
+    # --- commit and fan-out ---------------------------------------------------------------------------------------
+
+    def _commit(self, draft: Draft) -> asyncio.Future[Appended]:
+        """Hand a draft to the writer. The future is done after the event is durable and queued for everyone."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Appended] = loop.create_future()
+
+        def work(connection: sqlite3.Connection) -> Appended:
+            return self.journal.append(connection, draft)
+
+        def done(result: Appended | BaseException) -> None:
+            if isinstance(result, BaseException):
+                if not future.cancelled():
+                    future.set_exception(result)
+                return
+            self._metrics.stamped(self.room, result)
+            if not result.duplicate:
+                self._receive_committed(result)
+            if not future.cancelled():
+                future.set_result(result)
+
+        self._writer.submit(work, done)
+        return future
+
+    def _receive_committed(self, appended: Appended) -> None:
+        """An event is durable: remember it, queue it for everyone, tell the sealer. In the order of the log."""
+        event, affected = appended.event, appended.affected
+        if event.offset > self.log.position.offset + 1:
+            self._catch_up(event.offset)
+        gone = affected if event.kind in {"hidden", "erased"} else ()
+        back: BackEvents | None = None
+        too_many = False
+        if event.kind in {"restored", "restamped"} and affected:
+            too_many = len(affected) > BACK_EVENTS_MAX
+            if not too_many:
+                found = (self.journal.event(self.room, offset) for offset in affected)
+                back = BackEvents(tuple(e for e in found if e is not None and not e.hidden))
+        self.log.receive_committed(event, gone=gone, back=back)
+        if event.kind in STATE_KINDS and event.broadcast == self.broadcasts.current.number:
+            self.state.fold(event)
+            self._state_changed = True
+        if gone or back or too_many:
+            self.state = self._edge_state()
+            self._state_changed = True
+        for told in self.on_committed:
+            told(event, affected)
+        if too_many:
+            self._reset_everyone("restamped")
+        self._schedule_flush()
+
+    def _catch_up(self, before_offset: int) -> None:
+        """Take in events that are in the journal though their commit was reported as failed.
+
+        A sync may fail after the data is down. The authors were told of a failure and send again, which finds the first one.
+        """
+        for missed in self.journal.events_after(self.room, self.log.position.offset, 10_000):
+            if missed.offset < before_offset:
+                self._receive_committed(Appended(missed, affected=self.journal.affected(missed)))
+
+    def _edge_state(self) -> RoomState:
+        if not self.broadcasts.kept:
+            return RoomState()
+        return folded(self.journal.state_events(self.room, self.broadcasts.current.number))
+
+    def _schedule_flush(self) -> None:
+        """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""
+        if self._flush_handle is None:
+            loop = asyncio.get_running_loop()
+            due_s = max(loop.time(), self._flushed_s + self.settings.batch_ms / 1000)
+            self._flush_handle = loop.call_at(due_s, self.flush)
+
+    def flush(self) -> None:
+        """Send what was committed since the last flush to everyone, each event encoded once."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        frames = self.log.frames_to_send()
+        if frames is not None:
+            self._flushed_s = asyncio.get_running_loop().time()
+            self._deliver(frames)
+
+    def _deliver(self, frames: Frames) -> None:
+        public = tuple(frame.decode() for frame in frames.public)
+        staff = tuple(frame.decode() for frame in frames.staff)
+        for receiver in tuple(self.receivers):
+            receiver.receive_frames(staff if receiver.is_staff else public)
+
+    def _send_all(self, frame: bytes) -> None:
+        text = (frame.decode(),)
+        for receiver in tuple(self.receivers):
+            receiver.receive_frames(text)
+
+    def tell_edge(self) -> None:
+        """Once a second: the edge's state if it changed, and who is there. Sends nothing when nothing changed."""
+        if self._state_changed:
+            self._state_changed = False
+            self._send_all(encoded({"type": "state", "state": self.state_to_wire()}))
+        tallies = {
+            "type": "tallies",
+            "polls": [],
+            "upvotes": self.state.upvoted(),
+            "viewers": len(self.receivers),
+            "typing": self._typing,
+        }
+        self._typing = 0
+        if tallies != self._told_tallies:
+            self._told_tallies = tallies
+            self._send_all(encoded(tallies))
+
+    def state_to_wire(self) -> dict[str, Any]:
+        """The edge's state, authors inline."""
+        return self.state.to_wire(msgspec.to_builtins)
+
+    def note_typing(self) -> None:
+        """Somebody types; counted for a second, never stored."""
+        self._typing += 1
+
+    def gaps(self, broadcast: int) -> list[tuple[Range, str]]:
+        """Stretches of program time without media, or in which we were not there."""
+        known = self._gaps.get(broadcast)
+        if known is None:
+            known = self._gaps[broadcast] = self.catalog.gaps(self.room, broadcast)
+        return known
+
+    def send_everyone_away(self, *, gone: bool) -> None:
+        """Close every connection: for good if the room is gone, else to come back."""
+        for receiver in tuple(self.receivers):
+            receiver.send_away(gone=gone)
+
+    def note_playlist_failure(self, code: str) -> None:
+        """The origin did not give a playlist this time."""
+        self._metrics.reload(self.room, code)
+
+    # --- bookkeeping for the sealer -------------------------------------------------------------------------------
+
+    async def put_slice(self, row: SliceRow, version: int) -> None:
+        """Record a slice or its new revision; its file is on disk already."""
+        await self._run(lambda connection: self.catalog.put_slice(connection, self.room, row, version))
+
+    async def remove_slice(self, row: SliceRow, version: int) -> None:
+        """Record that nothing is left in a slice."""
+        await self._run(lambda connection: self.catalog.remove_slice(connection, self.room, row, version))
+
+    def put_mark(self, name: str, value: int) -> None:
+        """Remember a number for a restart; nobody waits for it."""
+        self._writer.submit(lambda connection: self.catalog.put_mark(connection, self.room, name, value), _log_failure)
+
+    def note_sealed(self, sealed_until_us: int) -> None:
+        """Measure how far sealing is behind the program clock."""
+        self._metrics.sealed_behind_s.labels(self.room).set((self.program_us() - sealed_until_us) / SECOND_US)
+
+    def count_slice(self, what: str) -> None:
+        """Count a slice sealed or revised."""
+        self._metrics.slices.labels(self.room, what).inc()
+
+    def _run(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(result: object) -> None:
+            if future.cancelled():
+                return
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(None)
+
+        self._writer.submit(work, done)
+        return future
+
+    def _reset_everyone(self, reason: str) -> None:
+        self.flush()
+        position = {"epoch": str(self.log.position.epoch), "offset": self.log.position.offset}
+        self._send_all(encoded({"type": "reset", "reason": reason, "position": position}))
+
+
+def _log_failure(result: object) -> None:
+    if isinstance(result, ChatsyncError):
+        _log.warning("bookkeeping_not_stored", code=result.code)
+    elif isinstance(result, BaseException):
+        _log.error("bookkeeping_failed", error=repr(result))

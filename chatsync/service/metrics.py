@@ -1,0 +1,70 @@
+"""What the relay counts, in Prometheus' words, served on ``/metrics``.
+
+Owns: the names and help texts. Does not know: who scrapes. A metric names rooms, never people.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from chatsync.store.journal import Appended
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """The relay's own registry: nothing is shared between two relays in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._events = Counter(
+            "chatsync_events_total", "Events made durable.", ["room", "kind", "stamp"], registry=self.registry
+        )
+        self._duplicates = Counter(
+            "chatsync_duplicates_total",
+            "Messages sent again and answered with their first ack.",
+            ["room"],
+            registry=self.registry,
+        )
+        self._reloads = Counter(
+            "chatsync_playlist_reloads_total",
+            "Playlist reloads by what they were.",
+            ["room", "kind"],
+            registry=self.registry,
+        )
+        self.connections = Gauge("chatsync_connections", "Open live connections.", ["room"], registry=self.registry)
+        self.closed = Counter(
+            "chatsync_closed_total", "Sockets closed by us, by code.", ["code"], registry=self.registry
+        )
+        self.refused = Counter("chatsync_refused_total", "Acts refused, by code.", ["code"], registry=self.registry)
+        self.slices = Counter(
+            "chatsync_slices_total", "Slices sealed and revised.", ["room", "what"], registry=self.registry
+        )
+        self.sealed_behind_s = Gauge(
+            "chatsync_sealed_behind_seconds", "Program clock less what is sealed.", ["room"], registry=self.registry
+        )
+        self.skew_s = Gauge(
+            "chatsync_skew_seconds", "Wall time less the program clock.", ["room"], registry=self.registry
+        )
+        self.commit_s = Histogram(
+            "chatsync_commit_seconds",
+            "From receipt of an act to its durable ack.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+            registry=self.registry,
+        )
+
+    def stamped(self, room: str, appended: Appended) -> None:
+        """Count an event that is durable, or one that was sent again."""
+        if appended.duplicate:
+            self._duplicates.labels(room).inc()
+        else:
+            event = appended.event
+            self._events.labels(room, event.kind, event.stamp.stamp).inc()
+
+    def reload(self, room: str, kind: str) -> None:
+        """Count a reload of a room's playlist."""
+        self._reloads.labels(room, kind).inc()
+
+    def exposition(self) -> bytes:
+        """The text format Prometheus reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,90 @@
+"""Which web pages may talk to a room: exact origins, no patterns. Source: security-and-privacy §1.
+
+Owns: the Origin check of sockets and the CORS answers of HTTP. A native client sends no Origin; it is held by its token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["RoomCors", "is_allowed_origin"]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_EXPOSED = b"ETag, Retry-After"
+_METHODS = b"GET, HEAD, POST, PUT, DELETE"
+_REQUEST_HEADERS = b"Authorization, Content-Type, If-None-Match, Last-Event-ID"
+
+
+def is_allowed_origin(origins: Sequence[str], *, host: str, allowed: Sequence[str]) -> bool:
+    """Whether a page of these Origin headers may connect.
+
+    Args:
+        origins: all Origin headers of the request; more than one is refused, ``null`` too.
+        host: the Host header: a page of the relay's own origin may always connect.
+        allowed: the room's list; scheme, host and port are compared exactly.
+    """
+    if not origins:
+        return True
+    if len(origins) > 1 or origins[0] == "null":
+        return False
+    return origins[0] in allowed or _is_same(origins[0], host)
+
+
+def _is_same(origin: str, host: str) -> bool:
+    try:
+        parts, own = urlsplit(origin), urlsplit(f"//{host}")
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        own_port = own.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return False
+    plain = not parts.path and not parts.query and not parts.fragment and parts.username is None
+    return plain and parts.scheme in _DEFAULT_PORTS and parts.hostname == own.hostname and port == own_port
+
+
+class RoomCors:
+    """ASGI middleware: CORS answers by each room's own list. Tokens travel in a header, never in cookies."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Add the headers where the room allows the page; answer preflights itself."""
+        origin = _origin_of(scope)
+        if scope["type"] != "http" or origin is None or not _is_listed(scope, origin):
+            await self._app(scope, receive, send)
+            return
+        headers = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
+        if scope["method"] == "OPTIONS":
+            headers += [
+                (b"access-control-allow-methods", _METHODS),
+                (b"access-control-allow-headers", _REQUEST_HEADERS),
+                (b"access-control-max-age", b"600"),
+                (b"cache-control", b"no-store"),
+            ]
+            await send({"type": "http.response.start", "status": 204, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        headers.append((b"access-control-expose-headers", _EXPOSED))
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *headers]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _origin_of(scope: Scope) -> str | None:
+    found = [value for name, value in scope.get("headers", []) if name == b"origin"]
+    return found[0].decode("latin-1") if len(found) == 1 else None
+
+
+def _is_listed(scope: Scope, origin: str) -> bool:
+    parts = scope.get("path", "").split("/")
+    if len(parts) < 4 or parts[1:3] != ["v1", "rooms"]:
+        return False
+    running = scope["app"].state.hub.rooms.get(parts[3])
+    return running is not None and origin in running.live.settings.origins

@@ -1,0 +1,57 @@
+"""The admin API: rooms come and go, and the local administrator mints tokens. Source: contract §5 "Admin"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from chatsync.errors import NotAllowedError, TokenError
+from chatsync.service.auth import Identity, bearer_token
+from chatsync.service.hub import Hub
+from chatsync.service.routes.entry import hub_of
+from chatsync.service.routes.messages import no_store
+from chatsync.service.settings import RoomSettings
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["admin"])
+
+
+def _admin(request: Request, room: str | None = None) -> tuple[Hub, Identity]:
+    hub = hub_of(request)
+    token = bearer_token(request.headers)
+    if token is None:
+        raise TokenError
+    identity = hub.authority.identify(token, wall_us=hub.clock.system_wall_us(), admin=True)
+    if "admin_room" not in identity.scopes or (room is not None and not identity.may_enter(room)):
+        raise NotAllowedError("admin_room")
+    return hub, identity
+
+
+@router.put("/rooms/{room}", summary="Create or change a room", tags=["rooms"])
+async def put_room(request: Request, room: str, settings: RoomSettings) -> Response:
+    """Create a room, or change its settings; what was said in it stays."""
+    hub, _ = _admin(request, room)
+    running = await hub.put_room(room, settings)
+    return no_store({"room": room, "title": running.live.settings.title, "public": running.live.settings.public})
+
+
+@router.delete("/rooms/{room}", summary="Stop serving a room", tags=["rooms"])
+async def delete_room(request: Request, room: str) -> Response:
+    """Stop serving a room. Its log and archive stay on disk."""
+    hub, _ = _admin(request, room)
+    await hub.delete_room(room)
+    return no_store({"room": room})
+
+
+@router.get("/rooms", summary="Rooms of this node", tags=["rooms"])
+async def get_rooms(request: Request) -> Response:
+    """The rooms being served, for the administrator."""
+    hub, identity = _admin(request)
+    rooms: list[dict[str, Any]] = [
+        {"room": room, "title": running.live.settings.title, "viewers": len(running.live.receivers)}
+        for room, running in sorted(hub.rooms.items())
+        if identity.may_enter(room)
+    ]
+    return no_store({"rooms": rooms})

@@ -1,0 +1,39 @@
+"""Whether the relay lives and is ready, and what it counts. No token, no names, nothing of a room's content."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from chatsync.service.routes.entry import hub_of
+from chatsync.service.routes.messages import no_store
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", summary="Is the process alive")
+async def livez() -> Response:
+    """Answers as long as the event loop turns."""
+    return no_store({"live": True})
+
+
+@router.get("/readyz", summary="Is the relay ready")
+async def readyz(request: Request) -> Response:
+    """200 when posting is possible; else 503 with what fails. An origin that is down is listed and does not fail it."""
+    hub = hub_of(request)
+    failing = []
+    if hub.is_stopping:
+        failing.append("stopping")
+    if hub.writer.trouble is not None:
+        failing.append(hub.writer.trouble)
+    origins = {room: r.live.playlist_trouble for room, r in hub.rooms.items() if r.live.playlist_trouble is not None}
+    body = {"ready": not failing, "failing": failing, "origins_down": len(origins), "durability": "fsync"}
+    return no_store(body, status=503 if failing else 200)
+
+
+@router.get("/metrics", summary="What the relay counts", include_in_schema=False)
+async def metrics(request: Request) -> Response:
+    """Prometheus' text format."""
+    body = hub_of(request).metrics.exposition()
+    return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})

@@ -1,0 +1,53 @@
+"""Running the relay under uvicorn: the socket's limits, TLS, signals.
+
+Owns: uvicorn's configuration. Does not know: what is served.
+"""
+
+from __future__ import annotations
+
+import uvicorn
+from fastapi import FastAPI
+
+from chatsync.service.app import create_app
+from chatsync.service.logs import configure_logs
+from chatsync.service.settings import Settings
+
+__all__ = ["run_service", "server_config"]
+
+STOP_S = 5  # connections are told to come back; who does not go is cut
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the relay: small frames only, no compression on the socket, no access log (paths name rooms)."""
+    limits = settings.limits
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        ws="websockets-sansio",
+        ws_max_size=limits.frame_bytes_max,
+        ws_per_message_deflate=False,
+        ws_ping_interval=limits.ping_s,
+        ws_ping_timeout=limits.pong_s_max,
+        h11_max_incomplete_event_size=16 * 1024,
+        ssl_certfile=None if settings.tls_cert is None else str(settings.tls_cert),
+        ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
+        proxy_headers=settings.behind_proxy,
+        forwarded_allow_ips=list(settings.trusted_proxies) or "127.0.0.1",
+        server_header=False,
+        date_header=True,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=STOP_S,
+    )
+
+
+def run_service(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        SettingsError: the settings are unsafe.
+        StoreError: the data folder cannot be opened.
+    """
+    configure_logs()
+    uvicorn.Server(server_config(create_app(settings), settings)).run()

@@ -1,0 +1,448 @@
+"""Sealing: a room's events become slices once the watermark has passed, and new revisions when the past changes.
+
+Owns: one room's slice index in memory, when to cut and to revise, writing files before the catalog. Does not know: HTTP.
+Units: ranges in µs of program time; ``wall_us`` is steady wall time.
+Source: contract §3; reliability G6, G7.
+
+What is true at every moment: a slice that is listed exists as a file; a hidden message is in no file that can be asked for,
+since a reader of a slice waits until the hide that concerns it is written (:meth:`Sealer.settled`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import hashlib
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import structlog
+
+from chatsync.chat.event import MESSAGE_KINDS, STATE_KINDS, Event, Position
+from chatsync.errors import CorruptError, StoreError
+from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms, whole_second_us
+from chatsync.replay.slices import cut, encoded_slice, is_sliced, late_range, sealed_until_us
+from chatsync.replay.state import folded
+from chatsync.service.live_room import LiveRoom
+from chatsync.store.catalog import SliceRow
+from chatsync.store.files import Files
+
+__all__ = ["LATE_REVISION_US", "OPEN_FROM_LIFE_US", "Sealer", "SliceIndex"]
+
+LATE_REVISION_US = 5 * SECOND_US  # late events revise a slice at most this often
+OPEN_FROM_LIFE_US = 60 * SECOND_US  # how long a value of sealed_until_ms may be asked for as from_ms
+PACKED_BYTES_MAX = 16 * 1024 * 1024  # of one room's slices in memory
+_PASS_S = 0.5
+_SOURCE_FIELDS = ("state", "authors", "events", "tallies")  # what a revision is for; the rest only says which one it is
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class SliceIndex:
+    """The sealed slices of one broadcast, and its unsealed tail."""
+
+    broadcast: int
+    version: int = 0
+    entries: list[SliceRow] = field(default_factory=list)  # by start, not overlapping
+    removed: dict[int, tuple[int, int]] = field(default_factory=dict)  # start_ms: (version, last revision)
+    sealed_until_us: int | None = None
+    sealed_before: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, value) of the last minute
+    tail: list[tuple[int, int]] = field(default_factory=list)  # (program, offset) of events from the oldest askable on
+    events: dict[int, Event] = field(default_factory=dict)  # of the tail, by offset
+    dirty_us: dict[int, int] = field(default_factory=dict)  # program time that changed: wall time when to revise
+    dirty_state_us: int | None = None  # states of slices after this program time may have changed
+    waiting_offsets: set[int] = field(default_factory=set)  # events due in a slice that are not in it yet
+    gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
+
+    def entry_at(self, program_us: int) -> SliceRow | None:
+        """The slice that covers an instant."""
+        index = bisect_left(self.entries, program_us + 1, key=lambda row: us_from_ms(row.start_ms)) - 1
+        if index >= 0 and program_us < us_from_ms(self.entries[index].end_ms):
+            return self.entries[index]
+        return None
+
+    def put(self, row: SliceRow) -> None:
+        """Add a slice or replace the revision before it."""
+        index = bisect_left(self.entries, row.start_ms, key=lambda entry: entry.start_ms)
+        if index < len(self.entries) and self.entries[index].start_ms == row.start_ms:
+            self.entries[index] = row
+        else:
+            self.entries.insert(index, row)
+        self.removed.pop(row.start_ms, None)
+
+    def remove(self, row: SliceRow, version: int) -> None:
+        """A slice whose events are all hidden."""
+        self.entries = [entry for entry in self.entries if entry.start_ms != row.start_ms]
+        self.removed[row.start_ms] = (version, row.revision)
+
+    def put_tail(self, event: Event) -> None:
+        """Remember an event of the unsealed tail (or of the minute before it)."""
+        self.drop_tail(event.offset)
+        insort(self.tail, event.place)
+        self.events[event.offset] = event
+
+    def drop_tail(self, offset: int) -> None:
+        """Forget an event that was hidden or moved."""
+        known = self.events.pop(offset, None)
+        if known is not None:
+            del self.tail[bisect_left(self.tail, known.place)]
+
+    def tail_from(self, program_us: int) -> list[Event]:
+        """The tail's events at or after an instant, in order."""
+        return [self.events[offset] for _, offset in self.tail[bisect_left(self.tail, (program_us, 0)) :]]
+
+    def note_sealed_until(self, value_us: int, wall_us: int) -> None:
+        """Move the mark on; values of the last minute may still be asked for."""
+        if self.sealed_until_us is not None and value_us != self.sealed_until_us:
+            self.sealed_before.append((wall_us, self.sealed_until_us))
+        self.sealed_until_us = value_us
+        while self.sealed_before and self.sealed_before[0][0] < wall_us - OPEN_FROM_LIFE_US:
+            self.sealed_before.popleft()
+        oldest_us = self.sealed_before[0][1] if self.sealed_before else value_us
+        while self.tail and self.tail[0][0] < oldest_us:
+            self.events.pop(self.tail.pop(0)[1], None)
+
+    def may_be_asked_from(self, from_us: int) -> bool:
+        """Whether ``open.json`` can answer from this instant on."""
+        return from_us == self.sealed_until_us or any(value == from_us for _, value in self.sealed_before)
+
+
+class Sealer:
+    """Cuts, revises and lists the slices of one room. Start :meth:`run` as a task; feed it by ``room.on_committed``."""
+
+    def __init__(self, room: LiveRoom, files: Files) -> None:
+        self._room, self._files = room, files
+        self._indexes: dict[int, SliceIndex] = {}
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._noted_offset = 0
+        self._packed: dict[tuple[int, int, int, int], bytes] = {}
+        self._packed_bytes = 0
+        room.sealed_until_us = self.sealed_until_us
+        room.on_committed.append(self.receive_committed)
+
+    async def restore(self) -> None:
+        """Load the current broadcasts' slices, and catch up with what was logged after the last pass before a crash."""
+        room = self._room
+        settled = await asyncio.to_thread(room.catalog.mark, room.room, "settled_offset") or 0
+        for broadcast in room.broadcasts.kept:
+            await self.index(broadcast.number)
+        offset = settled
+        while missed := await asyncio.to_thread(room.journal.events_after, room.room, offset, 5_000):
+            for event in missed:
+                affected = await asyncio.to_thread(room.journal.affected, event)
+                self.receive_committed(event, affected)
+            offset = missed[-1].offset
+
+    async def index(self, broadcast: int) -> SliceIndex:
+        """The slice index of a broadcast, loaded from the catalog at first use."""
+        known = self._indexes.get(broadcast)
+        if known is not None:
+            return known
+        loaded = await asyncio.to_thread(self._loaded_index, broadcast)
+        index = self._indexes.setdefault(broadcast, loaded)
+        if index is loaded:
+            position = self._room.log.position.offset
+            for event in await asyncio.to_thread(self._tail_events, index):
+                if event.offset <= position:
+                    index.put_tail(event)
+        return index
+
+    def _loaded_index(self, broadcast: int) -> SliceIndex:
+        rows, removed, version = self._room.catalog.slices(self._room.room, broadcast)
+        sealed_until = self._room.catalog.mark(self._room.room, f"sealed_until_us.{broadcast}")
+        return SliceIndex(broadcast, version, rows, removed, sealed_until)
+
+    def _tail_events(self, index: SliceIndex) -> list[Event]:
+        start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
+        return self._room.journal.events_between(self._room.room, index.broadcast, start_us, 2**62)
+
+    # --- what changed ---------------------------------------------------------------------------------------------
+
+    def receive_committed(self, event: Event, affected: tuple[int, ...]) -> None:
+        """An event is durable: find where it belongs, and what it changes of the past."""
+        self._noted_offset = max(self._noted_offset, event.offset)
+        index = self._indexes.get(event.broadcast)
+        if index is None:
+            index = self._indexes[event.broadcast] = self._loaded_index(event.broadcast)
+        if affected:
+            self._note_affected(event, affected)
+        if event.kind in {"hidden", "restored", "restamped"}:
+            self._wake.set()
+        elif is_sliced(event) or event.kind in STATE_KINDS:
+            self._note_placed(index, event, due_in_us=LATE_REVISION_US)
+
+    def _note_placed(self, index: SliceIndex, event: Event, *, due_in_us: int) -> None:
+        """An event stands somewhere: in the tail, or (late) before what is sealed."""
+        oldest_us = index.sealed_before[0][1] if index.sealed_before else index.sealed_until_us
+        if oldest_us is None or event.program_us >= oldest_us:
+            index.put_tail(event)
+        if index.sealed_until_us is not None and event.program_us < index.sealed_until_us:
+            due_us = self._room.clock.wall_us() + due_in_us
+            second_us = whole_second_us(event.program_us)
+            index.dirty_us[second_us] = min(due_us, index.dirty_us.get(second_us, due_us))
+            index.waiting_offsets.add(event.offset)
+            if event.kind in STATE_KINDS:
+                index.dirty_state_us = min(event.program_us, index.dirty_state_us or event.program_us)
+
+    def _note_affected(self, cause: Event, affected: tuple[int, ...]) -> None:
+        """Offsets were hidden, restored or moved: every slice that held or embeds them must change at once."""
+        for offset in affected:
+            changed = self._room.journal.event(self._room.room, offset)
+            if changed is None:
+                continue
+            index = self._indexes.get(changed.broadcast)
+            if index is None:
+                index = self._indexes[changed.broadcast] = self._loaded_index(changed.broadcast)
+            before = index.events.get(offset)
+            index.drop_tail(offset)
+            if changed.hidden:
+                index.gone.append((cause.offset, offset))
+            if before is not None and index.sealed_until_us is not None and before.program_us < index.sealed_until_us:
+                index.dirty_us[whole_second_us(before.program_us)] = 0
+            if cause.kind == "restamped" and before is None:
+                self._note_left(index, cause, changed)
+            self._note_placed(index, changed, due_in_us=0) if not changed.hidden else self._note_hidden(index, changed)
+
+    def _note_left(self, index: SliceIndex, cause: Event, moved: Event) -> None:
+        """A restamp by a shift says where the event stood; by a clamp it stood somewhere after."""
+        shift_us = cause.details.get("shift_us") or 0
+        left_us = moved.program_us - shift_us
+        for entry in index.entries:
+            clamped = cause.details.get("rule") == "clamp" and us_from_ms(entry.end_ms) > moved.program_us
+            if clamped or us_from_ms(entry.start_ms) <= left_us < us_from_ms(entry.end_ms):
+                index.dirty_us[us_from_ms(entry.start_ms)] = 0
+
+    def _note_hidden(self, index: SliceIndex, hidden: Event) -> None:
+        if index.sealed_until_us is None or hidden.program_us >= index.sealed_until_us:
+            return
+        index.dirty_us[whole_second_us(hidden.program_us)] = 0
+        if hidden.kind in STATE_KINDS:
+            index.dirty_state_us = min(hidden.program_us, index.dirty_state_us or hidden.program_us)
+        self._wake.set()
+
+    async def settled(self, index: SliceIndex, row: SliceRow) -> None:
+        """Wait until nothing that must change at once is left to write for this slice."""
+        start_us, end_us = us_from_ms(row.start_ms), us_from_ms(row.end_ms)
+        urgent = any(due == 0 and start_us <= at_us < end_us for at_us, due in index.dirty_us.items())
+        if urgent or (index.dirty_state_us is not None and index.dirty_state_us < end_us):
+            async with self._lock:
+                await self._revise(index)
+
+    async def packed(self, row: SliceRow) -> bytes:
+        """A slice's compressed bytes, from memory where they are asked for often.
+
+        Raises:
+            CorruptError: the file is not what was written.
+        """
+        key = (row.broadcast, row.start_ms, row.epoch, row.revision)
+        body = self._packed.get(key)
+        if body is None:
+            body = await asyncio.to_thread(self._read_packed, row)
+            self._packed[key] = body
+            self._packed_bytes += len(body)
+            while self._packed_bytes > PACKED_BYTES_MAX:
+                self._packed_bytes -= len(self._packed.pop(next(iter(self._packed))))
+        return body
+
+    def _read_packed(self, row: SliceRow) -> bytes:
+        public = self._room.settings.public
+        path = self._files.relative(self._files.slice_path(self._room.room, row, public=public))
+        try:
+            body = self._files.read_slice(self._room.room, row, public=public)
+        except FileNotFoundError as error:
+            raise CorruptError(path, "the file is missing") from error
+        if hashlib.sha256(body).hexdigest() != row.sha256:
+            raise CorruptError(path, "its SHA-256 is another than the catalog's")
+        return body
+
+    def sealed_until_us(self) -> int | None:
+        """Of the current broadcast: program time up to which everything is in slices."""
+        index = self._indexes.get(self._room.broadcasts.current.number)
+        return None if index is None else index.sealed_until_us
+
+    async def stop(self) -> None:
+        """Write what must not wait: nothing hidden may stay in a file that is asked for after a restart."""
+        self._room.on_committed.remove(self.receive_committed)
+        try:
+            await self.seal()
+        except StoreError as error:
+            _log.warning("sealing_waits", room=self._room.room, code=error.code)
+
+    # --- passes ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Seal twice a second, at once after a hide, until cancelled."""
+        while True:
+            try:
+                await self.seal()
+            except StoreError as error:
+                _log.warning("sealing_waits", room=self._room.room, code=error.code)
+            try:
+                async with asyncio.timeout(_PASS_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+            self._wake.clear()
+
+    async def seal(self) -> None:
+        """One pass: revise what changed, cut what the watermark has passed."""
+        async with self._lock:
+            noted_offset = self._noted_offset
+            for number in sorted(self._indexes):
+                index = self._indexes[number]
+                await self._revise(index)
+                await self._cut(index)
+            waiting = [offset for index in self._indexes.values() for offset in index.waiting_offsets]
+            if not waiting:
+                self._room.put_mark("settled_offset", noted_offset)
+
+    def _watermark_us(self, index: SliceIndex) -> int | None:
+        current = self._room.broadcasts.current
+        if index.broadcast == current.number:
+            return self._room.watermark_us()
+        return 2**61  # a broadcast that another has followed is sealed to its end
+
+    async def _cut(self, index: SliceIndex) -> None:
+        mark_us = self._watermark_us(index)
+        if mark_us is None:
+            return
+        for within in cut(self._unsealed_us(index), watermark_us=mark_us):
+            await self._write(index, within, None)
+            await self._move_mark(index, max(index.sealed_until_us or within.end_us, within.end_us))
+        unsealed_us = self._unsealed_us(index)
+        if index.broadcast != self._room.broadcasts.current.number:
+            ends = [us_from_ms(entry.end_ms) for entry in index.entries[-1:]]
+            mark_us = max([index.sealed_until_us or 0, *ends])
+        await self._move_mark(
+            index, sealed_until_us(unsealed_us, watermark_us=mark_us, before_us=index.sealed_until_us)
+        )
+
+    def _unsealed_us(self, index: SliceIndex) -> list[int]:
+        start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
+        return [event.program_us for event in index.tail_from(start_us) if is_sliced(event)]
+
+    async def _move_mark(self, index: SliceIndex, value_us: int) -> None:
+        if index.sealed_until_us == value_us:
+            return
+        index.note_sealed_until(value_us, self._room.clock.wall_us())
+        self._room.note_sealed(value_us)
+        self._room.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
+
+    async def _revise(self, index: SliceIndex) -> None:
+        now_us = self._room.clock.wall_us()
+        due = sorted(at_us for at_us, due_us in index.dirty_us.items() if due_us <= now_us)
+        state_us, index.dirty_state_us = index.dirty_state_us, None
+        if not due and state_us is None:
+            return
+        position = self._room.log.position
+        waiting = {offset for offset in index.waiting_offsets if offset <= position.offset}
+        for at_us in due:
+            index.dirty_us.pop(at_us, None)
+        try:
+            done: set[int] = set()
+            for at_us in due:
+                await self._revise_second(index, at_us, done)
+            if state_us is not None:
+                for row in [entry for entry in index.entries if us_from_ms(entry.end_ms) > state_us]:
+                    if row.start_ms not in done:
+                        await self._write(index, _range_of(row), row)
+        except BaseException:
+            for at_us in due:
+                index.dirty_us.setdefault(at_us, 0)
+            index.dirty_state_us = state_us if index.dirty_state_us is None else index.dirty_state_us
+            raise
+        if not any(due_us > now_us for due_us in index.dirty_us.values()):
+            index.waiting_offsets -= waiting
+
+    async def _revise_second(self, index: SliceIndex, second_us: int, done: set[int]) -> None:
+        """Rewrite the slice over a second of program time, or make one where time was empty."""
+        row = index.entry_at(second_us)
+        if row is None and second_us >= (index.sealed_until_us or 0):
+            return
+        within = late_range(second_us, [_range_of(entry) for entry in index.entries]) if row is None else _range_of(row)
+        if ms_from_us(within.start_us) not in done:
+            done.add(ms_from_us(within.start_us))
+            await self._write(index, within, row)
+
+    async def _write(self, index: SliceIndex, within: Range, row: SliceRow | None) -> None:
+        """Write a slice's file, then the catalog, then the index; the revision before goes last."""
+        room = self._room
+        position = room.log.position
+        start_ms = ms_from_us(within.start_us)
+        before = row.revision if row is not None else index.removed.get(start_ms, (0, 0))[1]
+        built = await asyncio.to_thread(self._built, index, within, row, position, before + 1)
+        if built is None:
+            return
+        body, new_row = built
+        version = index.version + 1
+        if new_row is None:
+            if row is not None:
+                await room.remove_slice(row, version)
+                index.version = version
+                index.remove(row, version)
+        else:
+            new_row = msgspec.structs.replace(new_row, version=version)
+            public = room.settings.public
+            await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
+            await room.put_slice(new_row, version)
+            index.version = version
+            index.put(new_row)
+        room.count_slice("sealed" if row is None else "revised")
+        if row is not None:
+            await asyncio.to_thread(self._files.remove_slice, room.room, row, public=room.settings.public)
+
+    def _built(
+        self, index: SliceIndex, within: Range, row: SliceRow | None, position: Position, revision: int
+    ) -> tuple[bytes, SliceRow | None] | None:
+        """In a thread: the compressed body of a slice and its row; None if the revision before says the same."""
+        room, journal = self._room.room, self._room.journal
+        found = journal.events_between(room, index.broadcast, within.start_us, within.end_us)
+        events = [event for event in found if event.offset <= position.offset]
+        sliced = [event for event in events if is_sliced(event)]
+        if not sliced:
+            return (b"", None) if row is not None else None
+        state_events = [e for e in journal.state_events(room, index.broadcast) if e.offset <= position.offset]
+        state = folded(state_events, before_us=within.start_us)
+        body = encoded_slice(
+            room=room,
+            broadcast=index.broadcast,
+            within=within,
+            position=position,
+            revision=revision,
+            state=state,
+            events=events,
+        )
+        if row is not None and self._says_the_same(row, body):
+            return None
+        packed = gzip.compress(body, compresslevel=6, mtime=0)
+        return packed, SliceRow(
+            broadcast=index.broadcast,
+            start_ms=ms_from_us(within.start_us),
+            end_ms=ms_from_us(within.end_us),
+            epoch=position.epoch,
+            revision=revision,
+            events=len(sliced),
+            messages=sum(event.kind in MESSAGE_KINDS for event in sliced),
+            as_of_offset=position.offset,
+            version=0,
+            sha256=hashlib.sha256(packed).hexdigest(),
+            size_bytes=len(packed),
+        )
+
+    def _says_the_same(self, row: SliceRow, body: bytes) -> bool:
+        try:
+            packed = self._files.read_slice(self._room.room, row, public=self._room.settings.public)
+        except OSError:
+            return False
+        before: dict[str, Any] = msgspec.json.decode(gzip.decompress(packed))
+        now: dict[str, Any] = msgspec.json.decode(body)
+        return all(before.get(name) == now.get(name) for name in _SOURCE_FIELDS)
+
+
+def _range_of(row: SliceRow) -> Range:
+    return Range(us_from_ms(row.start_ms), us_from_ms(row.end_ms))
