@@ -15,6 +15,8 @@
     │   ├── MessageRejectedError      422: with the reason
     │   ├── IdReusedError             409: same id, other body
     │   ├── NotFoundError             404: no such event, slice or recording
+    │   ├── SupersededError           410: there is a newer one; the answer says which
+    │   ├── CursorError               400: a cursor that was not made here for this room
     │   └── RateLimitedError          429 temporary, with retry_after_ms
     ├── TokenError                    client   401: one message for every bad token
     ├── WireError                     client   socket close 4500: malformed frame
@@ -34,6 +36,7 @@ from typing import ClassVar, Literal
 __all__ = [
     "ChatsyncError",
     "CorruptError",
+    "CursorError",
     "IdReusedError",
     "MessageRejectedError",
     "NoProgramTimeError",
@@ -48,6 +51,7 @@ __all__ = [
     "StorageFailedError",
     "StorageFullError",
     "StoreError",
+    "SupersededError",
     "TimelineError",
     "TokenError",
     "UnknownRoomError",
@@ -203,6 +207,33 @@ class NotFoundError(RoomError):
 
     def __str__(self) -> str:
         return f"There is no such {self.what}."
+
+
+class SupersededError(RoomError):
+    """What was asked for has been replaced, or lies before what is still served; the answer names what is there now.
+
+    Attributes:
+        facts: present values by their wire name, such as ``revision`` or ``sealed_until_ms``; never text.
+    """
+
+    code = "superseded"
+    status = 410
+
+    def __init__(self, **facts: int | None) -> None:
+        self.facts = {name: value for name, value in facts.items() if value is not None}
+        super().__init__(self.facts)
+
+    def __str__(self) -> str:
+        return "This has been replaced; ask again for what is there now."
+
+
+class CursorError(RoomError):
+    """A cursor that was not made by this server for this room and broadcast."""
+
+    code = "cursor"
+
+    def __str__(self) -> str:
+        return "The cursor is not one of this server's for this room; start again without it."
 
 
 class RateLimitedError(RoomError):
