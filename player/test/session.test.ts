@@ -1,0 +1,318 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
+import { ReadError } from '../src/connection.js';
+import { ChatSession, type SessionOptions } from '../src/session.js';
+import { ModelRoom, T0 } from './builders.js';
+import { FakePlayer } from './fake-player.js';
+import { FakeRelay, until, WALL_MS } from './fake-relay.js';
+
+const SECONDS = 400;
+
+let model: ModelRoom;
+let relay: FakeRelay;
+let server: string;
+let player: FakePlayer;
+let session: ChatSession;
+let errors: unknown[];
+
+function open(options: Partial<SessionOptions> = {}): ChatSession {
+  session = new ChatSession({
+    server,
+    room: 'math-101',
+    WebSocket: WebSocket as never,
+    onError: (error) => errors.push(error),
+    random: () => 0,
+    ...options,
+  });
+  session.attach(player);
+  session.start();
+  return session;
+}
+
+const rows = (): number[] => session.timeline.rows.map((row) => row.offset);
+const settled = (): Promise<void> => until(() => session.timeline.settled, 'a settled pane');
+
+beforeEach(async () => {
+  model = new ModelRoom();
+  for (let second = 0; second < SECONDS; second += 1) model.say(T0 + second * 1000);
+  model.seal(T0 + (SECONDS - 30) * 1000);
+  relay = new FakeRelay(model);
+  server = await relay.start();
+  player = new FakePlayer();
+  errors = [];
+});
+
+afterEach(async () => {
+  session.stop();
+  await relay.stop();
+});
+
+describe('joining and watching', () => {
+  test('slices, the open slice and the socket meet without a hole or a repeat', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 395_000));
+    relay.say(T0 + 401_000);
+    await until(() => session.room.broadcast(1).event(401) !== undefined, 'the message that was said');
+    player.show(T0 + 401_500);
+    expect(rows().at(-1)).toBe(401);
+    expect(new Set(rows()).size).toBe(rows().length);
+  });
+
+  test('an open slice that is older than the socket is asked for again until it reaches it', async () => {
+    const stale = model.open(model.sealedUntilMs);
+    relay.intercept = (url, _request, response) => {
+      if (!url.pathname.endsWith('/open.json')) return false;
+      if (relay.requests.filter((one) => one.includes('open.json')).length > 1) return false;
+      response.end(JSON.stringify({ ...stale, as_of: { epoch: '1', offset: 380 }, events: stale.events.filter((event) => event.offset <= 380) }));
+      return true;
+    };
+    player.programMs = T0 + 399_000;
+    open();
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 399_000));
+    const asked = relay.requests.filter((one) => one.includes('open.json'));
+    expect(asked.length).toBe(2);
+    expect(asked[1]).toContain('after=380');
+  });
+
+  test('a seek into what is loaded asks the network for nothing', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    const asked = relay.requests.length;
+    player.seek(T0 + 380_000);
+    expect(session.timeline.settled).toBe(true);
+    expect(rows()).toEqual(model.lastDue(T0 + 380_000));
+    expect(relay.requests.length).toBe(asked);
+  });
+
+  test('a seek elsewhere loads what lies there while the player still seeks', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    player.startSeek(T0 + 150_000);
+    await until(() => session.room.broadcast(1).coveredBackFrom(T0 + 150_000) !== null, 'slices of the place sought');
+    player.endSeek();
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 150_000));
+  });
+
+  test('requests for a place that was left are cancelled', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    let held = 0;
+    let aborted = 0;
+    relay.intercept = (url, _request, response) => {
+      const start = Number(/(\d+)-\d+\.e1/.exec(url.pathname)?.[1] ?? 0);
+      if (start === 0 || start > T0 + 160_000) return false;
+      held += 1; // never answered
+      response.on('close', () => (aborted += 1));
+      return true;
+    };
+    player.seek(T0 + 150_000);
+    await until(() => held > 0, 'requests');
+    player.seek(T0 + 300_000);
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 300_000));
+    await until(() => aborted === held, 'cancelled requests');
+  });
+
+  test('a superseded slice is found again through a fresh chat playlist', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    model.hide(120);
+    relay.send({ type: 'gone', offsets: [120] });
+    player.seek(T0 + 140_000);
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 140_000));
+    expect(rows()).not.toContain(120);
+  });
+
+  test('without a socket the chat playlist and the open slice are polled', async () => {
+    relay.onHello = (socket) => socket.close(4501, 'not here');
+    player.programMs = T0 + 399_000;
+    open();
+    await until(() => session.status === 'closed', 'a refusal');
+    await settled();
+    expect(errors.some((error) => error instanceof ReadError && error.status === 4501)).toBe(true);
+    model.say(T0 + 398_500);
+    await until(() => rows().at(-1) === 401, 'the message, by polling');
+    model.hide(395);
+    await until(() => !rows().includes(395), 'the hide, by polling');
+  });
+
+  test('without program time live shows on arrival', async () => {
+    open();
+    await until(() => rows().length === 50, 'the last 50');
+    relay.say(T0 + 999_000);
+    await until(() => rows().at(-1) === 401, 'the message that was said');
+  });
+
+  test('the relay is told where the picture is: at once, on change, with what is known of the media', async () => {
+    player.programMs = T0 + 395_000;
+    player.mediaSequence = 5126;
+    player.liveMs = T0 + 396_000;
+    open();
+    await until(() => relay.frames.some((frame) => frame.type === 'playhead'), 'a playhead');
+    expect(relay.frames.find((frame) => frame.type === 'playhead')).toMatchObject({
+      broadcast: 1,
+      program_ms: T0 + 395_000,
+      media_sequence: 5126,
+      rate: 1,
+      paused: false,
+      at_live: true,
+    });
+    player.state.paused = true;
+    player.emit('state');
+    await until(() => relay.frames.at(-1)?.['paused'] === true, 'the pause');
+    player.seek(T0 + 100_000);
+    await until(() => relay.frames.at(-1)?.['program_ms'] === T0 + 100_000, 'the seek');
+    expect(relay.frames.at(-1)?.['at_live']).toBe(false);
+  });
+});
+
+describe('breaks', () => {
+  test('after a break it goes on where it was, without a gap and without a repeat', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    for (const socket of relay.sockets) socket.close(4001, 'shutting down');
+    model.say(T0 + 396_000);
+    model.hide(390);
+    await until(() => relay.frames.filter((frame) => frame.type === 'hello').length === 2, 'a second hello');
+    expect(relay.frames.filter((frame) => frame.type === 'hello')[1]).toMatchObject({ after: { epoch: '1', offset: 400 } });
+    await until(() => session.room.broadcast(1).event(401) !== undefined, 'what was missed');
+    player.show(T0 + 399_000);
+    expect(rows()).not.toContain(390);
+    expect(new Set(rows()).size).toBe(rows().length);
+    expect(rows()).toContain(401);
+  });
+
+  test('a reset drops everything and meets the socket anew', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    relay.onHello = (socket, hello) => {
+      socket.send(JSON.stringify({ type: 'reset', reason: 'too_old', position: model.position }));
+      relay.welcome(socket, hello, { events: [] });
+    };
+    model.say(T0 + 394_000);
+    for (const socket of relay.sockets) socket.close(4008, 'too slow');
+    await until(() => rows().includes(401), 'what was said meanwhile, from the open slice');
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 395_000));
+  });
+
+  test('a higher epoch makes what was held worthless', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    model.epoch = '2';
+    for (const socket of relay.sockets) socket.close(1012, 'restart');
+    await until(() => relay.requests.some((one) => one.includes('.e2.')), 'slices of the new epoch');
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 395_000));
+  });
+});
+
+describe('writing', () => {
+  test('one\'s own message is shown when it is acknowledged, before the picture gets there', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    player.show(T0 + 395_200);
+    const id = session.say('why?', 'question')!;
+    expect(session.pending.map((own) => own.text)).toEqual(['why?']);
+    await until(() => session.timeline.rows.some((row) => row.id === id), 'the own message');
+    expect(session.pending).toEqual([]);
+    const said = relay.frames.find((frame) => frame.type === 'say')!;
+    expect(said).toMatchObject({ kind: 'question', text: 'why?', playhead: { broadcast: 1, program_ms: T0 + 395_200 } });
+    expect(session.timeline.rows.filter((row) => row.text === 'why?').length).toBe(1);
+  });
+
+  test('its id carries the relay\'s time, whatever the device\'s clock says', async () => {
+    open();
+    await until(() => session.status === 'open', 'a welcome');
+    const id = session.say('hello')!;
+    const unixMs = Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
+    expect(Math.abs(unixMs - WALL_MS)).toBeLessThan(5_000);
+    expect(id[14]).toBe('7');
+  });
+
+  test('a refusal stays in sight and is sent again under the same id', async () => {
+    open();
+    await until(() => session.status === 'open', 'a welcome');
+    const id = session.say('refuse me')!;
+    await until(() => session.pending[0]?.state === 'failed', 'a refusal');
+    expect(session.pending[0]?.code).toBe('rate_limited');
+    session.sayAgain(id);
+    await until(() => relay.frames.filter((frame) => frame.type === 'say' && frame['id'] === id).length === 2, 'another try');
+    await until(() => session.pending[0]?.state === 'failed', 'another refusal');
+    session.dismiss(id);
+    expect(session.pending).toEqual([]);
+  });
+
+  test('a message written during a break is sent after it, once', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    for (const socket of relay.sockets) socket.close(4001);
+    await until(() => session.status === 'waiting', 'a break');
+    session.say('still here');
+    await until(() => session.pending.length === 0, 'the acknowledgement');
+    expect([...model.events.values()].filter((event) => event.text === 'still here').length).toBe(1);
+  });
+});
+
+describe('tokens', () => {
+  test('a public room is read without the token, so that it stays cacheable', async () => {
+    player.programMs = T0 + 395_000;
+    open({ token: () => Promise.resolve('secret') });
+    await settled();
+    expect(new Set(relay.authorizations)).toEqual(new Set([undefined]));
+    expect(relay.frames[0]).toMatchObject({ type: 'hello', token: 'secret' });
+    expect(relay.requests.join()).not.toContain('secret');
+  });
+
+  test('a private room is read with it', async () => {
+    relay.intercept = (_url, request, response) => {
+      if (request.headers.authorization === 'Bearer secret') return false;
+      response.statusCode = 404;
+      response.end('{"code":"unknown_room"}');
+      return true;
+    };
+    player.programMs = T0 + 395_000;
+    open({ token: () => Promise.resolve('secret') });
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 395_000));
+  });
+
+  test('a token that ran out is renewed once', async () => {
+    const asked: boolean[] = [];
+    relay.onHello = (socket, hello) => (hello['token'] === 'new' ? relay.welcome(socket, hello) : socket.close(4502, 'expired'));
+    open({ renewsToken: true, token: (again) => (asked.push(again), Promise.resolve(asked.includes(true) ? 'new' : 'old')) });
+    await until(() => session.status === 'open', 'a welcome with the new token');
+  });
+});
+
+describe('recordings', () => {
+  test('the spans say what belongs to the picture; there is no socket and nothing to write', async () => {
+    relay.spans = [{ position_ms: 0, duration_ms: 100_000, broadcast: 1, program_ms: T0 + 100_000 }];
+    model.live = false;
+    player.address = () => (player.programMs === null ? null : { programTimeMs: player.programMs, broadcast: 1, positionMs: 0, live: false, atJump: false, ad: false });
+    player.programMs = T0 + 130_000;
+    open({ recording: 'lecture-1' });
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 130_000));
+    expect(session.status).toBe('recording');
+    expect(session.say('hello')).toBeNull();
+    expect(relay.sockets.size).toBe(0);
+    player.seek(T0 + 190_000);
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 190_000));
+  });
+});
