@@ -1,0 +1,74 @@
+"""chatsync.hls.track: columns that snapshots share, and one run's segments."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatsync.hls.track import Column, region_tolerance_us, uri_path
+from tests.hls.builders import Media, fed, media_text, parsed
+
+
+def test_a_column_grows_without_copying_and_views_keep_their_length() -> None:
+    """An older view still sees what it saw."""
+    old = Column([1, 2])
+    new = old.extended([3])
+    assert [1, 2] == list(old)
+    assert [1, 2, 3] == list(new)
+    assert new._items is old._items
+
+
+def test_a_branch_of_a_column_does_not_disturb_the_other() -> None:
+    """Growing an old view a second time copies."""
+    old = Column(["a"])
+    left, right = old.extended(["b"]), old.extended(["c"])
+    assert (["a", "b"], ["a", "c"], ["a"]) == (list(left), list(right), list(old))
+
+
+@given(st.lists(st.lists(st.integers(), max_size=4), max_size=8), st.integers(-12, 12), st.integers(-12, 12))
+def test_a_column_reads_like_a_tuple(pieces: list[list[int]], start: int, stop: int) -> None:
+    """Length, index, slice and iteration agree with a tuple of the same items."""
+    column: Column[int] = Column()
+    for piece in pieces:
+        column = column.extended(piece)
+    plain = tuple(item for piece in pieces for item in piece)
+    assert plain == tuple(column)
+    assert plain[start:stop] == column[start:stop]
+    assert plain[::-1] == column[::-1]
+    assert len(plain) == len(column)
+    if -len(plain) <= start < len(plain):
+        assert plain[start] == column[start]
+    else:
+        with pytest.raises(IndexError):
+            column[start]
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("a/b.ts?token=1#x", "a/b.ts"),
+        ("http://cdn.test/v/b.ts?x", "/v/b.ts"),
+        ("https://cdn.test", "/"),
+        ("/v/b.ts", "/v/b.ts"),
+        ("", ""),
+    ],
+)
+def test_the_path_of_a_uri_leaves_out_what_changes(uri: str, path: str) -> None:
+    """Host and query differ between loads of one segment."""
+    assert path == uri_path(uri)
+
+
+def test_rounding_is_two_per_cent_or_a_tenth_of_a_second() -> None:
+    """Whichever is more."""
+    assert [100_000, 100_000, 200_000] == [region_tolerance_us(one) for one in (0, 5_000_000, 10_000_000)]
+
+
+def test_segments_are_found_by_number_also_behind_missed_ones() -> None:
+    """A run may have holes in its numbers."""
+    media = [Media(f"s{n}.ts") for n in range(20)]
+    timeline, _ = fed(parsed(media_text(media[:5])), parsed(media_text(media[9:14], first=9)), step_us=18_000_000)
+    assert 1 == len(timeline.runs)
+    found = [timeline.segment(1, number) for number in range(-1, 15)]
+    expected = [*range(5), *range(9, 14)]
+    assert expected == [one.media_sequence for one in found if one is not None]
