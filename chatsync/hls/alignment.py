@@ -22,6 +22,7 @@ from chatsync.instants import MS_US
 __all__ = ["DRIFT_US_MAX", "Method", "ProgramPlace", "Span", "place_of", "position_of", "spans_by_program_date_time"]
 
 DRIFT_US_MAX = 10 * MS_US  # a span may be wrong by so much before another begins: under a frame at 60 Hz
+ROUNDING_US_MAX = 100 * MS_US  # a smaller hole in program time between spans that touch is rounding, not a cut
 
 Method = Literal["program_date_time", "segment_uri", "extinf_fingerprint", "offset"]
 
@@ -95,9 +96,9 @@ def position_of(broadcast: int, program_us: int, spans: Sequence[Span]) -> int |
         into_us = program_us - span.program_us
         if 0 <= into_us < span.duration_us:
             return span.position_us + into_us
-    # Spans that were cut for drift leave holes and overlaps of that size in program time; a hole is no cut.
+    # Where a span was ended for drift, program time has a small hole that the recording does not have.
     for span in _spans_with(broadcast, spans):
-        if 0 < span.program_us - program_us <= DRIFT_US_MAX + MS_US and _touches_earlier(span, spans):
+        if 0 < span.program_us - program_us <= ROUNDING_US_MAX and _touches_earlier(span, spans):
             return span.position_us
     return None
 
