@@ -112,7 +112,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
     writer.start()
     stack.push_async_callback(partial(asyncio.to_thread, writer.close))
     fetcher = PlaylistFetcher(settings)
-    stack.push_async_callback(fetcher.close)
+    stack.push_async_callback(fetcher.aclose)
     archive = Archive(files, journal, catalog, writer)
     return Hub(
         settings,

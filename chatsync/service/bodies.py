@@ -5,9 +5,10 @@ Owns: how many bytes a body may have by its kind. Source: limits of security-and
 
 from __future__ import annotations
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chatsync.service.problems import problem_body
+from chatsync.service.problems import problem
 from chatsync.service.settings import Limits
 
 __all__ = ["BodyLimit"]
@@ -32,7 +33,7 @@ class BodyLimit:
         bound = self._bound(headers.get(b"content-type", b""), scope["path"])
         declared = headers.get(b"content-length", b"0")
         if not declared.isdigit() or int(declared) > bound:
-            await _refuse(send)
+            await _too_large()(scope, receive, send)
             return
         seen, begun = 0, False
 
@@ -53,20 +54,12 @@ class BodyLimit:
             await self._app(scope, counted, noted)
         except BodyTooLargeError:
             if not begun:
-                await _refuse(send)
+                await _too_large()(scope, receive, send)
 
     def _bound(self, content_type: bytes, path: str) -> int:
         many = content_type.split(b";")[0].strip() == b"application/x-ndjson" or "/recordings/" in path
         return self._limits.ndjson_bytes_max if many else self._limits.body_bytes_max
 
 
-async def _refuse(send: Send) -> None:
-    body = problem_body("too_large", 413, "The body is too large.", temporary=False)
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        (b"connection", b"close"),
-    ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+def _too_large() -> Response:
+    return problem(413, "too_large", "The body is too large.")

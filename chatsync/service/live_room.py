@@ -237,6 +237,11 @@ class LiveRoom:
         """The program clock of the current broadcast, now."""
         return self.scene().now_us
 
+    def clock_ms(self) -> int | None:
+        """The program clock as it travels; None while a stream is awaited that has given no time yet."""
+        waits = self.settings.playlist_url is not None and not self.broadcasts.current.clock.has_program_time
+        return None if waits else ms_from_us(self.program_us())
+
     def claim(self, playhead: SayPlayhead | None) -> Claim | None:
         """What a player says it showed, as program time; None if it cannot be mapped."""
         if playhead is None:

@@ -269,13 +269,12 @@ class LiveConnection:
         room, author = self._here, self._author
         assert author is not None
         sealed_until_us = room.sealed_until_us()
-        has_program_time = room.broadcasts.current.clock.has_program_time
         back = () if recovery is None else room.events_as_they_stand(recovery.back)
         frame = {
             "type": "welcome",
             "position": position_to_wire(room.log.position),
             "wall_ms": ms_from_us(self._hub.clock.system_wall_us()),
-            "clock_ms": ms_from_us(room.program_us()) if has_program_time else None,
+            "clock_ms": room.clock_ms(),
             "broadcast": room.broadcasts.current.number,
             "state": room.state_to_wire(),
             "you": {

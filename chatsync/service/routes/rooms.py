@@ -44,7 +44,7 @@ async def get_room(entered: Reader) -> Response:
             "live": not current.is_closed,
             "broadcast": current.number,
             "broadcasts": [_broadcast(one, wall_us) for one in live.broadcasts.kept],
-            "clock_ms": ms_from_us(live.program_us()) if current.clock.has_program_time else None,
+            "clock_ms": live.clock_ms(),
             "stalled": current.clock.is_stalled(wall_us),
             "playlist_trouble": live.playlist_trouble,
             "window": None
