@@ -35,8 +35,8 @@ Resolver = Callable[[str, int], Awaitable[list[str]]]
 
 _URL_CHARACTERS_MAX = 4_096
 _AGE_US_MAX = 24 * HOUR_US  # an Age beyond a day says nothing about a live playlist
-_GZIP_RATIO_MAX = 200  # playlists repeat themselves: a 12 h one of equal segments was measured at 60
-_GZIP_FREE_BYTES = 256 * 1024  # below this size no ratio is too high
+_GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
+_GZIP_FREE_BYTES = 1024 * 1024  # below this size no ratio is too high
 _CHUNK_BYTES = 64 * 1024
 _KEEP_S = 4  # less than the 5 s after which common servers close an idle connection, so that we never write into one
 _ATTEMPT_S = 1.5  # for each address but the last: one that is not routed must not use up the whole deadline
@@ -200,7 +200,7 @@ class PlaylistFetcher:
             raise _RefusedError("the origin used a compression we did not ask for")
         inflater = _Inflater() if "gzip" in encoding else None
         body, came, begins = bytearray(), 0, False
-        async for chunk in response.aiter_raw(_CHUNK_BYTES):
+        async for chunk in response.aiter_raw():
             came += len(chunk)
             for piece in [chunk] if inflater is None else inflater.inflated(chunk):
                 body += piece

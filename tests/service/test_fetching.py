@@ -1,0 +1,644 @@
+"""Loading playlists: hostile addresses, redirects, bombs, and what a good origin gets."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import gzip
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
+from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind
+from chatsync.service.settings import RequestHeaders, Settings
+
+PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n"
+Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Origin:
+    """A real HTTP server on loopback that answers from a table and writes down what it was asked."""
+
+    answers: dict[str, Answer] = field(default_factory=dict)
+    requests: list[dict[str, str]] = field(default_factory=list)
+    connections: int = 0
+    port: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        self.connections += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                first, *lines = head.decode("latin-1").strip().split("\r\n")
+                path = first.split(" ")[1]
+                self.requests.append(
+                    {"path": path} | {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+                )
+                answer = self.answers.get(path, reply(b"", status="404 Not Found"))
+                if callable(answer):
+                    await answer(writer)
+                else:
+                    writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return
+        finally:
+            writer.close()
+
+    def url(self, path: str = "/live.m3u8", host: str = "127.0.0.1") -> str:
+        """A URL of this origin."""
+        return f"http://{host}:{self.port}{path}"
+
+
+def reply(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """One HTTP answer in bytes."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@asynccontextmanager
+async def origin(tls: ssl.SSLContext | None = None, **answers: Answer) -> AsyncIterator[Origin]:
+    """Run an origin for the length of a block."""
+    made = Origin({f"/{name.replace('__', '.')}": answer for name, answer in answers.items()})
+    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+
+
+def settings(port: int, *, hosts: tuple[str, ...] = ("127.0.0.1",), **changes: Any) -> Settings:
+    """Settings that allow loopback for these hosts at this port, unless changed."""
+    changed: dict[str, Any] = {"loopback_origins": tuple(f"{host}:{port}" for host in hosts), **changes}
+    return Settings(**changed)
+
+
+def resolving(*rounds: list[str]) -> Callable[[str, int], Awaitable[list[str]]]:
+    """A resolver that gives the next list each time and then stays at the last: what a rebinding name server does."""
+    left = list(rounds)
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    return resolve
+
+
+async def load(given: Settings, url: str, headers: Any = None, **kwargs: Any) -> Loaded:
+    """Load once with a fetcher of its own."""
+    fetcher = PlaylistFetcher(given, **kwargs)
+    try:
+        return await fetcher.load(url, headers)
+    finally:
+        await fetcher.aclose()
+
+
+async def refused(given: Settings, url: str, headers: Any = None, **kwargs: Any) -> str:
+    """The reason with which a URL is not loaded."""
+    with pytest.raises(PlaylistUnavailableError) as caught:
+        await load(given, url, headers, **kwargs)
+    return caught.value.reason
+
+
+HOSTILE = [
+    "http://127.0.0.1:{port}/",
+    "http://localhost:{port}/",
+    "http://LOCALHOST:{port}/",
+    "http://localhost.:{port}/",
+    "http://127.1:{port}/",
+    "http://127.0.1:{port}/",
+    "http://2130706433:{port}/",
+    "http://0x7f000001:{port}/",
+    "http://0x7f.0.0.1:{port}/",
+    "http://0177.0.0.1:{port}/",
+    "http://017700000001:{port}/",
+    "http://0:{port}/",
+    "http://0.0.0.0:{port}/",
+    "http://127.0.0.2:{port}/",
+    "http://127.255.255.254:{port}/",
+    "http://①②⑦.0.0.1:{port}/",
+    "http://１２７.0.0.1:{port}/",
+    "http://127。0。0。1:{port}/",
+    "http://[::1]:{port}/",
+    "http://[::]:{port}/",
+    "http://[0:0:0:0:0:0:0:1]:{port}/",
+    "http://[::ffff:127.0.0.1]:{port}/",
+    "http://[::ffff:7f00:1]:{port}/",
+    "http://[::127.0.0.1]:{port}/",
+    "http://[64:ff9b::7f00:1]:{port}/",
+    "http://[64:ff9b:1::7f00:1]:{port}/",
+    "http://[2002:7f00:1::]:{port}/",
+    "http://[fe80::1%25lo]:{port}/",
+    "http://[fe80::1]:{port}/",
+    "http://[fec0::1]:{port}/",
+    "http://[fc00::1]:{port}/",
+    "http://[ff02::1]:{port}/",
+    "http://[2001:db8::1]:{port}/",
+    "http://[2001::7f00:1]:{port}/",
+    "http://169.254.169.254/",
+    "http://169.254.169.254:80/latest/meta-data/",
+    "http://2852039166/",
+    "http://0xa9fea9fe/",
+    "http://[fd00:ec2::254]/",
+    "http://[::ffff:a9fe:a9fe]/",
+    "http://metadata.google.internal/",
+    "http://metadata/",
+    "http://10.0.0.1/",
+    "http://172.16.0.1/",
+    "http://192.168.0.1/",
+    "http://100.64.0.1/",
+    "http://100.100.100.200/",
+    "http://192.0.0.8/",
+    "http://224.0.0.1/",
+    "http://240.0.0.1/",
+    "http://255.255.255.255/",
+    "http://198.18.0.1/",
+    "http://user@127.0.0.1:{port}/",
+    "http://user:pw@127.0.0.1:{port}/",
+    "http://example.org@127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}@example.org/",
+    "http://127.0.0.1:{port}#@example.org/",
+    "http://127.0.0.1:{port}\\@example.org/",
+    "http:\\\\127.0.0.1:{port}/",
+    "http:/127.0.0.1:{port}/",
+    "http:127.0.0.1:{port}/",
+    "//127.0.0.1:{port}/",
+    "127.0.0.1:{port}",
+    "http:///",
+    "http://",
+    "file:///etc/passwd",
+    "file://127.0.0.1:{port}/x",
+    "FILE:///etc/passwd",
+    "concat:http://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/_x",
+    "ftp://127.0.0.1:{port}/",
+    "dict://127.0.0.1:{port}/",
+    "ws://127.0.0.1:{port}/",
+    "data:text/plain,#EXTM3U",
+    "javascript:alert(1)",
+    "unix:///var/run/docker.sock",
+    "http+unix://%2fvar%2frun/",
+    "http://127.0.0.1:{port}/%0d%0aX:y",
+    "http://127.0.0.1:99999/",
+    "http://127.0.0.1:-1/",
+    "http://127.0.0.1:0/",
+    "http://127.0.0.1:{port}x/",
+    "http://%31%32%37.0.0.1:{port}/",
+    "http://[127.0.0.1]:{port}/",
+    "http://[::1/",
+    "http://127.0.0.1%00.example.org/",
+    "http://exa_mple..org:{port}/",
+    "http://xn--:{port}/",
+]
+
+
+async def test_no_hostile_url_reaches_a_loopback_service() -> None:
+    """However an inner address is spelled, the service listening there sees no connection, and we hear only a reason."""
+    async with origin() as tripwire:
+        given = settings(tripwire.port, hosts=(), origin_ports=(tripwire.port,))
+        fetcher = PlaylistFetcher(given)
+        urls = [url.format(port=tripwire.port) for url in HOSTILE]
+        urls += [
+            f"http://127.0.0.1:{tripwire.port}/\r\nX: y",
+            f"http://127.0.0.1:{tripwire.port}/ x",
+            "http://a/" + "x" * 5_000,
+            "\x00",
+            "",
+        ]
+        for url in urls:
+            with pytest.raises(OriginError) as caught:
+                await fetcher.load(url)
+            assert str(tripwire.port) not in str(caught.value), url
+            assert "127" not in str(caught.value), url
+        await fetcher.aclose()
+
+        assert len(urls) >= 80
+        assert 0 == tripwire.connections
+
+
+@pytest.mark.parametrize(
+    ("addresses", "kind"),
+    [
+        (
+            "1.1.1.1 8.8.8.8 93.184.216.34 100.63.255.255 100.128.0.1 172.15.255.255 172.32.0.1 223.255.255.255",
+            "global",
+        ),
+        ("2606:4700::1111 2001:4860:4860::8888 2a00::1 64:ff9b::101:101", "global"),
+        ("127.0.0.1 127.255.255.255 ::1", "loopback"),
+        ("10.0.0.1 172.16.0.1 172.31.255.255 192.168.255.255 100.64.0.1 100.127.255.255 fc00::1 fdff::1", "private"),
+        (
+            "0.0.0.0 0.1.2.3 169.254.169.254 192.0.0.8 192.0.0.170 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.255",
+            "refused",
+        ),
+        ("198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255", "refused"),
+        (
+            ":: ::2 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:1.1.1.1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b::a9fe:a9fe",
+            "refused",
+        ),
+        (
+            "64:ff9b:1::1 100::1 2001::1 2001:10::1 2001:20::1 2001:db8::1 2002:7f00:1:: 3fff::1 3ffe::1 5f00::1",
+            "refused",
+        ),
+        (
+            "fe80::1 fe80::1%eth0 febf::1 fec0::1 feff::1 ff02::1 ff0e::1 4000::1 1.1.1.1%eth0 127.1 example.org 1",
+            "refused",
+        ),
+    ],
+)
+def test_the_table_of_addresses(addresses: str, kind: str) -> None:
+    """Every special range is what the registry says, where the standard library is too kind as well."""
+    assert dict.fromkeys(addresses.split(), kind) == {address: address_kind(address) for address in addresses.split()}
+
+
+async def test_a_name_that_rebinds_is_connected_where_it_was_checked() -> None:
+    """The name is resolved once for each connection, and the address that was checked is the one connected to."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as tripwire:
+        given = settings(tripwire.port, hosts=(), origin_ports=(tripwire.port,))
+        reason = await refused(given, tripwire.url(host="rebind.example"), resolver=resolving(["127.0.0.1"]))
+        mixed = await refused(
+            given, tripwire.url(host="rebind.example"), resolver=resolving(["93.184.216.34", "127.0.0.1"])
+        )
+
+        assert {"the host has no address we may connect to"} == {reason, mixed}
+        assert 0 == tripwire.connections
+
+
+async def test_a_name_is_asked_for_once_per_connection() -> None:
+    """A name server that changes its mind between check and use changes nothing: there is no second question."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as good:
+        given = settings(good.port, hosts=("rebind.example",))
+        loaded = await load(
+            given, good.url(host="rebind.example"), resolver=resolving(["127.0.0.1"], ["169.254.169.254"])
+        )
+
+        assert PLAYLIST.decode() == loaded.text
+        assert f"rebind.example:{good.port}" == good.requests[0]["host"]
+
+
+async def test_the_next_address_is_tried() -> None:
+    """An address where nobody listens does not end the load if the name has another."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as good:
+        given = settings(good.port, hosts=("two.example",))
+        loaded = await load(given, good.url(host="two.example"), resolver=resolving(["127.0.0.9", "127.0.0.1"]))
+
+        assert 200 == loaded.status
+
+
+async def test_a_good_playlist_is_loaded_with_its_age_and_address() -> None:
+    """Text, final URL and Age come back; one connection serves the next load too."""
+    async with origin(live__m3u8=reply(b"\xef\xbb\xbf" + PLAYLIST, "Age: 3")) as good:
+        fetcher = PlaylistFetcher(settings(good.port))
+        first, second = await fetcher.load(good.url()), await fetcher.load(good.url())
+        await fetcher.aclose()
+
+        assert Loaded(PLAYLIST.decode(), good.url(), 3_000_000, 200) == first == second
+        assert 1 == good.connections
+
+
+@pytest.mark.parametrize(
+    ("age", "age_us"),
+    [
+        ("0", 0),
+        ("5", 5_000_000),
+        ("5, 7", 5_000_000),
+        ("-1", 0),
+        ("1.5", 0),
+        ("x", 0),
+        ("", 0),
+        ("86400", 86_400_000_000),
+        ("86401", 0),
+        ("٣", 0),
+        ("9" * 40, 0),
+    ],
+)
+async def test_age_is_read_leniently(age: str, age_us: int) -> None:
+    """A strange Age is no reason to lose a playlist."""
+    head = reply(PLAYLIST, "X: y").replace(b"X: y", b"Age: " + age.encode())
+    async with origin(live__m3u8=head) as good:
+        assert age_us == (await load(settings(good.port), good.url())).age_us
+
+
+async def test_gzip_is_read() -> None:
+    """A compressed playlist comes out as it went in."""
+    body = PLAYLIST + b"".join(b"#EXTINF:2,\nsegment%d.ts\n" % number for number in range(60_000))
+    async with origin(live__m3u8=reply(gzip.compress(body), "Content-Encoding: gzip")) as good:
+        assert body.decode() == (await load(settings(good.port), good.url())).text
+
+
+async def test_bytes_that_are_no_utf8_do_not_lose_the_playlist() -> None:
+    """A title in Latin-1 in the middle of a live stream is one broken character, not an outage."""
+    async with origin(live__m3u8=reply(b"#EXTM3U\n#EXTINF:2,caf\xe9\na.ts\n")) as good:
+        assert "caf\ufffd" in (await load(settings(good.port), good.url())).text
+
+
+async def test_a_redirect_is_followed_and_becomes_the_base() -> None:
+    """Three redirects are followed, and the final URL is the one the URIs of the playlist are relative to."""
+    moved: dict[str, Any] = {
+        f"r{n}": reply(b"", f"Location: {'/r' + str(n + 1) if n < 3 else '/x/live.m3u8'}", status="302 Found")
+        for n in (1, 2, 3)
+    }
+    async with origin(**moved) as good:
+        good.answers["/x/live.m3u8"] = reply(PLAYLIST)
+        assert good.url("/x/live.m3u8") == (await load(settings(good.port), good.url("/r1"))).url
+
+
+async def test_a_fourth_redirect_is_too_many() -> None:
+    """A circle ends."""
+    async with origin(a=reply(b"", "Location: /a", status="301 Moved")) as bad:
+        assert "there are too many redirects" == await refused(settings(bad.port), bad.url("/a"))
+        assert 4 == len(bad.requests)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://127.0.0.1:{port}/secret",
+        "http://[::1]:{port}/",
+        "file:///etc/passwd",
+        "http://169.254.169.254/",
+        "//localhost:{port}/",
+        "http://u:p@front.example/",
+        "gopher://x/",
+        "http://[",
+    ],
+)
+async def test_a_redirect_is_checked_like_the_first_address(target: str) -> None:
+    """An origin that may be loaded cannot lead us to one that may not."""
+    async with origin() as tripwire, origin() as front:
+        front.answers["/r"] = reply(
+            b"", f"Location: {target.format(port=tripwire.port)}", status="307 Temporary Redirect"
+        )
+        given = settings(front.port, hosts=("front.example",), origin_ports=(tripwire.port,))
+
+        async def resolve(host: str, port: int) -> list[str]:
+            return [host.strip("[]")] if host[0] in "1[:" else ["127.0.0.1"]
+
+        await refused(given, front.url("/r", host="front.example"), resolver=resolve)
+        assert (0, 1) == (tripwire.connections, front.connections)
+
+
+async def test_request_headers_stay_with_their_origin() -> None:
+    """Headers go to the origin they belong to and not along with a redirect to another one."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as other, origin() as own:
+        own.answers["/r"] = reply(b"", f"Location: {other.url()}", status="302 Found")
+        given = settings(own.port, loopback_origins=(f"127.0.0.1:{own.port}", f"127.0.0.1:{other.port}"))
+        await load(given, own.url("/r"), {"Authorization": "Bearer s3cret"})
+
+        assert "Bearer s3cret" == own.requests[0]["authorization"]
+        assert "authorization" not in other.requests[0]
+
+
+async def test_headers_of_a_room_do_not_go_to_a_variant_elsewhere() -> None:
+    """A main playlist cannot collect the room's headers for another host by naming it as a variant."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as own, origin(live__m3u8=reply(PLAYLIST)) as other:
+        given = settings(own.port, loopback_origins=(f"127.0.0.1:{own.port}", f"127.0.0.1:{other.port}"))
+        headers = RequestHeaders(f"http://127.0.0.1:{own.port}", {"X-Key": "s3cret"})
+        await load(given, other.url(), headers)
+        await load(given, own.url(), headers)
+
+        assert "x-key" not in other.requests[0]
+        assert "s3cret" == own.requests[0]["x-key"]
+
+
+async def test_cookies_of_an_origin_are_not_kept() -> None:
+    """What an origin sets in one answer is not sent with the next request."""
+    async with origin(live__m3u8=reply(PLAYLIST, "Set-Cookie: a=b")) as good:
+        fetcher = PlaylistFetcher(settings(good.port))
+        for _ in range(2):
+            await fetcher.load(good.url())
+        await fetcher.aclose()
+
+        assert all("cookie" not in request for request in good.requests)
+
+
+async def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable would move the connection out of our sight."""
+    async with origin(live__m3u8=reply(PLAYLIST)) as good, origin() as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        await load(settings(good.port), good.url())
+
+        assert 0 == proxy.connections
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "204 No Content",
+        "206 Partial",
+        "304 Not Modified",
+        "401 Unauthorized",
+        "403 No",
+        "404 Not Found",
+        "500 Oops",
+        "503 Later",
+    ],
+)
+async def test_an_error_status_is_told_without_its_body(status: str) -> None:
+    """The reason holds the number and nothing the origin wrote."""
+    async with origin(live__m3u8=reply(b"" if status[0] in "23" else b"sentinel-body", status=status)) as bad:
+        assert f"the origin answered with status {status[:3]}" == await refused(settings(bad.port), bad.url())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<!doctype html><html>",
+        b"",
+        b"#EXTM3",
+        b"\n#EXTM3U",
+        b"{}",
+        b"\xef\xbb\xbf<html>",
+        b"#EXTINF",
+        b"\x89PNG",
+        b"\x1f\x8b\x08",
+    ],
+)
+async def test_what_is_no_playlist_is_said_to_be_none(body: bytes) -> None:
+    """An HTML page with status 200 is a syntax error, not a playlist and not an outage of the network."""
+    async with origin(live__m3u8=reply(body)) as bad:
+        with pytest.raises(PlaylistSyntaxError) as caught:
+            await load(settings(bad.port), bad.url())
+        assert "Not an HLS playlist: it does not begin with #EXTM3U (line 1)." == str(caught.value)
+
+
+async def test_a_page_that_never_ends_is_given_up_at_its_first_bytes() -> None:
+    """What is no playlist is not read on in the hope that it becomes one."""
+
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"6\r\n<html>\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    async with origin(live__m3u8=endless) as bad:
+        with pytest.raises(PlaylistSyntaxError):
+            await load(settings(bad.port), bad.url())
+
+
+async def test_a_slow_body_ends_at_the_deadline() -> None:
+    """One byte at a time keeps no read waiting long; the deadline is for the whole load."""
+
+    async def slow(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n#EXTM3U\n")
+        while not writer.is_closing():
+            writer.write(b"#")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with origin(live__m3u8=slow) as bad:
+        given = settings(bad.port, limits={"playlist_ms_max": 300})
+        assert "no whole answer within 300 ms" == await refused(given, bad.url())
+
+
+async def test_an_origin_that_says_nothing_ends_at_the_deadline() -> None:
+    """An open connection without an answer is given up."""
+
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(5)
+
+    async with origin(live__m3u8=silent) as bad:
+        given = settings(bad.port, limits={"playlist_ms_max": 200})
+        assert "no whole answer within 200 ms" == await refused(given, bad.url())
+
+
+async def test_size_is_limited_at_the_limit_and_one_beyond() -> None:
+    """Exactly the limit is accepted, one byte more is not."""
+    limit = 64 * 1024
+    async with origin() as good:
+        good.answers["/at"] = reply(PLAYLIST.ljust(limit, b"#"))
+        good.answers["/over"] = reply(PLAYLIST.ljust(limit + 1, b"#"))
+        given = settings(good.port, limits={"playlist_bytes_max": limit})
+
+        assert limit == len((await load(given, good.url("/at"))).text)
+        assert f"the playlist is larger than {limit} bytes" == await refused(given, good.url("/over"))
+
+
+async def test_a_gzip_bomb_is_defused() -> None:
+    """64 MiB in 64 KiB are refused by their ratio long before they are all there."""
+    bomb = gzip.compress(PLAYLIST + bytes(64 * 1024 * 1024), 9)
+    async with origin(live__m3u8=reply(bomb, "Content-Encoding: gzip")) as bad:
+        given = settings(bad.port, limits={"playlist_bytes_max": 256 * 1024 * 1024})
+        assert "the playlist is compressed beyond reason" == await refused(given, bad.url())
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "reason"),
+    [
+        (b"not gzip", "gzip", "the compressed playlist is damaged"),
+        (gzip.compress(PLAYLIST * 50)[:-9], "gzip", "the compressed playlist was cut off"),
+        (PLAYLIST, "br", "the origin used a compression we did not ask for"),
+        (PLAYLIST, "gzip, gzip", "the origin used a compression we did not ask for"),
+    ],
+)
+async def test_a_wrong_compression_is_refused(body: bytes, encoding: str, reason: str) -> None:
+    """Damaged, cut or unasked-for compression is an outage with a reason."""
+    async with origin(live__m3u8=reply(body, f"Content-Encoding: {encoding}")) as bad:
+        assert reason == await refused(settings(bad.port), bad.url())
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n#EXTM3U",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000,
+    ],
+)
+async def test_a_broken_answer_is_an_outage(raw: bytes) -> None:
+    """Whatever bytes come, the error is the documented one."""
+
+    async def broken(writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await writer.drain()
+        writer.close()
+
+    async with origin(live__m3u8=broken) as bad:
+        assert "the connection to the origin failed" == await refused(settings(bad.port), bad.url())
+
+
+async def test_nobody_listening_is_an_outage() -> None:
+    """A refused connection is told as not reached."""
+    async with origin() as gone:
+        pass
+    assert "the origin could not be reached" == await refused(settings(gone.port), gone.url())
+
+
+async def test_only_listed_hosts_and_ports() -> None:
+    """With a list of hosts only those are asked, and ports beyond 80 and 443 are named one by one."""
+    given = Settings(origin_hosts=("cdn.example",))
+    nobody = resolving(["127.0.0.1"])
+
+    assert "the host is not on the list of origins" == await refused(given, "http://other.example/", resolver=nobody)
+    assert "the port is not one playlists may come from" == await refused(
+        given, "http://cdn.example:8080/", resolver=nobody
+    )
+    assert "the host has no address we may connect to" == await refused(given, "http://CDN.example./", resolver=nobody)
+
+
+async def test_private_and_loopback_are_allowed_apart() -> None:
+    """A host allowed to be private is not thereby allowed to be this machine."""
+    async with origin() as tripwire:
+        given = settings(tripwire.port, hosts=(), private_origins=(f"nas.example:{tripwire.port}",))
+        url = tripwire.url(host="nas.example")
+
+        assert "the host has no address we may connect to" == await refused(
+            given, url, resolver=resolving(["127.0.0.1"])
+        )
+        assert 0 == tripwire.connections
+
+
+def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context with a certificate for ``name``, and a client's that trusts it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = folder / "origin.pem"
+    pem.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(pem)
+    return server, ssl.create_default_context(cafile=str(pem))
+
+
+async def test_tls_checks_the_name_although_the_address_was_given(tmp_path: Path) -> None:
+    """The certificate must be for the host of the URL, not for the address that was connected to."""
+    server, client = certificate(tmp_path, "origin.example")
+    async with origin(server, live__m3u8=reply(PLAYLIST)) as good:
+        given = settings(good.port, hosts=("origin.example", "other.example"))
+        resolver = resolving(["127.0.0.1"])
+        url = f"https://origin.example:{good.port}/live.m3u8"
+
+        assert url == (await load(given, url, resolver=resolver, tls=client)).url
+        wrong = await refused(given, url.replace("origin", "other"), resolver=resolver, tls=client)
+        untrusted = await refused(given, url, resolver=resolver)
+        assert {"the origin's certificate was not accepted"} == {wrong, untrusted}
