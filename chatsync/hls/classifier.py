@@ -63,7 +63,7 @@ class Known(NamedTuple):
 def kind_of(known: Known, playlist: MediaPlaylist, wall_us: int) -> ReloadKind:
     """The word for an answer that lists media, when some is known already. Cost: O(segments listed)."""
     likeness = _likeness(known.track, playlist)
-    is_delta = playlist.skipped_segments > 0
+    is_delta = playlist.is_delta
     if not playlist.numbering_sure and (is_delta or likeness.differs or not likeness.overlap):
         return "malformed"
     if likeness.differs:
@@ -83,7 +83,7 @@ def _kind_of_older(known: Known, playlist: MediaPlaylist, likeness: _Likeness, w
         is_copy = _fits_before(known.track, playlist)
     if is_copy:
         return "stale"
-    return "refetch" if playlist.skipped_segments else "restart"
+    return "refetch" if playlist.is_delta else "restart"
 
 
 def _kind_of_newer(known: Known, playlist: MediaPlaylist) -> ReloadKind:
@@ -94,7 +94,7 @@ def _kind_of_newer(known: Known, playlist: MediaPlaylist) -> ReloadKind:
         return "stale"
     if known.ended and not playlist.endlist and not advanced and parts_more <= 0:
         return "stale"  # a copy from just before ENDLIST; only new media takes the end back
-    if playlist.skipped_segments:
+    if playlist.is_delta:
         return "delta"
     if advanced or _lists_older(known, playlist):
         return "advance"

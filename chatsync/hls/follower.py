@@ -9,13 +9,12 @@ Nothing here raises on what an origin sends.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from urllib.parse import urljoin
 
 import msgspec
 
 from chatsync.errors import PlaylistSyntaxError
-from chatsync.hls.playlist import MultivariantPlaylist, Warned, parse_playlist
+from chatsync.hls.playlist import MediaPlaylist, MultivariantPlaylist, Warned, parse_playlist, parse_tail
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import MINUTE_US, SECOND_US
 
@@ -27,6 +26,8 @@ TARGET_US_MAX = 30 * SECOND_US
 BACK_OFF_US_MAX = 10 * SECOND_US
 ENDED_POLL_US = 10 * SECOND_US
 ENDED_WATCH_US = MINUTE_US  # an ENDLIST is taken back within this time, or not at all (contract §1)
+ABRIDGED_CHARACTERS_MIN = 64 * 1024  # ~800 segments; shorter lists are read whole, in under 10 ms
+ABRIDGED_SEGMENTS = 16  # known segments that are still read before the new ones, to compare
 VARIANT_FAILURES_MAX = 3  # then the multivariant playlist is asked again: addresses expire
 MULTIVARIANT_DEPTH_MAX = 3
 
@@ -52,13 +53,21 @@ class Follower:
         last_sample: of the last answer that was taken; None before.
     """
 
-    def __init__(self, url: str, *, now_us: int, timeline: Timeline | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        now_us: int,
+        timeline: Timeline | None = None,
+        abridged_characters_min: int = ABRIDGED_CHARACTERS_MIN,
+    ) -> None:
         """Start following.
 
         Args:
             url: of a media or multivariant playlist.
             now_us: the first load is due now.
             timeline: what is known already, from an earlier life of the service.
+            abridged_characters_min: of longer playlists only the end is read, as long as it goes on from what is known.
         """
         self.timeline = Timeline.empty() if timeline is None else timeline
         self.failing_since_us: int | None = None
@@ -71,7 +80,9 @@ class Follower:
         self._due_us: int | None = now_us
         self._began_us = now_us
         self._ended_since_us: int | None = None
-        self._text_digest = b""
+        self._text = ""  # of the last answer that was taken
+        self._anchor: tuple[int, str] | None = None  # number and URI of a segment some way before its end
+        self._abridged_characters_min = abridged_characters_min
 
     def next_request(self, *, now_us: int | None = None) -> str:
         """Address to load now.
@@ -102,23 +113,28 @@ class Follower:
             What the answer was: ``malformed`` if it was no usable playlist, ``same`` if it was a multivariant playlist, whose variant
             is then due at once.
         """
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if digest == self._text_digest:
+        if text == self._text:
             self.timeline = self.timeline.seen_again(wall_us=now_us)
             return self._took(Reload(kind="same", run=len(self.timeline.runs)), age_us=age_us, now_us=now_us)
         try:
-            playlist = parse_playlist(text, url=url)
+            abridged = self._abridged(text, url, now_us)
+            playlist = parse_playlist(text, url=url) if abridged is None else None
         except PlaylistSyntaxError as error:
             return self._malformed(Warned(error.line_number or 0, "", error.reason), now_us)
         if isinstance(playlist, MultivariantPlaylist):
             return self._resolved(playlist, url, now_us)
-        self.timeline, reload = self.timeline.extended(playlist, wall_us=now_us, url=url)
+        if playlist is not None:
+            self.timeline, reload = self.timeline.extended(playlist, wall_us=now_us, url=url)
+            self._remember(playlist, reload)
+        else:
+            assert abridged is not None
+            reload = abridged
         if reload.kind == "malformed":
             self.last_failure = "malformed"
             self._failed(now_us)
             return reload
         if reload.kind not in {"stale", "refetch"}:
-            self._text_digest = digest
+            self._text = text
         return self._took(reload, age_us=age_us, now_us=now_us)
 
     def receive_failure(self, reason: str, *, now_us: int) -> None:
@@ -127,6 +143,39 @@ class Follower:
         self._failed(now_us)
 
     # --- answers ---------------------------------------------------------------------------------------------------
+
+    def _abridged(self, text: str, url: str, now_us: int) -> Reload | None:
+        """Take in only the end of a long playlist; None if it has to be read whole.
+
+        Only an answer that plainly goes on from what is known is taken this way: everything odd is read whole and judged then.
+        """
+        if self._anchor is None or len(text) < self._abridged_characters_min:
+            return None
+        media_sequence, uri = self._anchor
+        playlist = parse_tail(text, url=url, anchor_uri=uri, anchor_media_sequence=media_sequence)
+        if playlist is None or not self._is_known_start(playlist):
+            return None
+        timeline, reload = self.timeline.extended(playlist, wall_us=now_us, url=url)
+        if reload.kind not in {"advance", "parts", "shrink", "same"}:
+            return None
+        self.timeline = timeline
+        self._remember(playlist, reload)
+        return reload
+
+    def _is_known_start(self, playlist: MediaPlaylist) -> bool:
+        """Whether everything before the tail is known, so that nothing unread is missed."""
+        segments = self.timeline.segments(len(self.timeline.runs))
+        return bool(segments) and segments[0].media_sequence <= playlist.media_sequence
+
+    def _remember(self, playlist: MediaPlaylist, reload: Reload) -> None:
+        """Keep the segment after which the next long playlist is read."""
+        if reload.kind in {"stale", "refetch", "malformed"}:
+            return
+        if len(playlist.segments) > ABRIDGED_SEGMENTS:
+            anchor = playlist.segments[-ABRIDGED_SEGMENTS - 1]
+            self._anchor = (anchor.media_sequence, anchor.uri or "")
+        elif not playlist.abridged:
+            self._anchor = None
 
     def _took(self, reload: Reload, *, age_us: int, now_us: int) -> Reload:
         """Note a usable answer and when to load again."""

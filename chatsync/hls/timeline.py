@@ -305,7 +305,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         if not playlist.segments and playlist.open_segment is None:
             return self._emptied(playlist, wall_us)
         if not self._tracks:
-            if playlist.skipped_segments:
+            if playlist.is_delta:
                 return self, Reload(kind="refetch", run=0, warnings=playlist.warnings)
             return self._with_run(playlist, wall_us, url, "first", "first")
         known = self._known()

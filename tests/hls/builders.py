@@ -9,7 +9,7 @@ from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.hls.timeline import Reload, Segment, Timeline
 from chatsync.instants import SECOND_US, iso_from_us, us_from_iso
 
-__all__ = ["NOON_US", "URL", "Media", "all_segments", "fed", "live", "media_text", "parsed", "stream"]
+__all__ = ["NOON_US", "URL", "Media", "all_segments", "fed", "live", "live_text", "media_text", "parsed", "stream"]
 
 NOON_US = us_from_iso("2026-03-02T12:00:00Z")
 URL = "http://origin.test/live/stream.m3u8"
@@ -61,6 +61,11 @@ def stream(count: int, *, start_us: int | None = NOON_US, name: str = "seg", fir
         Media(f"{name}{first + index}.ts", program_us=None if start_us is None else start_us + index * 2 * SECOND_US)
         for index in range(count)
     ]
+
+
+def live_text(media: Sequence[Media], first: int, end: int) -> str:
+    """The window ``[first, end)`` of a stream, as text."""
+    return media_text(media[first:end], first=first)
 
 
 def live(media: Sequence[Media], first: int, end: int, *, offset: int = 0, ended: bool = False) -> MediaPlaylist:

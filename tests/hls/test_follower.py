@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+from hypothesis import given, settings
 
 from chatsync.hls.follower import Follower, Sample
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import MINUTE_US, SECOND_US
-from tests.hls.builders import NOON_US, URL, Media, media_text, stream
+from tests.hls.builders import NOON_US, URL, Media, all_segments, live_text, media_text, stream
+from tests.hls.schedules import Schedule, schedules
 
 MULTIVARIANT = (
     "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=900000,RESOLUTION=1280x720\nhigh/v.m3u8\n"
@@ -260,3 +264,60 @@ def test_no_text_raises() -> None:
     origin = Origin()
     kinds = {origin.answer(text).kind for text in ("\ud800", "#EXTM3U\ud800\n\ud800\n", "#EXTM3U", "\x00")}
     assert kinds <= {"malformed", "same", "first"}
+
+
+@given(schedule=schedules(count_min=20, count_max=60, slide_max=4))
+@settings(max_examples=150)
+def test_reading_only_the_end_of_long_playlists_gives_the_same_history(schedule: Schedule) -> None:
+    """The short cut is taken only where it changes nothing."""
+    whole = Follower(URL, now_us=NOON_US, abridged_characters_min=2**40)
+    ends = Follower(URL, now_us=NOON_US, abridged_characters_min=0)
+    for index, (start, end) in enumerate(schedule.windows):
+        text = live_text(schedule.media, start, end)
+        seen = [
+            one.receive_playlist(text, url=URL, age_us=0, now_us=NOON_US + index * SECOND_US) for one in (whole, ends)
+        ]
+        assert seen[0].kind == seen[1].kind
+        assert seen[0].new_segments == seen[1].new_segments
+        assert whole.timeline.window == ends.timeline.window
+    assert all_segments(whole.timeline) == all_segments(ends.timeline)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("seg4", "other"),
+        ("MEDIA-SEQUENCE:0", "MEDIA-SEQUENCE:1"),
+        ("MEDIA-SEQUENCE:0", "MEDIA-SEQUENCE:x"),
+        ("seg30.ts", "new30.ts"),
+        ("#EXTINF:2.000,\n#EXT-X-PROGRAM-DATE-TIME:2026-03-02T12:00:08.000Z\n", ""),
+        ("T12:", "T13:"),
+    ],
+)
+def test_an_odd_long_playlist_is_read_whole(change: tuple[str, str]) -> None:
+    """A list that does not plainly go on is judged as if the short cut were not there."""
+    origin, media = Origin(), stream(60)
+    whole = Follower(URL, now_us=NOON_US, abridged_characters_min=2**40)
+    ends = Follower(URL, now_us=NOON_US, abridged_characters_min=0)
+    kinds = []
+    for one in (whole, ends):
+        first, second = live_text(media, 0, 40), live_text(media, 0, 42).replace(*change)
+        one.receive_playlist(first, url=URL, age_us=0, now_us=origin.now_us)
+        kinds.append(one.receive_playlist(second, url=URL, age_us=0, now_us=origin.now_us).kind)
+    assert kinds[0] == kinds[1] or {"advance", "revise"} >= set(kinds)
+    assert len(whole.timeline.runs) == len(ends.timeline.runs)
+
+
+def test_a_reload_of_a_day_of_segments_costs_a_small_part_of_reading_it() -> None:
+    """A window of 24 h of 2 s segments, two seconds later."""
+    media = stream(43_202)
+    follower = Follower(URL, now_us=NOON_US)
+    texts = [live_text(media, 0, 43_200), live_text(media, 1, 43_201), live_text(media, 2, 43_202)]
+    costs, kinds = [], []
+    for text in texts:
+        began = time.perf_counter()
+        kinds.append(follower.receive_playlist(text, url=URL, age_us=0, now_us=NOON_US).kind)
+        costs.append(time.perf_counter() - began)
+    assert ["first", "advance", "advance"] == kinds
+    assert 43_202 == len(follower.timeline.segments(1))
+    assert min(costs[1:]) < costs[0] / 10, f"{costs}"

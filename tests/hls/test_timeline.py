@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatsync.hls.playlist import MediaPlaylist
 from chatsync.hls.timeline import Place, Segment, Timeline
 from chatsync.instants import MINUTE_US, SECOND_US, Range
 from tests.hls.builders import NOON_US, URL, Media, all_segments, fed, live, media_text, parsed, stream
+from tests.hls.schedules import Schedule, schedules
 
 NOTHING = Timeline.empty()
 
@@ -194,53 +193,6 @@ def test_the_hold_back_is_what_the_origin_says() -> None:
 
 
 # --- a history does not depend on how it was seen --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A model stream and the windows in which it is looked at."""
-
-    media: list[Media]
-    windows: list[tuple[int, int]]
-
-    def whole(self) -> MediaPlaylist:
-        """Everything in one list."""
-        return live(self.media, 0, self.windows[-1][1])
-
-
-@st.composite
-def schedules(draw: st.DrawFn) -> Schedule:
-    """Segments dated each, seldom or never, with jumps and discontinuities; windows that slide, repeat and lag."""
-    count = draw(st.integers(2, 25))
-    dated = draw(st.sampled_from(["each", "some", "never"]))
-    media: list[Media] = []
-    program_us = at(0)
-    for index in range(count):
-        duration_ms = draw(st.sampled_from([2000, 2002, 1960, 4004]))
-        program_us += draw(st.sampled_from([0, 0, 0, 0, 1000, 30_000_000, -7_000_000]))
-        has_date = dated == "each" or (dated == "some" and draw(st.integers(0, 3)) == 0)
-        media.append(
-            Media(
-                f"seg{index}.ts",
-                f"{duration_ms / 1000:.3f}",
-                program_us if has_date else None,
-                discontinuity=draw(st.integers(0, 5)) == 0,
-                gap=draw(st.integers(0, 9)) == 0,
-            )
-        )
-        program_us += duration_ms * 1000
-    start, end = 0, draw(st.integers(1, count))
-    windows = [(start, end)]
-    for _ in range(draw(st.integers(0, 10))):
-        lag = draw(st.integers(0, 1)) and draw(st.integers(0, min(2, end - start - 1)))
-        if lag:
-            windows.append((start, end - lag))
-            continue
-        start = draw(st.integers(start, end - 1))
-        end = draw(st.integers(end, count))
-        windows.append((start, end))
-    windows.append((start, end))
-    return Schedule(media, windows)
 
 
 @given(schedule=schedules())
