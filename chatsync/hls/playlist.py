@@ -453,8 +453,8 @@ def _backward(
     for index in range(anchor - 1, -1, -1):
         segment = listed[index]
         date_ns -= segment.duration_ns
-        across = across or segment.discontinuity
         dated.append(_dated(segment, date_ns, "backward", across=across))
+        across = across or segment.discontinuity  # its tag stands before it
     dated.reverse()
     return dated
 
