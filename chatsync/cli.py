@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 
 from chatsync import __version__
 from chatsync.errors import ChatsyncError
+from chatsync.instants import MINUTE_US
 
 __all__ = ["main"]
 
@@ -105,31 +106,34 @@ def demo(
 
 @app.command()
 def token(
-    room: Annotated[list[str], typer.Option("--room", help="Room it is good for; may be given more than once.")],
     subject: Annotated[str, typer.Option(help="Who it is for: your own id of that person, never shown.")],
-    name: Annotated[str, typer.Option(help="The name to show.")] = "",
-    role: Annotated[str, typer.Option(help="host, moderator, participant, viewer or guest.")] = "participant",
-    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest, analyst or admin.")] = None,
+    room: Annotated[
+        list[str] | None,
+        typer.Option("--room", help="Room it is good for, or a prefix such as 'math-*'; repeat for more."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The name to show.")] = None,
+    role: Annotated[str | None, typer.Option(help="host, moderator, participant, viewer or guest.")] = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest or analyst.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="A token for the admin API instead of a room's.")] = False,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is good for.")] = 60,
     config: ConfigOption = None,
 ) -> None:
     """Mint a token for a person or a program; it is printed alone, so that a script can take it."""
-    from chatsync.service.auth import mint
+    from chatsync.service.auth import TokenAuthority
     from chatsync.service.clock import SteadyClock
     from chatsync.service.settings import load_settings, token_key
 
     try:
         settings = load_settings(config)
-        minted = mint(
-            token_key(settings),
-            issuer=settings.token_issuer,
-            subject=subject,
-            rooms=tuple(room),
-            name=name or subject,
-            role=role,
-            scopes=tuple(scope or ()),
-            life_s=minutes * 60,
+        minted = TokenAuthority(token_key(settings), settings.token_issuer).mint(
+            subject,
             wall_us=SteadyClock().system_wall_us(),
+            lifetime_us=minutes * MINUTE_US,
+            rooms=room,
+            role=cast("Any", role if role or scope or admin else "participant"),
+            name=name,
+            scopes=cast("Any", tuple(scope or ())),
+            admin=admin,
         )
     except (ChatsyncError, ValueError) as error:
         _fail(str(error))

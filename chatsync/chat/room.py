@@ -19,7 +19,7 @@ import msgspec
 from chatsync.chat.event import Event, Position, Visibility, visibility_of
 from chatsync.chat.wire import encoded, event_to_wire, joined_events_frame
 
-__all__ = ["RING_EVENTS_MAX", "BackEvents", "Frames", "Recovery", "RoomLog"]
+__all__ = ["RING_EVENTS_MAX", "BackEvents", "Frames", "Recovery", "RoomLog", "public_bytes"]
 
 RING_EVENTS_MAX = 2_000  # ~3 min at 10 messages/s
 
@@ -85,7 +85,7 @@ class RoomLog:
         target = () if event.target is None else (event.target,)
         return _Entry(
             event,
-            _public_bytes(event),
+            public_bytes(event),
             gone=target if event.kind == "hidden" else (),
             back=target if event.kind == "restored" else (),
         )
@@ -107,7 +107,7 @@ class RoomLog:
         gone_offsets = tuple(gone)
         back_events = () if back is None else back.events
         self.position = Position(event.epoch, event.offset)
-        entry = _Entry(event, _public_bytes(event), gone_offsets, tuple(e.offset for e in back_events))
+        entry = _Entry(event, public_bytes(event), gone_offsets, tuple(e.offset for e in back_events))
         self._ring.append(entry)
         self._mark_hidden(gone_offsets)
         for changed in back_events:
@@ -122,7 +122,7 @@ class RoomLog:
             pending.public.append(entry.public)
         if visibility_of(entry.event.kind) is not Visibility.TALLY:
             pending.staff.append(_staff_bytes(entry.event))
-        pending.back.extend(encoded_event for e in back_events if (encoded_event := _public_bytes(e)) is not None)
+        pending.back.extend(encoded_event for e in back_events if (encoded_event := public_bytes(e)) is not None)
 
     def frames_to_send(self) -> Frames | None:
         """The batch since the last call, or None if nothing was committed. Each event is encoded once."""
@@ -186,10 +186,11 @@ class RoomLog:
         index = event.offset - self.first_offset
         if 0 <= index < len(self._ring):
             entry = self._ring[index]
-            entry.event, entry.public = event, _public_bytes(event)
+            entry.event, entry.public = event, public_bytes(event)
 
 
-def _public_bytes(event: Event) -> bytes | None:
+def public_bytes(event: Event) -> bytes | None:
+    """An event as everyone may see it, encoded; None if it is not for everyone."""
     if event.hidden or visibility_of(event.kind) is not Visibility.PUBLIC or "to" in event.details:
         return None
     return encoded(event_to_wire(event, author=event.author))

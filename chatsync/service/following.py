@@ -147,6 +147,8 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
         follower.timeline = _dated(follower.timeline, room.clock.wall_us() - loaded.age_us, undated)
         try:
             await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
+            if follower.timeline.ended and reload.kind != "same":
+                await room.keep_recording(loaded.text, loaded.url)
         except ChatsyncError as error:
             _log.error("reload_not_recorded", room=room.room, code=error.code)
 

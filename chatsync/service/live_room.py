@@ -49,6 +49,7 @@ from chatsync.replay.state import RoomState, folded
 from chatsync.service.clock import Clock
 from chatsync.service.following import media_of
 from chatsync.service.metrics import Metrics
+from chatsync.service.recordings import recording_of
 from chatsync.service.settings import RoomSettings
 from chatsync.store.catalog import Catalog, SliceRow
 from chatsync.store.journal import Appended, Journal
@@ -291,6 +292,16 @@ class LiveRoom:
         self._metrics.reload(self.room, reload.kind)
         self._record_reload(reload, new_rows, wall_us, age_us)
         await self._log_changes(changes)
+
+    async def keep_recording(self, text: str, url: str) -> None:
+        """The stream has ended and its playlist is a recording now: keep its map as ``broadcast-<number>``."""
+        number = self.broadcasts.current.number
+        try:
+            record = await asyncio.to_thread(recording_of, text, url, self)
+        except ChatsyncError as error:
+            _log.warning("no_recording", room=self.room, broadcast=number, code=error.code)
+            return
+        await self._run(lambda c: self.catalog.put_recording(c, self.room, f"broadcast-{number}", record))
 
     def _record_reload(
         self, reload: Reload, new_rows: list[tuple[int, tuple[Segment, ...]]], wall_us: int, age_us: int

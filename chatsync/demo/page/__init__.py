@@ -1,0 +1,84 @@
+"""The demo's page and the few routes behind it: the stream's files, a token to write with, the stop button.
+
+Owns: what the demo adds to the relay. Nothing here is part of ``chatsync serve``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel, Field
+from starlette.staticfiles import StaticFiles
+
+from chatsync.chat.text import clean_name
+from chatsync.media import BLOCKS
+
+__all__ = ["add_page"]
+
+_CSP = (
+    "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self' ws: wss:; "
+    "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+_TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
+
+
+class Joining(BaseModel):
+    """Who wants to write."""
+
+    name: str = Field(min_length=1, max_length=64)
+    role: str = Field(default="participant", pattern="^(participant|host)$")
+
+
+def add_page(
+    app: FastAPI,
+    *,
+    stream_folder: Path,
+    mint: Callable[[str, str, Any], str],
+    stop: Callable[[], None],
+    room: str,
+) -> None:
+    """Add the demo's routes to the relay.
+
+    Args:
+        app: the relay.
+        stream_folder: ffmpeg's files.
+        mint: makes a token of (subject, name, role).
+        stop: ends the stream.
+        room: the demo's room.
+    """
+    page = Path(str(package_files("chatsync.demo.page")))
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> Response:
+        headers = {"Content-Security-Policy": _CSP, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        return FileResponse(page / "index.html", headers=headers)
+
+    @app.get("/demo/stream/{name}", include_in_schema=False)
+    async def stream_file(name: str) -> Response:
+        path = stream_folder / Path(name).name
+        if path.suffix not in _TYPES or not path.is_file():
+            return Response(status_code=404, headers={"Cache-Control": "no-store"})
+        cache = "no-store" if path.suffix == ".m3u8" else "public, max-age=600"
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": cache})
+
+    @app.get("/demo/setup.json", include_in_schema=False)
+    async def setup() -> Response:
+        return JSONResponse({"room": room, "playlist": "/demo/stream/stream.m3u8", "blocks": BLOCKS._asdict()})
+
+    @app.post("/demo/token", include_in_schema=False)
+    async def token(joining: Joining) -> Response:
+        minted = mint(f"visitor-{secrets.token_hex(8)}", clean_name(joining.name), joining.role)
+        return JSONResponse({"token": minted}, headers={"Cache-Control": "no-store"})
+
+    @app.post("/demo/stop", include_in_schema=False)
+    async def stop_stream() -> Response:
+        stop()
+        return JSONResponse({"stopping": True}, headers={"Cache-Control": "no-store"})
+
+    app.mount("/demo/page", StaticFiles(directory=str(page)), name="demo page")
