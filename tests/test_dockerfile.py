@@ -113,7 +113,7 @@ def test_the_context_leaves_out_what_was_made() -> None:
 @pytest.mark.faults
 @pytest.mark.timeout(420)
 def test_the_steps_make_a_relay_that_serves(tmp_path: Path) -> None:
-    """Run as they stand, the steps give a relay that becomes healthy, and ends with status 0 on SIGTERM."""
+    """Run as they stand, the steps give a relay that becomes healthy, and ends within 20 s of SIGTERM."""
     build, last = _stages()
     work, installed, data = tmp_path / "src", tmp_path / "opt", tmp_path / "data"
     work.mkdir()
@@ -143,7 +143,8 @@ def test_the_steps_make_a_relay_that_serves(tmp_path: Path) -> None:
             assert time.monotonic() < deadline, "the relay did not become healthy"
             time.sleep(0.2)
         relay.send_signal(signal.SIGTERM)
-        assert 0 == relay.wait(timeout=20)
+        # uvicorn raises the signal once more when all is closed; as the first process of a container it then ends with 0.
+        assert relay.wait(timeout=20) in (0, -signal.SIGTERM)
     finally:
         relay.kill()
         relay.wait()
