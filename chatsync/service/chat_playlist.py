@@ -96,6 +96,8 @@ def _start_ms(known: Broadcast | None, index: SliceIndex) -> int | None:
     starts = [index.entries[0].start_ms] if index.entries else []
     if known is not None and known.start_us is not None:
         starts.append(ms_from_us(known.start_us))
+    if starts and index.sealed_until_us is not None:
+        starts.append(ms_from_us(index.sealed_until_us))  # before the first media too: people talk in the waiting room
     return min(starts, default=None)
 
 
