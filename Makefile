@@ -34,7 +34,7 @@ help: ## list what can be made
 # --- set-up -----------------------------------------------------------------------------------------------------------
 
 setup: ## install everything for development into .venv and build the player
-	@$(MAKE) -j2 $(VENV)/.dev $(PLAYER)
+	@$(MAKE) -s -j2 $(VENV)/.dev $(PLAYER)
 
 # --without-pip: works where Debian's python3-venv is not installed, and is quicker.
 $(VENV)/.made: requirements/installer.lock
@@ -75,7 +75,7 @@ chromium: ## install Debian's Chromium for the browser tests, where that is allo
 # --- run --------------------------------------------------------------------------------------------------------------
 
 demo: ## a live stream, a lecture's chat and a page to watch: prints one URL (ARGS="--seconds 40 --check --json")
-	@$(MAKE) -j2 $(DEMO) $(PLAYER)
+	@$(MAKE) -s -j2 $(DEMO) $(PLAYER)
 	@exec $(RUN)/chatsync demo $(ARGS)
 
 bench: setup ## measure: prints figures beside their goals
