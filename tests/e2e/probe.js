@@ -1,0 +1,101 @@
+/* Runs in the page: notes, at every presented frame, the clock in the picture and what the pane shows. */
+'use strict';
+
+window.probe = (() => {
+  const video = document.querySelector('video');
+  const chat = document.querySelector('chatsync-chat');
+  const canvas = document.createElement('canvas');
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  let samples = [];
+  let blocks = null;
+  let seeks = [];
+  let open = null; // the seek under way
+
+  /** Camera time of the frame on screen, ms since the Unix epoch, out of its black and white blocks. */
+  function pictureMs() {
+    const { size_px: size, block_count: count, value_bits: bits, check_bits: checks } = blocks;
+    canvas.width = count * size;
+    canvas.height = size;
+    context.drawImage(video, 0, 0, count * size, size, 0, 0, count * size, size);
+    const data = context.getImageData(0, size / 2, count * size, 1).data;
+    const lit = (block) => (data[4 * (block * size + size / 2)] > 127 ? 1 : 0);
+    if (!(lit(0) && !lit(1) && lit(count - 2) && !lit(count - 1))) return null;
+    let value = 0;
+    for (let bit = 0; bit < bits; bit += 1) value += lit(2 + bit) * 2 ** bit;
+    let check = 0;
+    for (let bit = 0; bit < checks; bit += 1) check += lit(2 + bits + bit) * 2 ** bit;
+    let digits = 0;
+    for (let rest = value; rest > 0; rest = Math.floor(rest / 16)) digits += rest % 16;
+    if (digits % 16 !== check) return null;
+    const wrap = 2 ** bits;
+    const near = Date.now();
+    return near + ((((value - near + wrap / 2) % wrap) + wrap) % wrap) - wrap / 2;
+  }
+
+  /** What a person can read: the rows that are rendered, in order. */
+  function rows() {
+    return [...chat.shadowRoot.querySelectorAll('[data-offset]')].map((row) => Number(row.dataset.offset));
+  }
+
+  function sample() {
+    const shown = chat.shown;
+    return {
+      wallMs: Date.now(),
+      pictureMs: pictureMs(),
+      cutoffMs: shown.cutoffMs,
+      settled: shown.settled,
+      offsets: shown.messages.map((message) => message.offset),
+      programs: shown.messages.map((message) => message.programMs),
+      rows: rows(),
+      seeking: video.seeking,
+    };
+  }
+
+  async function frame() {
+    await chat.updateComplete;
+    const now = sample();
+    samples.push(now);
+    if (open && open.seekedMs !== null && now.settled && !now.seeking && now.pictureMs !== null) {
+      const isRight = now.cutoffMs !== null && Math.abs(now.cutoffMs - now.pictureMs) <= 100;
+      if (isRight) {
+        open.rightMs = performance.now();
+        seeks.push(open);
+        open = null;
+      }
+    }
+    video.requestVideoFrameCallback(frame);
+  }
+
+  video.addEventListener('seeked', () => {
+    if (open && open.seekedMs === null) open.seekedMs = performance.now();
+  });
+
+  return {
+    async start() {
+      blocks = (await (await fetch('/demo/setup.json')).json()).blocks;
+      video.requestVideoFrameCallback(frame);
+    },
+    take() {
+      const taken = samples;
+      samples = [];
+      return taken;
+    },
+    sample,
+    /** Seek and wait until the pane is right; the times of it, or null after `withinMs`. */
+    async seek(time, withinMs) {
+      open = { from: video.currentTime, to: time, seekedMs: null, rightMs: null };
+      const before = seeks.length;
+      samples = [];
+      video.currentTime = time;
+      const deadline = performance.now() + withinMs;
+      while (seeks.length === before && performance.now() < deadline) await new Promise((go) => setTimeout(go, 5));
+      if (seeks.length === before) return null;
+      const done = seeks[seeks.length - 1];
+      return { ...done, toPaneMs: Math.max(0, done.rightMs - done.seekedMs) };
+    },
+    seekable() {
+      const ranges = video.seekable;
+      return ranges.length === 0 ? null : [ranges.start(0), ranges.end(ranges.length - 1)];
+    },
+  };
+})();
