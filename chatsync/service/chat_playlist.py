@@ -71,7 +71,7 @@ async def chat_playlist(
         **({"removed": _removed(index, since)} if is_delta else {}),
         "gaps": [
             {"start_ms": ms_from_us(gap.start_us), "end_ms": ms_from_us(gap.end_us), "reason": reason}
-            for gap, reason in live.gaps(number)
+            for gap, reason in live.records.gaps(number)
             if gap.overlaps(within)
         ],
         "broadcasts": [_airing(one) for one in live.broadcasts.kept],

@@ -22,7 +22,7 @@ from chatsync.chat.room import BackEvents, Frames, Recovery, RoomLog, public_byt
 from chatsync.chat.wire import SayPlayhead, encoded
 from chatsync.errors import ChatsyncError, NotFoundError
 from chatsync.hls.timeline import Reload, Segment, Timeline
-from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
+from chatsync.instants import SECOND_US, ms_from_us, us_from_ms
 from chatsync.replay.broadcasts import (
     Broadcast,
     Broadcasts,
@@ -50,8 +50,9 @@ from chatsync.service.clock import Clock
 from chatsync.service.following import media_of
 from chatsync.service.metrics import Metrics
 from chatsync.service.recordings import recording_of
+from chatsync.service.room_records import RoomRecords
 from chatsync.service.settings import RoomSettings
-from chatsync.store.catalog import Catalog, SliceRow
+from chatsync.store.catalog import Catalog
 from chatsync.store.journal import Appended, Journal
 from chatsync.store.writer import Writer
 
@@ -126,6 +127,7 @@ class LiveRoom:
         self.settings = settings
         self.journal, self.catalog, self._writer = journal, catalog, writer
         self.clock, self._metrics = clock, metrics
+        self.records = RoomRecords(room, catalog, writer)
         records = [Broadcast.from_record(record) for record in catalog.broadcast_records(room, last=3)]
         self.broadcasts = Broadcasts(has_stream=settings.playlist_url is not None, known=tuple(records))
         self.timeline = catalog.timeline(room)
@@ -140,7 +142,6 @@ class LiveRoom:
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._flush_handle: asyncio.TimerHandle | None = None
         self._flushed_s = 0.0
-        self._gaps: dict[int, list[tuple[Range, str]]] = {}
         self._state_changed = False
         self._typing = 0
         self._told_tallies: dict[str, Any] = {}
@@ -290,7 +291,9 @@ class LiveRoom:
             new_rows.append((self.broadcasts.current.number, segments))
         new_rows.append((self.broadcasts.current.number, reload.revised_segments))
         self._metrics.reload(self.room, reload.kind)
-        self._record_reload(reload, new_rows, wall_us, age_us)
+        self.records.put_reload(
+            timeline, reload.kind, self.broadcasts.current, new_rows, wall_us=wall_us, age_us=age_us
+        )
         await self._log_changes(changes)
 
     async def keep_recording(self, text: str, url: str) -> None:
@@ -301,24 +304,7 @@ class LiveRoom:
         except ChatsyncError as error:
             _log.warning("no_recording", room=self.room, broadcast=number, code=error.code)
             return
-        await self._run(lambda c: self.catalog.put_recording(c, self.room, f"broadcast-{number}", record))
-
-    def _record_reload(
-        self, reload: Reload, new_rows: list[tuple[int, tuple[Segment, ...]]], wall_us: int, age_us: int
-    ) -> None:
-        """Keep the observation and the new segments; nobody waits for it, a lost one is found again at the next reload."""
-        edge = self.timeline.live_edge
-        record = self.broadcasts.current.to_record()
-        runs = self.timeline.runs
-
-        def work(connection: sqlite3.Connection) -> None:
-            self.catalog.put_broadcast(connection, self.room, record)
-            self.catalog.put_segments(connection, self.room, runs, new_rows)
-            self.catalog.put_observation(
-                connection, self.room, wall_us=wall_us, age_us=age_us, edge=edge, kind=str(reload.kind)
-            )
-
-        self._writer.submit(work, _log_failure)
+        await self.records.put_recording(f"broadcast-{number}", record)
 
     async def receive_tick(self) -> None:
         """Time has passed: open the first broadcast, turn the day, close after long silence."""
@@ -334,28 +320,13 @@ class LiveRoom:
                 appended = await self._commit(draft)
                 _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
             if isinstance(change, GapFound):
-                gap = change
-
-                def put_gap(connection: sqlite3.Connection, gap: GapFound = gap) -> None:
-                    self.catalog.put_gap(connection, self.room, gap.broadcast, gap.range, gap.reason)
-
-                self._writer.submit(put_gap, _log_failure)
-                self.gaps(change.broadcast).append((change.range, change.reason))
+                self.records.put_gap(change.broadcast, change.range, change.reason)
             if isinstance(change, Opened | Closed | Reopened):
                 self._tell_broadcast(change)
-                await self._save_broadcasts()
+                self.records.put_broadcasts(self.broadcasts.kept)
             if isinstance(change, Closed):
                 for told in self.on_broadcast_closed:
                     told(change.broadcast)
-
-    async def _save_broadcasts(self) -> None:
-        records = [broadcast.to_record() for broadcast in self.broadcasts.kept]
-
-        def work(connection: sqlite3.Connection) -> None:
-            for record in records:
-                self.catalog.put_broadcast(connection, self.room, record)
-
-        self._writer.submit(work, _log_failure)
 
     def _change_draft(self, change: Change) -> Draft | None:
         wall_us = self.clock.wall_us()
@@ -561,13 +532,6 @@ class LiveRoom:
         """Somebody types; counted for a second, never stored."""
         self._typing += 1
 
-    def gaps(self, broadcast: int) -> list[tuple[Range, str]]:
-        """Stretches of program time without media, or in which we were not there."""
-        known = self._gaps.get(broadcast)
-        if known is None:
-            known = self._gaps[broadcast] = self.catalog.gaps(self.room, broadcast)
-        return known
-
     def send_everyone_away(self, *, gone: bool) -> None:
         """Close every connection: for good if the room is gone, else to come back."""
         for receiver in tuple(self.receivers):
@@ -577,20 +541,6 @@ class LiveRoom:
         """The origin did not give a playlist this time."""
         self._metrics.reload(self.room, code)
 
-    # --- bookkeeping for the sealer -------------------------------------------------------------------------------
-
-    async def put_slice(self, row: SliceRow, version: int) -> None:
-        """Record a slice or its new revision; its file is on disk already."""
-        await self._run(lambda connection: self.catalog.put_slice(connection, self.room, row, version))
-
-    async def remove_slice(self, row: SliceRow, version: int) -> None:
-        """Record that nothing is left in a slice."""
-        await self._run(lambda connection: self.catalog.remove_slice(connection, self.room, row, version))
-
-    def put_mark(self, name: str, value: int) -> None:
-        """Remember a number for a restart; nobody waits for it."""
-        self._writer.submit(lambda connection: self.catalog.put_mark(connection, self.room, name, value), _log_failure)
-
     def note_sealed(self, sealed_until_us: int) -> None:
         """Measure how far sealing is behind the program clock."""
         self._metrics.sealed_behind_s.labels(self.room).set((self.program_us() - sealed_until_us) / SECOND_US)
@@ -599,28 +549,7 @@ class LiveRoom:
         """Count a slice sealed or revised."""
         self._metrics.slices.labels(self.room, what).inc()
 
-    def _run(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(result: object) -> None:
-            if future.cancelled():
-                return
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(None)
-
-        self._writer.submit(work, done)
-        return future
-
     def _reset_everyone(self, reason: str) -> None:
         self.flush()
         position = {"epoch": str(self.log.position.epoch), "offset": self.log.position.offset}
         self._send_all(encoded({"type": "reset", "reason": reason, "position": position}))
-
-
-def _log_failure(result: object) -> None:
-    if isinstance(result, ChatsyncError):
-        _log.warning("bookkeeping_not_stored", code=result.code)
-    elif isinstance(result, BaseException):
-        _log.error("bookkeeping_failed", error=repr(result))

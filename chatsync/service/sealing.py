@@ -299,7 +299,7 @@ class Sealer:
                 await self._cut(index)
             waiting = [offset for index in self._indexes.values() for offset in index.waiting_offsets]
             if not waiting:
-                self._room.put_mark("settled_offset", noted_offset)
+                self._room.records.put_mark("settled_offset", noted_offset)
 
     def _watermark_us(self, index: SliceIndex) -> int | None:
         current = self._room.broadcasts.current
@@ -331,7 +331,7 @@ class Sealer:
             return
         index.note_sealed_until(value_us, self._room.clock.wall_us())
         self._room.note_sealed(value_us)
-        self._room.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
+        self._room.records.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
 
     async def _revise(self, index: SliceIndex) -> None:
         now_us = self._room.clock.wall_us()
@@ -382,14 +382,14 @@ class Sealer:
         version = index.version + 1
         if new_row is None:
             if row is not None:
-                await room.remove_slice(row, version)
+                await room.records.remove_slice(row, version)
                 index.version = version
                 index.remove(row, version)
         else:
             new_row = msgspec.structs.replace(new_row, version=version)
             public = room.settings.public
             await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
-            await room.put_slice(new_row, version)
+            await room.records.put_slice(new_row, version)
             index.version = version
             index.put(new_row)
         room.count_slice("sealed" if row is None else "revised")
