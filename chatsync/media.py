@@ -157,8 +157,11 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int)
     import ffmpeg  # noqa: PLC0415 - only the extra [media] has it
 
     picture = f"gradients=size={WIDTH_PX}x{HEIGHT_PX}:rate={FRAMES_PER_S}:c0=0x16324f:c1=0x3f6c51:c2=0x5b3758:nb_colors=3:speed=0.02:seed=7"
-    video = ffmpeg.input(picture, format="lavfi", re=None)
-    sound = ffmpeg.input("sine=frequency=220:sample_rate=48000", format="lavfi", re=None).filter("volume", 0.05)
+    # Not -re: newer versions let the first half second through at once, and the camera would run ahead of the clock.
+    video = ffmpeg.input(picture, format="lavfi").filter("realtime")
+    sound = (
+        ffmpeg.input("sine=frequency=220:sample_rate=48000", format="lavfi").filter("arealtime").filter("volume", 0.05)
+    )
     video = video.filter("setpts", f"PTS+(RTCSTART+{MUXER_OPENS_LATER_US})/(TB*1000000)")
     video = _with_digits(_with_blocks(video)).filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
     output = ffmpeg.output(

@@ -97,15 +97,13 @@ class Demo:
         app = create_app(self._settings, self._clock, started=self._note_hub)
         add_page(app, stream_folder=self.stream.folder, mint=self.token, stop=self._stop_stream.set, room=ROOM)
         server = uvicorn.Server(server_config(app, self._settings))
-        serving = asyncio.create_task(server.serve())
+        self.stream.start()
+        serving = asyncio.create_task(self._serve(server))
         try:
             await self._until(lambda: server.started or serving.done(), "the relay")
             if serving.done():
+                await serving
                 raise SettingsError(f"port {self.port} cannot be used; give another with --port, or 0 for a free one")
-            self.stream.start()
-            await self._until(lambda: self.stream.playlist.exists() or not self.stream.is_running, "the stream")
-            if not self.stream.is_running:
-                raise SettingsError(f"ffmpeg ended at once; see {self.stream.folder / 'ffmpeg.log'}")
             tell(self.url)
             talking = asyncio.create_task(self._talk())
             await self._play(seconds, serving, tell)
@@ -123,6 +121,13 @@ class Demo:
             self.stream.stop()
             server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
+
+    async def _serve(self, server: uvicorn.Server) -> None:
+        """Serve once there is a stream to serve: the relay's first look finds it."""
+        await self._until(lambda: self.stream.playlist.exists() or not self.stream.is_running, "the stream")
+        if not self.stream.is_running:
+            raise SettingsError(f"ffmpeg ended at once; see {self.stream.folder / 'ffmpeg.log'}")
+        await server.serve()
 
     def _note_hub(self, hub: Hub) -> None:
         self._hub = hub

@@ -271,7 +271,8 @@ class Broadcasts:
         assert media.edge_us is not None
         current, clock = self.current, self.current.clock
         changes: list[Change] = []
-        old_edge_us = clock.edge_us
+        # Where the encoder stood still, its clock has fallen behind; where only we could not see it, coasting was right.
+        old_edge_us, old_lag_us = clock.edge_us, clock.lag_us
         new_run = current.last_run is not None and media.run != current.last_run
         stood_still = old_edge_us is not None and media.has_new and (clock.is_stalled(wall_us) or current.arrivals > 0)
         jumped_us = 0
@@ -287,7 +288,7 @@ class Broadcasts:
             current.start_us = media.first_new_us if media.first_new_us is not None else media.edge_us
             current.first_run, current.first_media_sequence = media.run, media.first_new_media_sequence
             changes.append(Restamp(current.number, "rebase", ("none",), shift_us=-clock.lag_us))
-        elif stood_still and current.arrivals and not jumped:
+        elif stood_still and current.arrivals and not jumped and clock.lag_us - old_lag_us > media.target_duration_us:
             changes.append(Restamp(current.number, "clamp", ("arrival",), to_us=old_edge_us))
         if media.has_new:
             current.arrivals = 0

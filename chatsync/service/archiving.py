@@ -11,6 +11,7 @@ import structlog
 
 from chatsync.errors import StoreError
 from chatsync.store.archive import Archive
+from chatsync.store.writer import Writer
 
 __all__ = ["ARCHIVE_EVERY_S", "Archiving"]
 
@@ -22,8 +23,8 @@ _log = structlog.get_logger(__name__)
 class Archiving:
     """Writes changed hours every ten minutes, and a broadcast's at its end."""
 
-    def __init__(self, archive: Archive) -> None:
-        self._archive = archive
+    def __init__(self, archive: Archive, writer: Writer) -> None:
+        self._archive, self._writer = archive, writer
         self._wanted: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
 
@@ -42,6 +43,7 @@ class Archiving:
             except TimeoutError:
                 wanted = set()
             self._wake.clear()
+            self._writer.request_checkpoint()
             await self._archive_rooms({room for room, _ in wanted} or {None})
 
     async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:

@@ -118,6 +118,7 @@ class Hub:
         await sealer.restore()
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
         await live.receive_tick()
+        live.note_absence()
         running = self._running[room] = RunningRoom(live, sealer)
         running.tasks.append(asyncio.create_task(sealer.run(), name=f"seal {room}"))
         if room_settings.playlist_url is None:
@@ -144,6 +145,7 @@ class Hub:
         before = self._running.pop(room, None)
         if before is not None:
             await self._stop_room(before, gone=False)
+            await asyncio.wrap_future(self.writer.call(lambda _: None))  # what it noted last is on disk now
         running = await self._start_room(room, room_settings)
         if before is not None:
             url_changed = before.live.settings.playlist_url != room_settings.playlist_url

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,7 +23,7 @@ from chatsync.chat.room import BackEvents, Frames, Recovery, RoomLog, public_byt
 from chatsync.chat.wire import SayPlayhead, encoded
 from chatsync.errors import ChatsyncError, NotFoundError
 from chatsync.hls.timeline import Reload, Segment, Timeline
-from chatsync.instants import SECOND_US, ms_from_us, us_from_ms
+from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.broadcasts import (
     Broadcast,
     Broadcasts,
@@ -58,6 +59,7 @@ from chatsync.store.writer import Writer
 
 __all__ = ["Act", "LiveRoom", "Receiver", "Seen"]
 
+ABSENCE_US_MIN = 10 * SECOND_US  # a restart shorter than this misses no reload worth a gap
 BACK_EVENTS_MAX = 1_000  # a restamp that moves more than this is told as a reset (contract §5)
 TAIL_EVENTS = 2_000
 _ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
@@ -142,6 +144,8 @@ class LiveRoom:
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._flush_handle: asyncio.TimerHandle | None = None
         self._flushed_s = 0.0
+        self._unlogged: deque[Change] = deque()
+        self._logging = asyncio.Lock()
         self._state_changed = False
         self._typing = 0
         self._told_tallies: dict[str, Any] = {}
@@ -306,27 +310,49 @@ class LiveRoom:
             return
         await self.records.put_recording(f"broadcast-{number}", record)
 
+    def note_absence(self) -> None:
+        """At the start: program time that passed while this service was down is a gap in the record."""
+        current, wall_us = self.broadcasts.current, self.clock.wall_us()
+        last_us = self.catalog.last_observed_wall_us(self.room)
+        if last_us is None or current.is_closed or not current.clock.has_program_time:
+            return
+        if wall_us - last_us > ABSENCE_US_MIN:
+            absent = Range(current.clock.program_us(last_us), current.clock.program_us(wall_us))
+            self.records.put_gap(current.number, absent, "service")
+
     async def receive_tick(self) -> None:
         """Time has passed: open the first broadcast, turn the day, close after long silence."""
         await self._log_changes(self.broadcasts.receive_tick(self.clock.wall_us()))
 
     async def _log_changes(self, changes: Sequence[Change]) -> None:
-        """Write what the stream changed into the room's log, in order."""
-        for change in changes:
-            if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
-                continue
-            draft = self._change_draft(change)
-            if draft is not None:
-                appended = await self._commit(draft)
-                _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
-            if isinstance(change, GapFound):
-                self.records.put_gap(change.broadcast, change.range, change.reason)
-            if isinstance(change, Opened | Closed | Reopened):
-                self._tell_broadcast(change)
-                self.records.put_broadcasts(self.broadcasts.kept)
-            if isinstance(change, Closed):
-                for told in self.on_broadcast_closed:
-                    told(change.broadcast)
+        """Write what the stream changed into the room's log, in order.
+
+        What could not be stored waits for the next call: a broadcast that opened while the disk was full is still logged.
+
+        Raises:
+            StoreError: it waits.
+        """
+        self._unlogged.extend(changes)
+        async with self._logging:
+            while self._unlogged:
+                await self._log_change(self._unlogged[0])
+                self._unlogged.popleft()
+
+    async def _log_change(self, change: Change) -> None:
+        if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
+            return
+        draft = self._change_draft(change)
+        if draft is not None:
+            appended = await self._commit(draft)
+            _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
+        if isinstance(change, GapFound):
+            self.records.put_gap(change.broadcast, change.range, change.reason)
+        if isinstance(change, Opened | Closed | Reopened):
+            self._tell_broadcast(change)
+            self.records.put_broadcasts(self.broadcasts.kept)
+        if isinstance(change, Closed):
+            for told in self.on_broadcast_closed:
+                told(change.broadcast)
 
     def _change_draft(self, change: Change) -> Draft | None:
         wall_us = self.clock.wall_us()

@@ -238,6 +238,11 @@ class Catalog:
             "INSERT OR REPLACE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (room, wall_us, age_us, kind, *where)
         )
 
+    def last_observed_wall_us(self, room: str) -> int | None:
+        """When the origin last answered; None if it never did."""
+        rows = self._read("SELECT max(wall_us) FROM observations WHERE room = ?", (room,))
+        return rows[0][0] if rows else None
+
     def put_gap(self, connection: sqlite3.Connection, room: str, broadcast: int, within: Range, reason: str) -> None:
         """Remember program time that no media covers, or in which we were not there."""
         connection.execute(

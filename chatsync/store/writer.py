@@ -83,6 +83,7 @@ class Writer:
         self.after_commit: list[Callable[[], None]] = []
         self.after_failure: list[Callable[[], None]] = []
         self.trouble: str | None = None
+        self._checkpoint_due = False
 
     def start(self) -> None:
         """Open the database and start the thread.
@@ -102,8 +103,21 @@ class Writer:
         self._thread.join()
         self._thread = None
         if self._connection is not None:
+            self._checkpoint(self._connection)
             self._connection.close()
             self._connection = None
+
+    def request_checkpoint(self) -> None:
+        """Empty the write-ahead log after the next batch: text that was blanked must not stay in its old pages."""
+        self._checkpoint_due = True
+        self.submit(lambda _: None, lambda _: None)
+
+    @staticmethod
+    def _checkpoint(connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error:
+            return  # a reader is in the way or the disk is full; the next one does it
 
     def submit(self, work: Work, done: Done) -> None:
         """Queue work. ``done`` gets its result after the commit, or the exception; a work that raises leaves no rows.
@@ -149,6 +163,9 @@ class Writer:
                     break
             if batch:
                 self._deliver(self._committed(batch))
+            if self._checkpoint_due and self._connection is not None:
+                self._checkpoint_due = False
+                self._checkpoint(self._connection)
 
     def _committed(self, batch: list[tuple[Work, Done]]) -> Completed:
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from chatsync.errors import NotAllowedError, TokenError
+from chatsync.errors import MessageRejectedError, NotAllowedError, TokenError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub
 from chatsync.service.routes.entry import hub_of
@@ -33,6 +33,10 @@ def _admin(request: Request, room: str | None = None) -> tuple[Hub, Identity]:
 async def put_room(request: Request, room: str, settings: RoomSettings) -> Response:
     """Create a room, or change its settings; what was said in it stays."""
     hub, _ = _admin(request, room)
+    if settings.request_headers_file is not None:
+        raise MessageRejectedError(
+            "headers_file", "A file of this machine is named in the settings file, not over HTTP."
+        )
     running = await hub.put_room(room, settings)
     return no_store({"room": room, "title": running.live.settings.title, "public": running.live.settings.public})
 

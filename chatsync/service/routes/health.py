@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from chatsync.errors import NotFoundError
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["health"])
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1"})
 
 
 @router.get("/livez", summary="Is the process alive")
@@ -34,6 +37,8 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/metrics", summary="What the relay counts", include_in_schema=False)
 async def metrics(request: Request) -> Response:
-    """Prometheus' text format."""
+    """Prometheus' text format, for this machine only: a metric names rooms."""
+    if request.client is None or request.client.host not in _LOOPBACK or "x-forwarded-for" in request.headers:
+        raise NotFoundError("page")
     body = hub_of(request).metrics.exposition()
     return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
