@@ -84,7 +84,7 @@ class Relay:
         raise AssertionError(f"the relay was not ready in {READY_S} s: {self.log.read_text()[-2000:]}")
 
     def kill(self) -> None:
-        """kill -9, now."""
+        """End the process as `kill -9` does, now."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
@@ -205,6 +205,16 @@ class Client:
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection has ended and everything that came was taken in."""
+        return self._reading is not None and self._reading.done()
+
+    async def finished(self) -> None:
+        """Wait until everything that came before the close was taken in."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
 
     async def closed_with(self) -> int | None:
         """Wait until the server closes; its code."""
