@@ -60,10 +60,10 @@ class Recovery:
 
 @dataclass(slots=True)
 class _Pending:
-    public: list[bytes] = field(default_factory=list)
+    public: dict[int, bytes] = field(default_factory=dict)  # by offset, in the order of the log
     staff: list[bytes] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
-    back: list[bytes] = field(default_factory=list)
+    back: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
 
 
@@ -118,11 +118,17 @@ class RoomLog:
         pending = self._pending
         pending.count += 1
         pending.gone.extend(entry.gone)
+        for offset in entry.gone:  # `back` travels after `gone`: what came back and went again must not come back
+            pending.back.pop(offset, None)
+            pending.public.pop(offset, None)
         if entry.public is not None:
-            pending.public.append(entry.public)
+            pending.public[entry.event.offset] = entry.public
         if visibility_of(entry.event.kind) is not Visibility.TALLY:
             pending.staff.append(_staff_bytes(entry.event))
-        pending.back.extend(encoded_event for e in back_events if (encoded_event := public_bytes(e)) is not None)
+        for changed in back_events:
+            body = public_bytes(changed)
+            if body is not None:
+                pending.back[changed.offset] = body
 
     def frames_to_send(self) -> Frames | None:
         """The batch since the last call, or None if nothing was committed. Each event is encoded once."""
@@ -134,9 +140,9 @@ class RoomLog:
         if pending.gone:
             tail.append(encoded({"type": "gone", "offsets": pending.gone}))
         if pending.back:
-            tail.append(b'{"type":"back","events":[%b]}' % b",".join(pending.back))
+            tail.append(b'{"type":"back","events":[%b]}' % b",".join(pending.back.values()))
         return Frames(
-            public=(joined_events_frame(pending.public, self.position), *tail),
+            public=(joined_events_frame(tuple(pending.public.values()), self.position), *tail),
             staff=(joined_events_frame(pending.staff, self.position), *tail),
         )
 
