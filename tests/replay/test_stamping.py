@@ -1,0 +1,194 @@
+"""Each row of the stamp table in contract §1, at its bounds and one past them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chatsync.instants import SECOND_US
+from chatsync.replay.clock import LatencyBook, ProgramClock
+from chatsync.replay.stamping import (
+    FRAME_US,
+    Claim,
+    Playhead,
+    Scene,
+    StampingPolicy,
+    Witness,
+    stamped,
+    watermark_us,
+)
+from tests.builders import BASE_US
+
+S = SECOND_US
+NOW_WALL = BASE_US + 103 * S  # the clock below then says BASE_US + 100 s
+
+
+def scene(wall_us: int = NOW_WALL, *, lag_s: float = 3, latencies: LatencyBook | None = None, **fields: Any) -> Scene:
+    """A room whose clock is ``lag_s`` behind wall time and whose media is fresh."""
+    clock = ProgramClock()
+    edge_us = wall_us - round(lag_s * S)
+    clock.receive_edge(edge_us, wall_us=wall_us)
+    policy = StampingPolicy(**fields)
+    return Scene(1, clock, latencies or LatencyBook(), policy, wall_us)
+
+
+def watching(program_us: int, *, broadcast: int = 1, reported_us: int | None = None, **fields: Any) -> Witness:
+    """Somebody who claims ``program_us`` now and reported the same (or ``reported_us``) a moment ago."""
+    playhead = Playhead(broadcast, program_us if reported_us is None else reported_us, NOW_WALL, **fields)
+    return Witness(playhead=playhead, claim=Claim(broadcast, program_us))
+
+
+PICTURE = BASE_US + 92 * S
+
+
+def test_a_believed_claim_is_the_stamp() -> None:
+    """A claim that fits its reports and the clock is taken as it is, with a frame's uncertainty."""
+    stamp = stamped("message", watching(PICTURE), scene())
+    assert ("playhead", PICTURE, FRAME_US) == (stamp.stamp, stamp.program_us, stamp.uncertainty_us)
+    assert (PICTURE, 8 * S) == (stamp.claimed_us, stamp.latency_us)
+
+
+@pytest.mark.parametrize(
+    ("off_us", "kind"), [(5 * S, "playhead"), (5 * S + 1, "estimate"), (-5 * S, "playhead"), (-5 * S - 1, "estimate")]
+)
+def test_a_claim_must_be_within_five_seconds_of_where_playheads_lead(off_us: int, kind: str) -> None:
+    """A claim that jumps about is not believed."""
+    assert kind == stamped("message", watching(PICTURE, reported_us=PICTURE + off_us), scene()).stamp
+
+
+@pytest.mark.parametrize(("ahead_us", "kind"), [(2 * S, "playhead"), (2 * S + 1, "estimate"), (60 * S, "estimate")])
+def test_nobody_has_seen_the_future(ahead_us: int, kind: str) -> None:
+    """A playhead more than 2 s ahead of the program clock is not believed."""
+    assert kind == stamped("message", watching(BASE_US + 100 * S + ahead_us), scene()).stamp
+
+
+@pytest.mark.parametrize(("behind_us", "kind"), [(600 * S, "playhead"), (600 * S + 1, "estimate")])
+def test_one_may_write_from_a_rewound_picture_up_to_ten_minutes_back(behind_us: int, kind: str) -> None:
+    """The rewind bound holds exactly; further back the message goes to the edge."""
+    assert kind == stamped("message", watching(BASE_US + 100 * S - behind_us), scene()).stamp
+
+
+def test_a_claim_without_any_report_is_not_believed() -> None:
+    """A connection that never reported a playhead gets an estimate."""
+    assert "estimate" == stamped("message", Witness(claim=Claim(1, PICTURE)), scene()).stamp
+
+
+def test_a_claim_in_another_broadcast_is_not_believed_here() -> None:
+    """Program time of one broadcast says nothing in another."""
+    assert "estimate" == stamped("message", watching(PICTURE, broadcast=2), scene()).stamp
+
+
+def test_playheads_lead_on_by_their_rate_and_stand_when_paused() -> None:
+    """2x leads twice as far; a paused picture leads nowhere."""
+    assert BASE_US + 20 * S == Playhead(1, BASE_US, NOW_WALL, rate=2.0).leads_to_us(NOW_WALL + 10 * S)
+    assert BASE_US == Playhead(1, BASE_US, NOW_WALL, paused=True).leads_to_us(NOW_WALL + 10 * S)
+
+
+def test_how_far_behind_the_rooms_usual_latency_is_told() -> None:
+    """A rewound author's message says how far behind it is."""
+    rewound = stamped("message", watching(BASE_US + 40 * S), scene())
+    assert 54 * S == rewound.behind_live_us
+
+
+def test_without_playhead_the_rooms_latency_is_taken_off() -> None:
+    """Hold-back while nobody has told, then the median of those at the edge, with its spread."""
+    plain = stamped("message", Witness(), scene())
+    assert ("estimate", BASE_US + 94 * S, S) == (plain.stamp, plain.program_us, plain.uncertainty_us)
+    latencies = LatencyBook()
+    for person, latency_s in enumerate((4, 8, 20)):
+        latencies.receive_report(str(person), latency_s * S, wall_us=NOW_WALL)
+    crowd = stamped("message", Witness(), scene(latencies=latencies))
+    assert (BASE_US + 92 * S, 8 * S) == (crowd.program_us, crowd.uncertainty_us)
+
+
+def test_a_host_at_the_camera_is_at_wall_time_plus_contribution() -> None:
+    """The teacher speaks at the camera's now."""
+    host = stamped("message", Witness(is_host=True), scene(contribution_us=250_000))
+    assert ("origin", NOW_WALL + 250_000, 3 * S) == (host.stamp, host.program_us, host.uncertainty_us)
+
+
+def test_a_clock_of_its_own_is_the_cameras_now() -> None:
+    """Where the encoder's clock cannot be wall time, the host speaks at the program clock."""
+    host = stamped("message", Witness(is_host=True), scene(lag_s=3600))
+    assert NOW_WALL - 3600 * S == host.program_us
+
+
+def test_a_host_who_watches_is_stamped_as_a_viewer() -> None:
+    """Behind the player, a host's message belongs to their picture."""
+    playhead = Playhead(1, PICTURE, NOW_WALL)
+    host = stamped("message", Witness(True, playhead, Claim(1, PICTURE)), scene())
+    assert "playhead" == host.stamp
+
+
+@pytest.mark.parametrize("kind", ["pinned", "unpinned", "mode_changed", "poll_opened", "poll_closed"])
+def test_pins_polls_and_modes_are_stamped_at_the_origin_whoever_acts(kind: str) -> None:
+    """What is enforced at the edge stands at the encoder's now, also while the origin stalls."""
+    stalled = scene()
+    later = Scene(1, stalled.clock, stalled.latencies, stalled.policy, NOW_WALL + 60 * S)
+    for now in (stalled, later):
+        assert "origin" == stamped(kind, watching(PICTURE), now).stamp
+
+
+def test_never_before_the_last_one() -> None:
+    """An event about another does not stand before it; the result is a whole millisecond at or after."""
+    stamp = stamped("question_answered", watching(PICTURE), scene(), not_before_us=PICTURE + 1_500)
+    assert PICTURE + 2_000 == stamp.program_us
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_at_the_edge_of_a_stalled_or_ended_stream_arrival_beats_playhead(ended: bool) -> None:
+    """Whoever waits where the media stopped is stamped by arrival."""
+    base = scene()
+    base.clock.ended = ended
+    edge_us = base.clock.edge_us
+    assert edge_us is not None
+    later = Scene(1, base.clock, base.latencies, base.policy, NOW_WALL + 30 * S)
+    waiting = Witness(playhead=Playhead(1, edge_us, NOW_WALL, paused=True), claim=Claim(1, edge_us))
+    stamp = stamped("message", waiting, later)
+    assert ("arrival", edge_us + 30 * S) == (stamp.stamp, stamp.program_us)
+    assert 33 * S == stamp.uncertainty_us
+    rewound = Witness(playhead=Playhead(1, PICTURE - 60 * S, NOW_WALL + 30 * S), claim=Claim(1, PICTURE - 60 * S))
+    assert "playhead" == stamped("message", rewound, later).stamp
+
+
+def test_before_the_first_program_time_nothing_is_stamped() -> None:
+    """Waiting for a stream, events say none and stand at wall time."""
+    waiting = Scene(1, ProgramClock(), LatencyBook(), StampingPolicy(), NOW_WALL)
+    stamp = stamped("message", watching(PICTURE), waiting)
+    assert ("none", NOW_WALL) == (stamp.stamp, stamp.program_us)
+
+
+def test_on_a_synthetic_axis_every_stamp_says_none() -> None:
+    """A stream that never gives a date places messages but vouches for nothing."""
+    synthetic = scene()
+    synthetic.clock.is_synthetic = True
+    stamp = stamped("message", watching(PICTURE), synthetic)
+    assert ("none", PICTURE) == (stamp.stamp, stamp.program_us)
+
+
+@pytest.mark.parametrize("odd_us", [1, 499, 999])
+def test_stamps_are_whole_milliseconds(odd_us: int) -> None:
+    """Whatever was claimed, a stamp never carries a part of a millisecond."""
+    for witness in (watching(PICTURE + odd_us), Witness(), Witness(is_host=True)):
+        assert 0 == stamped("message", witness, scene(NOW_WALL + odd_us)).program_us % 1000
+
+
+def test_the_watermark_waits_for_a_stream_and_at_the_edge_of_a_stall() -> None:
+    """None while a stream is awaited; clock less hold-back and 5 s; never past the edge of a stalled stream."""
+    waiting = Scene(1, ProgramClock(), LatencyBook(), StampingPolicy(), NOW_WALL)
+    assert watermark_us(waiting) is None
+    assert NOW_WALL - 11 * S == watermark_us(waiting, awaits_stream=False)
+    flowing = scene()
+    assert BASE_US + 89 * S == watermark_us(flowing)
+    stalled = Scene(1, flowing.clock, flowing.latencies, flowing.policy, NOW_WALL + 60 * S)
+    assert flowing.clock.edge_us == watermark_us(stalled)
+    flowing.clock.ended = True
+    assert BASE_US + 149 * S == watermark_us(stalled)
+
+
+def test_the_slowest_viewers_hold_the_watermark_back() -> None:
+    """The 99th percentile of latency counts when it is above the hold-back."""
+    latencies = LatencyBook()
+    latencies.receive_report("slow", 25 * S, wall_us=NOW_WALL)
+    assert BASE_US + 70 * S == watermark_us(scene(latencies=latencies))
