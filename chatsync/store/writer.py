@@ -1,14 +1,17 @@
 """The one thread that writes ``chatsync.db``: group commit, durable before anyone is told.
 
-Owns: the writing connection, batching, what happens when a commit fails. Does not know: what the work is.
-Source: reliability G1, speed "Durable appends"; decision 0002.
+Owns: the writing connection, batching, checkpoints, what happens when a commit fails. Does not know: what the work is.
+Source: reliability G1 and G9, speed "Durable appends"; decision 0002.
 
 Everything submitted while a commit runs shares the next transaction, so latency under load is one commit and throughput is many.
 Results are handed out only after COMMIT returned, which with WAL and ``synchronous=FULL`` means that the log is synced.
+A second thread moves the log into the database file, so that no ack waits for that.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import queue
 import sqlite3
 import threading
@@ -17,41 +20,80 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
 
-__all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "opened"]
+__all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "is_disk_trouble", "opened"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 Done = Callable[[Any], None]
 Completed = list[tuple[Done, Any]]
 
-BATCH_WORKS_MAX = 4_096  # bounds how long the first of a batch waits: ~0.1 s of appends
-_FULL_CODES = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+BATCH_WORKS_MAX = 1_000  # bounds how long the first of a batch waits: ~40 ms of appends
 _BUSY_S = 10.0
+_SETTLE_S = 1.0  # how often the log is moved into the database and ``heads`` is synced, at most
+_LOG_PAGES = 1_000  # ~4 MiB: a smaller log is left alone
+_LOG_PAGES_MAX = 32_000  # ~128 MiB: past it the writer waits for the log to be emptied
+_FULL_BYTES = 1 << 20  # a file system with less than this left is full, whatever SQLite calls it
+
+_DISK_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+_FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_ERRORS = _FULL_ERRORS | {errno.EIO, errno.EROFS}
+
+_log = structlog.get_logger(__name__)
 
 
 def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """Open a database of ours: WAL, ``synchronous=FULL``, transactions begun by hand.
+    """Open a database of ours: mode 0600, WAL, ``synchronous=FULL``, transactions begun by hand.
 
     Args:
         path: the file; made if it is missing and not ``read_only``.
         read_only: a connection that cannot write, for readers in other threads.
 
     Raises:
+        OSError: the file cannot be made.
         sqlite3.Error: it cannot be opened.
     """
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    if not read_only:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA cache_size=-16000")
-    if read_only:
-        connection.execute("PRAGMA query_only=1")
-        return connection
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA wal_autocheckpoint=4000")  # ~16 MiB: a checkpoint every few ten thousand events
-    connection.execute("PRAGMA secure_delete=ON")  # blanked text must not stay in free pages
+    try:
+        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        if read_only:
+            connection.execute("PRAGMA query_only=1")
+        else:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA secure_delete=ON")  # blanked text must not stay in free pages
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def is_disk_trouble(error: BaseException) -> bool:
+    """Whether an error says that the disk, not the work, is at fault: then nothing of a batch can be trusted."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
+    return isinstance(error, OSError) and error.errno in _DISK_ERRORS
 
 
 def _deliver_here(batch: Completed) -> None:
@@ -71,39 +113,53 @@ class Writer:
         trouble: why the last commit failed (an error code), None while commits succeed.
         before_commit: called in the transaction's end: other databases that must be durable first commit here.
         after_commit: called when the batch is durable, before anyone is told.
+        after_undo: called with the connection when one work of a batch raised and its rows were taken back.
         after_failure: called when a batch was lost: forget what it taught you.
+        settle: called about once a second after commits, in another thread: what need not delay an ack.
     """
 
     def __init__(self, path: Path, *, deliver: Callable[[Completed], None] = _deliver_here) -> None:
         self._path, self._deliver = path, deliver
         self._queue: queue.SimpleQueue[tuple[Work, Done] | None] = queue.SimpleQueue()
+        self._gate = threading.Lock()  # between submit and close: what is in the queue before the end is written
+        self._closed = True
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
+        self._doubtful = False
+        self._checkpoint_due = False
+        self._settler = _Settler(path, self._run_settle)
         self.before_commit: list[Callable[[], None]] = []
         self.after_commit: list[Callable[[], None]] = []
+        self.after_undo: list[Callable[[sqlite3.Connection], None]] = []
         self.after_failure: list[Callable[[], None]] = []
+        self.settle: list[Callable[[], None]] = []
         self.trouble: str | None = None
-        self._checkpoint_due = False
 
     def start(self) -> None:
-        """Open the database and start the thread.
+        """Open the database and start the threads.
 
         Raises:
             StoreError: the database cannot be opened.
         """
         self._connection = self._open()
+        self._settler.start()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Write what was submitted before, then stop. Work submitted later is refused."""
-        if self._thread is None:
-            return
-        self._queue.put(None)
-        self._thread.join()
-        self._thread = None
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        self._settler.stop()
         if self._connection is not None:
-            self._checkpoint(self._connection)
+            self._empty_log(self._connection)
             self._connection.close()
             self._connection = None
 
@@ -113,24 +169,31 @@ class Writer:
         self.submit(lambda _: None, lambda _: None)
 
     @staticmethod
-    def _checkpoint(connection: sqlite3.Connection) -> None:
+    def _empty_log(connection: sqlite3.Connection) -> None:
         try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error:
-            return  # a reader is in the way or the disk is full; the next one does it
+            _emptied_log(connection, "TRUNCATE")
+        except sqlite3.Error as error:  # a reader is in the way or the disk is full: the next one does it
+            _log.warning("checkpoint_failed", error=type(error).__name__)
 
     def submit(self, work: Work, done: Done) -> None:
         """Queue work. ``done`` gets its result after the commit, or the exception; a work that raises leaves no rows.
 
-        Never blocks. A :class:`~chatsync.errors.StoreError` means that nothing of the whole batch was stored.
+        Never blocks, never raises. A :class:`~chatsync.errors.StoreError` means that nothing of the whole batch was acked; it
+        is also the answer while the writer is not running.
         """
-        self._queue.put((work, done))
+        with self._gate:
+            if not self._closed:
+                self._queue.put((work, done))
+                return
+        self._hand_out([(done, StorageFailedError())])
 
     def call(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """As :meth:`submit`, with a future that is set from the writer's side."""
         future: Future[T] = Future()
 
         def done(result: Any) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
             if isinstance(result, BaseException):
                 future.set_exception(result)
             else:
@@ -139,11 +202,7 @@ class Writer:
         self.submit(work, done)
         return future
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return opened(self._path)
-        except sqlite3.Error as error:
-            raise _store_error(error) from error
+    # --- the thread -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         stopping = False
@@ -162,43 +221,61 @@ class Writer:
                 except queue.Empty:
                     break
             if batch:
-                self._deliver(self._committed(batch))
+                self._hand_out(self._committed(batch))
             if self._checkpoint_due and self._connection is not None:
                 self._checkpoint_due = False
-                self._checkpoint(self._connection)
+                self._empty_log(self._connection)
+
+    def _hand_out(self, results: Completed) -> None:
+        try:
+            self._deliver(results)
+        except Exception:
+            # Nobody may be there to be told any more (an event loop that has closed). The writer goes on.
+            _log.exception("delivery_failed", results=len(results))
 
     def _committed(self, batch: list[tuple[Work, Done]]) -> Completed:
         try:
             if self._connection is None:
                 self._connection = self._open()
+            if self._settler.log_is_long:
+                self._settler.log_is_long = False
+                _emptied_log(self._connection, "RESTART")
             results = self._transact(self._connection, batch)
-        except (sqlite3.Error, OSError, StoreError) as error:
-            lost = error if isinstance(error, StoreError) else _store_error(error)
+        except Exception as error:
+            lost = error if isinstance(error, StoreError) else self._store_error(error)
+            if self.trouble is None:
+                _log.error("commit_failed", code=lost.code, error=type(error).__name__, works=len(batch))
             self.trouble = lost.code
             self._forget()
             return [(done, lost) for _, done in batch]
+        if self.trouble is not None:
+            _log.info("commits_succeed_again")
         self.trouble = None
+        self._settler.committed.set()
         return results
 
     def _transact(self, connection: sqlite3.Connection, batch: list[tuple[Work, Done]]) -> Completed:
         results: Completed = []
-        connection.execute("BEGIN IMMEDIATE")
+        execute = connection.execute
+        execute("BEGIN IMMEDIATE")
         for work, done in batch:
-            connection.execute("SAVEPOINT work")
+            execute("SAVEPOINT work")
             try:
                 result: Any = work(connection)
-            except (sqlite3.Error, OSError, StoreError):
-                raise  # the disk, not the work: nothing of this batch can be trusted
             except Exception as error:
+                if is_disk_trouble(error) or not connection.in_transaction:
+                    raise
+                execute("ROLLBACK TO work")
+                for undone in self.after_undo:
+                    undone(connection)
                 if not isinstance(error, ChatsyncError):
                     error.add_note("raised by work in the writer's thread")
-                connection.execute("ROLLBACK TO work")
                 result = error
-            connection.execute("RELEASE work")
+            execute("RELEASE work")
             results.append((done, result))
         for hook in self.before_commit:
             hook()
-        connection.execute("COMMIT")
+        execute("COMMIT")
         for hook in self.after_commit:
             hook()
         return results
@@ -209,16 +286,101 @@ class Writer:
         A failed sync marks pages clean, so trying again on the same descriptor could succeed and mean nothing.
         """
         connection, self._connection = self._connection, None
+        self._doubtful = True
         if connection is not None:
             try:
                 connection.close()
             except sqlite3.Error:
-                self.trouble = self.trouble or "storage"
+                _log.warning("closing_failed")
         for hook in self.after_failure:
             hook()
 
+    def _open(self) -> sqlite3.Connection:
+        try:
+            connection = opened(self._path)
+            try:
+                connection.execute("PRAGMA wal_autocheckpoint=0")  # the settler's task, beside the acks
+                if self._doubtful:
+                    # What was committed before may be in pages whose sync failed: write it again, to the database itself.
+                    _emptied_log(connection, "TRUNCATE")
+                    self._doubtful = False
+            except BaseException:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            raise self._store_error(error) from error
+        return connection
 
-def _store_error(error: Exception) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", None)
-    full = code in _FULL_CODES or getattr(error, "errno", None) == 28  # ENOSPC
-    return StorageFullError() if full else StorageFailedError()
+    def _store_error(self, error: BaseException) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in _FULL_ERRORS):
+            return StorageFullError()
+        if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and self._has_no_space():
+            return StorageFullError()
+        return StorageFailedError()
+
+    def _has_no_space(self) -> bool:
+        try:
+            space = os.statvfs(self._path.parent)
+        except OSError:
+            return False
+        return space.f_bavail * space.f_frsize < _FULL_BYTES or (space.f_files > 0 and space.f_favail == 0)
+
+    def _run_settle(self) -> None:
+        for hook in self.settle:
+            hook()
+
+
+def _emptied_log(connection: sqlite3.Connection, mode: str) -> None:
+    """Move the whole log into the database. Readers that hold it open are waited for, but not long."""
+    connection.execute("PRAGMA busy_timeout=100")
+    try:
+        connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
+
+
+class _Settler:
+    """The thread beside: checkpoints, and what else need not delay an ack. Its failures are told by the writer's next commit."""
+
+    def __init__(self, path: Path, run_hooks: Callable[[], None]) -> None:
+        self._path, self._run_hooks = path, run_hooks
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.committed = threading.Event()
+        self.log_is_long = False
+
+    def start(self) -> None:
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="settler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.committed.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        while True:
+            self.committed.wait()
+            self.committed.clear()
+            try:
+                self._run_hooks()
+                self._checkpoint()
+            except (sqlite3.Error, OSError) as error:
+                _log.warning("settling_failed", error=type(error).__name__)
+            if self._stopping.wait(_SETTLE_S):
+                return
+
+    def _checkpoint(self) -> None:
+        log = self._path.with_name(f"{self._path.name}-wal")
+        if not log.exists() or log.stat().st_size < _LOG_PAGES * 4096:
+            return
+        connection = opened(self._path)
+        try:
+            _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self.log_is_long = pages > _LOG_PAGES_MAX
+        finally:
+            connection.close()
