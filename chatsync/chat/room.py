@@ -11,7 +11,7 @@ event twice and misses none.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,9 +19,21 @@ import msgspec
 from chatsync.chat.event import Event, Position, Visibility, visibility_of
 from chatsync.chat.wire import encoded, event_to_wire, joined_events_frame
 
-__all__ = ["RING_EVENTS_MAX", "BackEvents", "Frames", "Recovery", "RoomLog", "public_bytes"]
+__all__ = [
+    "GIVING_KINDS",
+    "RING_EVENTS_MAX",
+    "TAKING_KINDS",
+    "BackEvents",
+    "Frames",
+    "Recovery",
+    "RoomLog",
+    "changed_by",
+    "public_bytes",
+]
 
 RING_EVENTS_MAX = 2_000  # ~3 min at 10 messages/s
+TAKING_KINDS = frozenset({"hidden", "erased"})
+GIVING_KINDS = frozenset({"restored", "restamped"})
 
 
 @dataclass(slots=True)
@@ -72,28 +84,34 @@ class RoomLog:
 
     Args:
         position: the newest position in the journal.
-        recent: the newest events up to ``position``, in offset order without holes; hidden ones are marked.
+        recent: the newest events up to ``position``, in offset order; hidden ones are marked.
+        effects: offsets that the deeds among them took away, gave back or moved, by the deed's offset.
     """
 
-    def __init__(self, position: Position, recent: Sequence[Event] = ()) -> None:
+    def __init__(
+        self, position: Position, recent: Sequence[Event] = (), effects: Mapping[int, tuple[int, ...]] | None = None
+    ) -> None:
         self.position = position
-        self._ring: deque[_Entry] = deque((self._entry(event) for event in recent), maxlen=RING_EVENTS_MAX)
+        self._ring: deque[_Entry] = deque(maxlen=RING_EVENTS_MAX)
         self._pending = _Pending()
-
-    @staticmethod
-    def _entry(event: Event) -> _Entry:
-        target = () if event.target is None else (event.target,)
-        return _Entry(
-            event,
-            public_bytes(event),
-            gone=target if event.kind == "hidden" else (),
-            back=target if event.kind == "restored" else (),
-        )
+        for event in recent:
+            affected = (effects or {}).get(event.offset, ())
+            if self._ring and event.offset != self._ring[-1].event.offset + 1:
+                self._ring.clear()  # a hole where the journal lost its tail: memory begins after it
+            gone = affected if event.kind in TAKING_KINDS else ()
+            back = affected if event.kind in GIVING_KINDS else ()
+            self._ring.append(_Entry(event, public_bytes(event), gone, back))
+        if self._ring and self._ring[-1].event.offset != position.offset:
+            self._ring.clear()
 
     @property
     def first_offset(self) -> int:
         """Offset of the oldest event in memory; one past the newest if there is none."""
         return self._ring[0].event.offset if self._ring else self.position.offset + 1
+
+    def forget(self) -> None:
+        """What came before can no longer be told from memory: too much of it moved at once."""
+        self._ring.clear()
 
     def receive_committed(self, event: Event, *, gone: Iterable[int] = (), back: BackEvents | None = None) -> None:
         """Take in an event that is on disk now.
@@ -170,14 +188,13 @@ class RoomLog:
 
     def _recovery(self, entries: Iterable[_Entry]) -> Recovery:
         kept = list(entries)
-        gone = {offset for entry in kept for offset in entry.gone}
-        back = {offset for entry in kept for offset in entry.back}
+        gone, back = changed_by((entry.gone, entry.back) for entry in kept)
         seen = [entry for entry in kept if entry.public is not None]
         return Recovery(
             public=tuple(entry.public for entry in seen if entry.public is not None),
             events=tuple(entry.event for entry in seen),
-            gone=tuple(sorted(gone - back)),
-            back=tuple(sorted(back)),
+            gone=gone,
+            back=back,
             through=self.position,
         )
 
@@ -193,6 +210,21 @@ class RoomLog:
         if 0 <= index < len(self._ring):
             entry = self._ring[index]
             entry.event, entry.public = event, public_bytes(event)
+
+
+def changed_by(deeds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Which offsets are gone and which are back after deeds in order: of each offset the last deed decides.
+
+    Args:
+        deeds: of each, the offsets it took away and those it gave back or moved.
+    """
+    stands: dict[int, bool] = {}
+    for gone, back in deeds:
+        stands |= dict.fromkeys(gone, False) | dict.fromkeys(back, True)
+    return (
+        tuple(sorted(offset for offset, is_back in stands.items() if not is_back)),
+        tuple(sorted(offset for offset, is_back in stands.items() if is_back)),
+    )
 
 
 def public_bytes(event: Event) -> bytes | None:

@@ -19,7 +19,16 @@ import structlog
 import uuid_utils
 
 from chatsync.chat.event import STATE_KINDS, Author, Draft, Event, Position
-from chatsync.chat.room import BackEvents, Frames, Recovery, RoomLog, public_bytes
+from chatsync.chat.room import (
+    GIVING_KINDS,
+    TAKING_KINDS,
+    BackEvents,
+    Frames,
+    Recovery,
+    RoomLog,
+    changed_by,
+    public_bytes,
+)
 from chatsync.chat.wire import SayPlayhead, encoded
 from chatsync.errors import ChatsyncError, NotFoundError
 from chatsync.hls.timeline import Reload, Segment, Timeline
@@ -135,7 +144,12 @@ class LiveRoom:
         self.timeline = catalog.timeline(room)
         self.latencies = LatencyBook()
         head = journal.head(room)
-        self.log = RoomLog(Position(head.epoch, head.offset), journal.last_events(room, TAIL_EVENTS))
+        recent = journal.last_events(room, TAIL_EVENTS)
+        effects = {event.offset: affected for event in recent if (affected := journal.affected(event))}
+        too_many = [offset for offset, affected in effects.items() if len(affected) > BACK_EVENTS_MAX]
+        self.log = RoomLog(
+            Position(head.epoch, head.offset), [e for e in recent if e.offset > max(too_many, default=0)], effects
+        )
         self.state = self._edge_state()
         self.receivers: set[Receiver] = set()
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
@@ -419,20 +433,18 @@ class LiveRoom:
     def read_missed(self, after: Position, limit: int) -> Recovery:
         """In a thread: what came after a position, from the journal, hidden events left out."""
         events = self.journal.events_after(self.room, after.offset, limit)
-        gone: set[int] = set()
-        back: set[int] = set()
-        for event in events:
-            if event.kind in {"hidden", "erased"}:
-                gone.update(self.journal.affected(event))
-            elif event.kind in {"restored", "restamped"}:
-                back.update(self.journal.affected(event))
+        deeds = [(event.kind, self.journal.affected(event)) for event in events]
+        gone, back = changed_by(
+            (affected if kind in TAKING_KINDS else (), affected if kind in GIVING_KINDS else ())
+            for kind, affected in deeds
+        )
         through = Position(after.epoch, events[-1].offset if events else after.offset)
         seen = [(event, public) for event in events if (public := public_bytes(event)) is not None]
         return Recovery(
             tuple(public for _, public in seen),
             tuple(event for event, _ in seen),
-            tuple(sorted(gone - back)),
-            tuple(sorted(back)),
+            gone,
+            back,
             through,
         )
 
@@ -470,15 +482,17 @@ class LiveRoom:
         event, affected = appended.event, appended.affected
         if event.offset > self.log.position.offset + 1:
             self._catch_up(event.offset)
-        gone = affected if event.kind in {"hidden", "erased"} else ()
+        gone = affected if event.kind in TAKING_KINDS else ()
         back: BackEvents | None = None
         too_many = False
-        if event.kind in {"restored", "restamped"} and affected:
+        if event.kind in GIVING_KINDS and affected:
             too_many = len(affected) > BACK_EVENTS_MAX
             if not too_many:
                 found = (self.journal.event(self.room, offset) for offset in affected)
                 back = BackEvents(tuple(e for e in found if e is not None and not e.hidden))
         self.log.receive_committed(event, gone=gone, back=back)
+        if too_many:
+            self.log.forget()
         if event.kind in STATE_KINDS and event.broadcast == self.broadcasts.current.number:
             self.state.fold(event)
             self._state_changed = True

@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from chatsync.chat.event import Author, Position
 from chatsync.chat.policy import may, permitted
-from chatsync.chat.room import Recovery
+from chatsync.chat.room import Recovery, changed_by
 from chatsync.chat.session import Close, Session
 from chatsync.chat.wire import (
     SUBPROTOCOL,
@@ -46,7 +46,7 @@ from chatsync.errors import (
 )
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import act_of, say_of
-from chatsync.service.live_room import Act, LiveRoom, Seen
+from chatsync.service.live_room import BACK_EVENTS_MAX, Act, LiveRoom, Seen
 from chatsync.store.journal import Appended
 
 if TYPE_CHECKING:
@@ -253,16 +253,13 @@ class LiveConnection:
             if after.epoch != room.log.position.epoch or not 0 <= missed <= RECOVERY_EVENTS_MAX:
                 return None
             read = await asyncio.to_thread(room.read_missed, after, RECOVERY_EVENTS_MAX)
+            if len(read.back) > BACK_EVENTS_MAX:
+                return None
             room.flush()
             rest = room.log.recovered(read.through)
             if rest is not None:
-                return Recovery(
-                    read.public + rest.public,
-                    read.events + rest.events,
-                    tuple(sorted({*read.gone, *rest.gone})),
-                    tuple(sorted({*read.back, *rest.back})),
-                    rest.through,
-                )
+                gone, back = changed_by([(read.gone, read.back), (rest.gone, rest.back)])
+                return Recovery(read.public + rest.public, read.events + rest.events, gone, back, rest.through)
         return None
 
     def _welcome(self, recovery: Recovery | None) -> str:
