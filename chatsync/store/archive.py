@@ -78,7 +78,7 @@ class Archive:
         shown = {event.offset for event in public}
         staff = [e for e in events if not e.hidden and e.offset not in shown]
         files = [self._written("events", room, broadcast, hour_us, public)]
-        if staff:
+        if staff or self._has_staff_file(room, broadcast, hour_us):
             files.append(self._written("staff", room, broadcast, hour_us, staff))
 
         def work(connection: sqlite3.Connection) -> list[str]:
@@ -89,6 +89,10 @@ class Archive:
         for path in self._writer.call(work).result():
             (self._files.root / path).unlink(missing_ok=True)
         return len(files)
+
+    def _has_staff_file(self, room: str, broadcast: int, hour_us: int) -> bool:
+        """Whether an earlier generation has rows that must not stay, though none are left."""
+        return any(file.hour_us == hour_us for file in self._catalog.archive_files(room, broadcast, tree="staff"))
 
     def _written(self, tree: str, room: str, broadcast: int, hour_us: int, events: list[Event]) -> ArchiveFile:
         known = [f for f in self._catalog.archive_files(room, broadcast, tree=tree) if f.hour_us == hour_us]

@@ -3,9 +3,9 @@
 Owns: its slots. Does not know: the journal. It shows that a damaged journal lost its tail: SQLite truncates a damaged WAL
 without a word, and a chain does not miss what is not there. Source: contract §6; reliability G8.
 
-A slot is 96 bytes: room id (64, NUL-padded), epoch, offset (8 each, big-endian), chain (4), CRC32C of all before (4), 8 spare.
-It is written after the commit and before the ack, and synced at the close: a power cut may leave an older head, which says
-less, never something wrong.
+A slot is 128 bytes, so that none lies across two disk sectors: room id (64, NUL-padded), epoch, offset (8 each, big-endian),
+chain (4), CRC32C of all before (4), spare. It is written after the commit and before the ack, and synced once a second and at
+the close: a power cut may leave an older head, which says less, never something wrong.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ __all__ = ["Head", "Heads"]
 
 _BODY = struct.Struct(">64sQQI")
 _CRC = struct.Struct(">I")
-_SLOT_BYTES = 96
+_SLOT_BYTES = 128
+_RESERVE_BYTES = 64 * _SLOT_BYTES  # space is taken for so many rooms at once
 
 
 class Head(NamedTuple):
@@ -42,31 +43,53 @@ class Heads:
     def __init__(self, path: Path) -> None:
         self._slots = {room: index for index, room in enumerate(self._rooms(path))}
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._reserved_bytes = os.fstat(self._descriptor).st_size
         self._pending: dict[str, Head] = {}
 
     def put(self, room: str, head: Head) -> None:
-        """Remember a head; it is written by the next :meth:`flush`."""
+        """Remember a head; it is written by the next :meth:`flush`. Its space is taken now, while a full disk can still be told.
+
+        Raises:
+            OSError: there is no space for another room.
+        """
+        index = self._slots.setdefault(room, len(self._slots))
+        if (index + 1) * _SLOT_BYTES > self._reserved_bytes:
+            os.posix_fallocate(self._descriptor, self._reserved_bytes, _RESERVE_BYTES)
+            self._reserved_bytes += _RESERVE_BYTES
         self._pending[room] = head
 
+    def rooms_put(self) -> list[str]:
+        """Rooms whose heads were put since the last flush."""
+        return list(self._pending)
+
     def flush(self) -> None:
-        """Write the heads put since. A full disk is not a reason to lose an ack: the head is written the next time."""
-        for room, head in list(self._pending.items()):
-            index = self._slots.setdefault(room, len(self._slots))
-            try:
-                os.pwrite(self._descriptor, _packed(room, head), index * _SLOT_BYTES)
-            except OSError:
-                return
-            del self._pending[room]
+        """Write the heads put since.
+
+        Raises:
+            OSError: they are not all written.
+        """
+        for room, head in self._pending.items():
+            os.pwrite(self._descriptor, _packed(room, head), self._slots[room] * _SLOT_BYTES)
+        self._pending.clear()
 
     def forget(self) -> None:
         """What was put belonged to a batch that was lost."""
         self._pending.clear()
 
+    def sync(self) -> None:
+        """Make what was written durable; from any thread.
+
+        Raises:
+            OSError: it is not.
+        """
+        os.fsync(self._descriptor)
+
     def close(self) -> None:
         """Sync and close."""
-        self.flush()
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        try:
+            self.sync()
+        finally:
+            os.close(self._descriptor)
 
     @staticmethod
     def read(path: Path) -> dict[str, Head]:
@@ -90,6 +113,8 @@ class Heads:
         except FileNotFoundError:
             return []
         names = [data[start : start + 64] for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES)]
+        while names and not names[-1].strip(b"\0"):
+            names.pop()  # reserved, not used yet
         return [name.rstrip(b"\0").decode(errors="replace") for name in names]
 
 

@@ -1,16 +1,17 @@
 """Two small databases beside the journal: who authors are, and the text of hidden messages.
 
-Owns: identity.db (author key to external id and names) and moderation.db (hidden text, at most 30 days). Both are mode 0600
-and commit before chatsync.db, so that the journal never points at a name or text that was not kept.
+Owns: identity.db (what authors were called, by pseudonymous key) and moderation.db (hidden text, at most 30 days). Both are mode
+0600 and commit before chatsync.db, so that the journal never points at a name or text that was not kept.
 Does not know: the journal. Source: contract §6; security-and-privacy §8.
 """
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from pathlib import Path
+
+import msgspec
 
 from chatsync.chat.event import Author
 from chatsync.store.writer import opened
@@ -19,15 +20,16 @@ __all__ = ["HiddenText", "IdentityStore", "ModerationStore"]
 
 _IDENTITY = """
 CREATE TABLE IF NOT EXISTS names (
-    room TEXT NOT NULL, author_key TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL,
+    room TEXT NOT NULL, author_key TEXT NOT NULL, version INTEGER NOT NULL, name TEXT NOT NULL, badges TEXT NOT NULL,
     PRIMARY KEY (room, author_key, version)
 ) WITHOUT ROWID;
 """
 _MODERATION = """
 CREATE TABLE IF NOT EXISTS hidden_text (
-    room TEXT NOT NULL, offset INTEGER NOT NULL, text TEXT, salt BLOB, hidden_wall_us INTEGER NOT NULL,
+    room TEXT NOT NULL, offset INTEGER NOT NULL, text TEXT, said TEXT, salt BLOB, hidden_wall_us INTEGER NOT NULL,
     PRIMARY KEY (room, offset)
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS hidden_text_since ON hidden_text (hidden_wall_us);
 """
 
 
@@ -38,22 +40,29 @@ class _Private:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        path.chmod(0o600)
-        self._writing = self._open()
-        self._dirty = False
+        self._connection: sqlite3.Connection | None = None
+        self._in_transaction = False
         self._reading = threading.local()
+        self._writing()
 
-    def _open(self) -> sqlite3.Connection:
-        connection = opened(self._path)
-        connection.executescript(self.schema)
-        return connection
+    def _writing(self) -> sqlite3.Connection:
+        """The writing connection, opened anew after a failure."""
+        if self._connection is None:
+            connection = opened(self._path)
+            try:
+                connection.executescript(self.schema)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
 
     def _begin(self) -> sqlite3.Connection:
-        if not self._dirty:
-            self._writing.execute("BEGIN IMMEDIATE")
-            self._dirty = True
-        return self._writing
+        connection = self._writing()
+        if not self._in_transaction:
+            connection.execute("BEGIN IMMEDIATE")
+            self._in_transaction = True
+        return connection
 
     def reader(self) -> sqlite3.Connection:
         """This thread's own reading connection."""
@@ -63,22 +72,24 @@ class _Private:
         return connection
 
     def commit(self) -> None:
-        """Make what was written durable; costs nothing when nothing was."""
-        if self._dirty:
-            self._writing.execute("COMMIT")
-            self._dirty = False
+        """In the writer's thread: make what was written durable; costs nothing when nothing was."""
+        if self._in_transaction:
+            self._writing().execute("COMMIT")
+            self._in_transaction = False
 
     def forget(self) -> None:
-        """Drop what was not committed and open afresh: a failed commit leaves nothing to trust."""
-        try:
-            self._writing.close()
-        finally:
-            self._dirty = False
-            self._writing = self._open()
+        """In the writer's thread: drop what was not committed. A failed commit leaves a connection that is not to be trusted."""
+        connection, self._connection = self._connection, None
+        self._in_transaction = False
+        if connection is not None:
+            connection.close()
 
     def close(self) -> None:
-        """Close the writing connection."""
-        self._writing.close()
+        """Close the writing connection, dropping what was not committed."""
+        self.forget()
+
+
+_NAMES_MAX = 200_000  # people come and go for years; a name is found again on disk
 
 
 class IdentityStore(_Private):
@@ -88,51 +99,72 @@ class IdentityStore(_Private):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._latest: dict[tuple[str, str], tuple[int, str]] = {}
-        self._names: dict[tuple[str, str, int], str] = {}
+        self._latest: dict[tuple[str, str], tuple[int, str, tuple[str, ...]]] = {}
+        self._names: dict[tuple[str, str, int], tuple[str, tuple[str, ...]]] = {}
 
     def version(self, room: str, author: Author) -> int:
-        """In the writer's thread: the version of this author's name, a new one if the name is new."""
+        """In the writer's thread: the version of this author's name and badges, a new one if they are new.
+
+        Raises:
+            sqlite3.Error: it cannot be kept.
+        """
         key = (room, author.key)
         known = self._latest.get(key)
         if known is None:
-            row = self._writing.execute(
-                "SELECT version, name FROM names WHERE room = ? AND author_key = ? ORDER BY version DESC LIMIT 1", key
-            ).fetchone()
-            known = (0, "") if row is None else (int(row[0]), str(row[1]))
-        if known[0] == 0 or known[1] != author.name:
-            known = (known[0] + 1, author.name)
-            self._begin().execute("INSERT INTO names VALUES (?, ?, ?, ?)", (*key, *known))
-        self._latest[key] = known
-        self._names[(*key, known[0])] = known[1]
-        if len(self._names) > 200_000:  # people come and go for years; a name is found again on disk
-            self._names.clear()
+            row = (
+                self._writing()
+                .execute(
+                    "SELECT version, name, badges FROM names WHERE room = ? AND author_key = ? "
+                    "ORDER BY version DESC LIMIT 1",
+                    key,
+                )
+                .fetchone()
+            )
+            known = (0, "", ()) if row is None else (row[0], row[1], _badges(row[2]))
+        if known[0] == 0 or known[1] != author.name or known[2] != author.badges:
+            known = (known[0] + 1, author.name, author.badges)
+            values = (*key, known[0], author.name, msgspec.json.encode(author.badges).decode())
+            self._begin().execute("INSERT INTO names VALUES (?, ?, ?, ?, ?)", values)
+        if len(self._latest) >= _NAMES_MAX:
             self._latest.clear()
+        self._latest[key] = known
         return known[0]
 
-    def name(self, room: str, author_key: str, version: int) -> str:
-        """Any thread: the name an author had, empty once it was erased."""
+    def author(self, room: str, author_key: str, version: int, role: str) -> Author:
+        """Any thread: who an author was then; the name is empty once it was erased.
+
+        Raises:
+            sqlite3.Error: identity.db cannot be read.
+        """
         key = (room, author_key, version)
         known = self._names.get(key)
         if known is None:
             row = (
                 self.reader()
-                .execute("SELECT name FROM names WHERE room = ? AND author_key = ? AND version = ?", key)
+                .execute("SELECT name, badges FROM names WHERE room = ? AND author_key = ? AND version = ?", key)
                 .fetchone()
             )
-            known = "" if row is None else str(row[0])
+            known = ("", ()) if row is None else (row[0], _badges(row[1]))
             if row is not None:
+                if len(self._names) >= _NAMES_MAX:
+                    self._names.clear()
                 self._names[key] = known
-        return known
+        return msgspec.convert(
+            {"key": author_key, "name": known[0], "role": role, "badges": known[1]}, Author, strict=False
+        )
 
     def forget(self) -> None:
         """As the base; and names learned in the lost batch."""
         super().forget()
         self._latest.clear()
-        self._names.clear()
 
 
-HiddenText = tuple[str | None, bytes | None]
+def _badges(text: str) -> tuple[str, ...]:
+    return msgspec.json.decode(text, type=tuple[str, ...])
+
+
+HiddenText = tuple[str | None, str | None, bytes | None]
+"""Text, said details (JSON) and salt, as they stood in the journal's row."""
 
 
 class ModerationStore(_Private):
@@ -143,17 +175,17 @@ class ModerationStore(_Private):
     def put(self, room: str, offset: int, hidden: HiddenText, *, wall_us: int) -> None:
         """In the writer's thread: keep a text that is about to leave the journal."""
         self._begin().execute(
-            "INSERT OR REPLACE INTO hidden_text VALUES (?, ?, ?, ?, ?)", (room, offset, *hidden, wall_us)
+            "INSERT OR REPLACE INTO hidden_text VALUES (?, ?, ?, ?, ?, ?)", (room, offset, *hidden, wall_us)
         )
 
     def take(self, room: str, offset: int) -> HiddenText | None:
         """In the writer's thread: the text of a message that is restored; None once its days are over."""
-        row = self._writing.execute(
-            "SELECT text, salt FROM hidden_text WHERE room = ? AND offset = ?", (room, offset)
-        ).fetchone()
-        if row is None:
-            return None
-        return (row[0], row[1])
+        row: HiddenText | None = (
+            self._writing()
+            .execute("SELECT text, said, salt FROM hidden_text WHERE room = ? AND offset = ?", (room, offset))
+            .fetchone()
+        )
+        return row
 
     def sweep(self, before_wall_us: int) -> int:
         """In the writer's thread: drop texts hidden before this wall time; how many."""

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from chatsync.chat.event import STATE_KINDS, Draft, Event
+from chatsync.chat.event import KINDS, STATE_KINDS, Draft, Event, Visibility
 from chatsync.errors import CorruptError, IdReusedError
 from chatsync.instants import HOUR_US
 from chatsync.store.files import Files
@@ -34,6 +34,7 @@ _PRUNE_ROWS = 1_000
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _CHAIN = COLUMNS.index("chain")
 _PREVIOUS = COLUMNS.index("previous")
+_PUBLIC_KINDS = ", ".join(f"'{kind}'" for kind, seen in KINDS.items() if seen is Visibility.PUBLIC)
 _AUTHOR_KEY, _NAME_VERSION = COLUMNS.index("author_key"), COLUMNS.index("name_version")
 
 _TABLES = """
@@ -88,6 +89,7 @@ class Journal:
         self._readers = threading.local()
         writer.before_commit += [self._identity.commit, self._moderation.commit]
         writer.after_commit.append(self._heads.flush)
+        writer.after_undo.append(self._unlearn)
         writer.after_failure.append(self._forget)
 
     def close(self) -> None:
@@ -193,7 +195,9 @@ class Journal:
             where = "(offset = ? OR (kind = 'pinned' AND target = ?)) AND hidden = ?"
             return self._rows(connection, cause, where, (cause.target, cause.target, hidden))
         author_key = cause.details.get("author")
-        return self._rows(connection, cause, "author_key = ? AND text_check != 0 AND hidden = ?", (author_key, hidden))
+        theirs = "SELECT offset FROM journal WHERE room = ? AND author_key = ?"
+        where = f"((author_key = ? AND text_check != 0) OR (kind = 'pinned' AND target IN ({theirs}))) AND hidden = ?"
+        return self._rows(connection, cause, where, (author_key, cause.room, author_key, hidden))
 
     def _hide(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
         touched = []
@@ -245,7 +249,8 @@ class Journal:
     def _place(
         self, connection: sqlite3.Connection, cause: Event, event: Event, placed_us: int, *, hidden: int
     ) -> None:
-        hidden_by = cause.offset if hidden and cause.kind == "hidden" else None
+        hidden_by = cause.offset if cause.kind == "hidden" else self._hidden_by(connection, event)
+        hidden_by = hidden_by if hidden else None
         placed = (placed_us, event.stamp.stamp, hidden, hidden_by)
         connection.execute(
             "UPDATE journal SET placed_us = ?, placed_stamp = ?, hidden = ?, hidden_by = ?, placed_check = ? "
@@ -254,6 +259,20 @@ class Journal:
         )
         for program_us in {event.program_us, placed_us}:
             self._note_dirty(connection, event.room, event.broadcast, program_us, cause.offset)
+
+    def _unlearn(self, connection: sqlite3.Connection) -> None:
+        """One work of a batch raised and its rows were taken back: heads are read again from what is left."""
+        for room in list(self._known):
+            head = self._known[room] = _head_of(connection, room)
+            self._heads.put(room, head)
+
+    @staticmethod
+    def _hidden_by(connection: sqlite3.Connection, event: Event) -> int | None:
+        found = connection.execute(
+            "SELECT hidden_by FROM journal WHERE room = ? AND offset = ?", (event.room, event.offset)
+        ).fetchone()
+        hidden_by: int | None = found[0]
+        return hidden_by
 
     def _forget(self) -> None:
         """A batch was lost: heads and names learned in it are not on disk."""
@@ -293,7 +312,10 @@ class Journal:
         rows = self.reader().execute(
             f"{_SELECT} WHERE room = ? AND offset > ? ORDER BY offset LIMIT ?", (room, offset, limit)
         )
-        return self._chained(rows.fetchall())
+        found = rows.fetchall()
+        if found and found[0][2] != offset + 1 and not self._is_epoch_start(room, found[0][2]):
+            raise CorruptError("journal", f"rows {offset + 1} to {found[0][2] - 1} of room {room} are missing")
+        return self._chained(found)
 
     def last_events(self, room: str, count: int) -> list[Event]:
         """The newest events in order, hidden ones marked.
@@ -312,6 +334,7 @@ class Journal:
         end_us: int,
         *,
         include_hidden: bool = False,
+        public_only: bool = False,
         after: tuple[int, int] | None = None,
         limit: int = -1,
     ) -> list[Event]:
@@ -323,6 +346,7 @@ class Journal:
             start_us: program time, inclusive.
             end_us: exclusive.
             include_hidden: hidden ones too, without text.
+            public_only: only kinds that everyone may see.
             after: only places after this (program time, offset).
             limit: at most so many.
 
@@ -330,9 +354,10 @@ class Journal:
             CorruptError: a row is damaged.
         """
         hidden = "" if include_hidden else "AND hidden = 0 "
+        public = f"AND kind IN ({_PUBLIC_KINDS}) " if public_only else ""
         later = "" if after is None else "AND (placed_us, offset) > (?, ?) "
         rows = self.reader().execute(
-            f"{_SELECT} WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ? {hidden}{later}"
+            f"{_SELECT} WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ? {hidden}{public}{later}"
             "ORDER BY placed_us, offset LIMIT ?",
             (room, broadcast, start_us, end_us, *(after or ()), limit),
         )
@@ -371,8 +396,6 @@ class Journal:
         """
         count, offset = 0, 0
         while events := self.events_after(room, offset, 10_000):
-            if offset and events[0].offset != offset + 1 and not self._is_epoch_start(room, events[0].offset):
-                raise CorruptError("journal", f"rows {offset + 1} to {events[0].offset - 1} of room {room} are missing")
             count, offset = count + len(events), events[-1].offset
         return count
 
@@ -408,8 +431,11 @@ class Journal:
         return found.fetchone() is not None
 
 
+_sorted = msgspec.msgpack.Encoder(order="sorted").encode
+
+
 def _body_hash(draft: Draft) -> bytes:
-    body = msgspec.msgpack.encode((draft.kind, draft.text, draft.reply_to, draft.target, draft.details))
+    body = _sorted((draft.kind, draft.text, draft.reply_to, draft.target, draft.details))
     return hashlib.blake2b(body, digest_size=16).digest()
 
 

@@ -80,7 +80,7 @@ class Query:
         return Plan(room, broadcast, within, tuple(files), tuple(uncovered))
 
     def read(self, plan: Plan, *, after: tuple[int, int] | None = None, limit: int = -1) -> list[Event]:
-        """Events of a plan that are not hidden, by (program time, offset).
+        """Public events of a plan that are not hidden, by (program time, offset).
 
         Args:
             plan: of :meth:`plan`.
@@ -93,7 +93,7 @@ class Query:
         events = self._from_files(plan, after, limit) if plan.files else []
         for within in plan.journal:
             events += self._journal.events_between(
-                plan.room, plan.broadcast, within.start_us, within.end_us, after=after, limit=limit
+                plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit
             )
         events.sort(key=lambda event: event.place)
         return events if limit < 0 else events[:limit]

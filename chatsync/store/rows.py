@@ -4,8 +4,9 @@ Owns: what a row's checksums cover. Does not know: tables beside the journal, tr
 Source: contract §6, last paragraph; decision 0005.
 
 ``chain`` is the CRC32C of the row before (``previous``) and of this row's fixed columns; among those is ``text_check``, the
-CRC32C of salt and text, so that blanking both leaves every chain whole. What restamping and hiding change stands in columns of
-its own (``placed_us``, ``placed_stamp``, ``hidden``, ``hidden_by``) under ``placed_check``.
+CRC32C of the salt and of all that was said (``text``, and ``said``: those of the details that are words), so that blanking the
+three leaves every chain whole. What restamping and hiding change stands in columns of its own (``placed_us``,
+``placed_stamp``, ``hidden``, ``hidden_by``) under ``placed_check``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,20 @@ import msgspec
 from chatsync.chat.event import Author, Draft, Event, Stamp
 from chatsync.errors import CorruptError
 
-__all__ = ["COLUMNS", "CREATE", "FIXED", "checked", "event_of", "insert_sql", "placed_check", "row_of", "text_check"]
+__all__ = [
+    "COLUMNS",
+    "CREATE",
+    "ERASABLE",
+    "FIXED",
+    "SAID_DETAILS",
+    "checked",
+    "details_of",
+    "event_of",
+    "insert_sql",
+    "placed_check",
+    "row_of",
+    "text_check",
+]
 
 FIXED = (
     "room",
@@ -47,20 +61,25 @@ FIXED = (
     "source",
     "text_check",
 )
+ERASABLE = ("text", "said", "salt")
 COLUMNS = (
     *FIXED,
     "previous",
     "chain",
-    "text",
-    "salt",
+    *ERASABLE,
     "placed_us",
     "placed_stamp",
     "hidden",
     "hidden_by",
     "placed_check",
 )
-_INDEX = {name: index for index, name in enumerate(COLUMNS)}
 _FIXED_COUNT = len(FIXED)
+_TEXT = COLUMNS.index("text")
+_PLACED = COLUMNS.index("placed_us")
+_HIDDEN = COLUMNS.index("hidden")
+
+SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "title"})
+"""Details that are somebody's words: they go where the text goes."""
 
 CREATE = """
 CREATE TABLE IF NOT EXISTS journal (
@@ -69,16 +88,17 @@ CREATE TABLE IF NOT EXISTS journal (
     uncertainty_us INTEGER NOT NULL, behind_live_us INTEGER NOT NULL, claimed_us INTEGER, latency_us INTEGER, run INTEGER,
     media_sequence INTEGER, into_segment_us INTEGER, author_key TEXT, role TEXT, name_version INTEGER, reply_to INTEGER,
     target INTEGER, details TEXT NOT NULL, source TEXT NOT NULL, text_check INTEGER NOT NULL,
-    previous INTEGER NOT NULL, chain INTEGER NOT NULL, text TEXT, salt BLOB,
+    previous INTEGER NOT NULL, chain INTEGER NOT NULL, text TEXT, said TEXT, salt BLOB,
     placed_us INTEGER NOT NULL, placed_stamp TEXT NOT NULL, hidden INTEGER NOT NULL, hidden_by INTEGER,
     placed_check INTEGER NOT NULL,
     PRIMARY KEY (room, offset)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS journal_placed ON journal (room, broadcast, placed_us, offset);
 CREATE INDEX IF NOT EXISTS journal_state ON journal (room, broadcast, offset)
-    WHERE kind IN ('question', 'question_upvoted', 'question_answered', 'pinned', 'unpinned', 'mode_changed',
-                   'hand_raised', 'hand_lowered', 'poll_opened', 'poll_closed', 'poll_voted');
-CREATE INDEX IF NOT EXISTS journal_author ON journal (room, author_key) WHERE author_key IS NOT NULL;
+    WHERE kind IN ('hand_lowered', 'hand_raised', 'mode_changed', 'pinned', 'poll_closed', 'poll_opened', 'poll_voted',
+                   'question', 'question_answered', 'question_upvoted', 'unpinned');
+CREATE INDEX IF NOT EXISTS journal_pins ON journal (room, target) WHERE kind = 'pinned';
+CREATE INDEX IF NOT EXISTS journal_pins ON journal (room, target) WHERE kind = 'pinned';
 """
 
 insert_sql = f"INSERT INTO journal ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
@@ -87,9 +107,9 @@ _encode = msgspec.msgpack.Encoder().encode
 _encode_details = msgspec.json.Encoder(order="sorted").encode
 
 
-def text_check(salt: bytes | None, text: str | None) -> int:
-    """Checksum of the erasable part; 0 where there is no text."""
-    return 0 if text is None else int(google_crc32c.value((salt or b"") + text.encode()))
+def text_check(text: str | None, said: str | None, salt: bytes | None) -> int:
+    """Checksum of the erasable part; 0 where nothing was said."""
+    return 0 if text is None and said is None else int(google_crc32c.value(_encode((text, said, salt))))
 
 
 def placed_check(offset: int, placed_us: int, placed_stamp: str, hidden: int, hidden_by: int | None) -> int:
@@ -101,10 +121,22 @@ def _chain(previous: int, fixed: tuple[Any, ...]) -> int:
     return int(google_crc32c.extend(previous, _encode(fixed)))
 
 
+def details_of(details: dict[str, Any]) -> tuple[str, str | None]:
+    """Details as two JSON texts: what stays for ever, and what is somebody's words (None if nothing is)."""
+    if not details:
+        return "{}", None
+    said = {name: value for name, value in details.items() if name in SAID_DETAILS}
+    if not said:
+        return _encode_details(details).decode(), None
+    fixed = {name: value for name, value in details.items() if name not in SAID_DETAILS}
+    return _encode_details(fixed).decode(), _encode_details(said).decode()
+
+
 def row_of(draft: Draft, *, epoch: int, offset: int, previous: int, name_version: int | None) -> tuple[Any, ...]:
     """The row of a new event; its chain is at ``row[COLUMNS.index("chain")]``."""
-    stamp, text = draft.stamp, draft.text
-    salt = None if text is None else os.urandom(8)
+    stamp, author, text = draft.stamp, draft.author, draft.text
+    details, said = details_of(draft.details)
+    salt = None if text is None and said is None else os.urandom(8)
     fixed = (
         draft.room,
         epoch,
@@ -122,17 +154,17 @@ def row_of(draft: Draft, *, epoch: int, offset: int, previous: int, name_version
         stamp.run,
         stamp.media_sequence,
         stamp.into_segment_us,
-        None if draft.author is None else draft.author.key,
-        None if draft.author is None else draft.author.role,
+        None if author is None else author.key,
+        None if author is None else author.role,
         name_version,
         draft.reply_to,
         draft.target,
-        _encode_details(draft.details).decode() if draft.details else "{}",
+        details,
         draft.source,
-        text_check(salt, text),
+        text_check(text, said, salt),
     )
     placed = (stamp.program_us, stamp.stamp, 0, None)
-    return (*fixed, previous, _chain(previous, fixed), text, salt, *placed, placed_check(offset, *placed))
+    return (*fixed, previous, _chain(previous, fixed), text, said, salt, *placed, placed_check(offset, *placed))
 
 
 def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -142,48 +174,51 @@ def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
         CorruptError: it is not what was written.
     """
     room, offset = row[0], row[2]
-    chain_at = _FIXED_COUNT + 1
-    if _chain(row[_FIXED_COUNT], tuple(row[:_FIXED_COUNT])) != row[chain_at]:
+    if _chain(row[_FIXED_COUNT], row[:_FIXED_COUNT]) != row[_TEXT - 1]:
         raise CorruptError("journal", f"row {offset} of room {room} does not fit its chain")
-    text, salt, hidden = row[chain_at + 1], row[chain_at + 2], row[_INDEX["hidden"]]
-    blanked = text is None and salt is None and hidden
-    if not blanked and text_check(salt, text) != row[_FIXED_COUNT - 1]:
+    erasable = row[_TEXT : _TEXT + len(ERASABLE)]
+    is_blanked = row[_HIDDEN] and erasable == (None, None, None)
+    if not is_blanked and text_check(*erasable) != row[_FIXED_COUNT - 1]:
         raise CorruptError("journal", f"text of row {offset} of room {room} does not fit its checksum")
-    if placed_check(offset, *row[chain_at + 3 : chain_at + 7]) != row[chain_at + 7]:
+    if placed_check(offset, *row[_PLACED : _PLACED + 4]) != row[_PLACED + 4]:
         raise CorruptError("journal", f"place of row {offset} of room {room} does not fit its checksum")
     return row
 
 
-def event_of(row: tuple[Any, ...], name: str) -> Event:
-    """The event of a checked row; ``name`` is what its author was called then."""
-    value = dict(zip(COLUMNS, row, strict=True))
-    author = None
-    if value["author_key"] is not None:
-        author = Author(key=value["author_key"], name=name, role=value["role"])
+def event_of(row: tuple[Any, ...], author: Author | None) -> Event:
+    """The event of a checked row; ``author`` is who they were then."""
+    (room, epoch, offset, kind, event_id, broadcast, _, wall_us, _, uncertainty_us, behind_live_us) = row[:11]
+    (claimed_us, latency_us, run, media_sequence, into_segment_us, _, _, _, reply_to, target, details, source) = row[
+        11:23
+    ]
+    text, said, _, placed_us, placed_stamp, hidden = row[_TEXT : _HIDDEN + 1]
+    values = {} if details == "{}" else msgspec.json.decode(details)
+    if said is not None:
+        values |= msgspec.json.decode(said)
     return Event(
-        room=value["room"],
-        epoch=value["epoch"],
-        offset=value["offset"],
-        kind=value["kind"],
-        id=value["id"],
+        room=room,
+        epoch=epoch,
+        offset=offset,
+        kind=kind,
+        id=event_id,
         stamp=Stamp(
-            stamp=value["placed_stamp"],
-            broadcast=value["broadcast"],
-            program_us=value["placed_us"],
-            uncertainty_us=value["uncertainty_us"],
-            behind_live_us=value["behind_live_us"],
-            claimed_us=value["claimed_us"],
-            latency_us=value["latency_us"],
-            run=value["run"],
-            media_sequence=value["media_sequence"],
-            into_segment_us=value["into_segment_us"],
+            stamp=placed_stamp,
+            broadcast=broadcast,
+            program_us=placed_us,
+            uncertainty_us=uncertainty_us,
+            behind_live_us=behind_live_us,
+            claimed_us=claimed_us,
+            latency_us=latency_us,
+            run=run,
+            media_sequence=media_sequence,
+            into_segment_us=into_segment_us,
         ),
-        wall_us=value["wall_us"],
+        wall_us=wall_us,
         author=author,
-        text=value["text"],
-        reply_to=value["reply_to"],
-        target=value["target"],
-        details=msgspec.json.decode(value["details"]) if value["details"] != "{}" else {},
-        source=value["source"],
-        hidden=bool(value["hidden"]),
+        text=text,
+        reply_to=reply_to,
+        target=target,
+        details=values,
+        source=source,
+        hidden=bool(hidden),
     )
