@@ -55,8 +55,36 @@ class SliceIndex:
     events: dict[int, Event] = field(default_factory=dict)  # of the tail, by offset
     dirty_us: dict[int, int] = field(default_factory=dict)  # program time that changed: wall time when to revise
     dirty_state_us: int | None = None  # states of slices after this program time may have changed
-    waiting_offsets: set[int] = field(default_factory=set)  # events due in a slice that are not in it yet
+    dirty_state_due_us: int = 0  # wall time when to revise them
+    waiting: set[tuple[int, int]] = field(
+        default_factory=set
+    )  # (offset, second) of what is due in a slice and not in it
+    cutting_until_us: int | None = None  # end of the slice that is being written for the first time
     gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
+
+    @property
+    def waiting_offsets(self) -> set[int]:
+        """Events that are due in a slice and not in it yet."""
+        return {offset for offset, _ in self.waiting}
+
+    def is_closed_at(self, program_us: int) -> bool:
+        """Whether an instant is sealed, or is being sealed now: what happens there then needs a revision."""
+        until_us = self.cutting_until_us if self.cutting_until_us is not None else self.sealed_until_us
+        return until_us is not None and program_us < until_us
+
+    def note_dirty(self, offset: int, program_us: int, due_us: int) -> None:
+        """The event at ``offset`` changes what is sealed at an instant; write it by ``due_us`` of wall time."""
+        second_us = whole_second_us(program_us)
+        self.dirty_us[second_us] = min(due_us, self.dirty_us.get(second_us, due_us))
+        self.waiting.add((offset, second_us))
+
+    def note_dirty_state(self, program_us: int, due_us: int) -> None:
+        """The states that slices after an instant open with may have changed."""
+        if self.dirty_state_us is None:
+            self.dirty_state_us, self.dirty_state_due_us = program_us, due_us
+        else:
+            self.dirty_state_us = min(program_us, self.dirty_state_us)
+            self.dirty_state_due_us = min(due_us, self.dirty_state_due_us)
 
     def entry_at(self, program_us: int) -> SliceRow | None:
         """The slice that covers an instant."""
@@ -120,6 +148,7 @@ class Sealer:
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
         self._noted_offset = 0
+        self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
         self._packed: dict[tuple[int, int, int, int], bytes] = {}
         self._packed_bytes = 0
         room.sealed_until_us = self.sealed_until_us
@@ -129,6 +158,7 @@ class Sealer:
         """Load the current broadcasts' slices, and catch up with what was logged after the last pass before a crash."""
         room = self._room
         settled = await asyncio.to_thread(room.catalog.mark, room.room, "settled_offset") or 0
+        self._settled_offset = self._noted_offset = settled
         for broadcast in room.broadcasts.kept:
             await self.index(broadcast.number)
         offset = settled
@@ -137,6 +167,14 @@ class Sealer:
                 affected = await asyncio.to_thread(room.journal.affected, event)
                 self.receive_committed(event, affected)
             offset = missed[-1].offset
+        for index in tuple(self._indexes.values()):
+            await asyncio.to_thread(self._sweep, index)
+
+    def _sweep(self, index: SliceIndex) -> None:
+        """Remove files that no row names: revisions that a crash kept from being removed may hold hidden text."""
+        public = self._room.settings.public
+        named = {self._files.slice_path(self._room.room, row, public=public).name for row in index.entries}
+        self._files.sweep_slices(self._room.room, index.broadcast, named, public=public)
 
     async def index(self, broadcast: int) -> SliceIndex:
         """The slice index of a broadcast, loaded from the catalog at first use."""
@@ -155,6 +193,8 @@ class Sealer:
     def _loaded_index(self, broadcast: int) -> SliceIndex:
         rows, removed, version = self._room.catalog.slices(self._room.room, broadcast)
         sealed_until = self._room.catalog.mark(self._room.room, f"sealed_until_us.{broadcast}")
+        if rows:  # the mark is written after the slice: a crash between them leaves it behind
+            sealed_until = max(sealed_until or us_from_ms(rows[-1].end_ms), us_from_ms(rows[-1].end_ms))
         return SliceIndex(broadcast, version, rows, removed, sealed_until)
 
     def _tail_events(self, index: SliceIndex) -> list[Event]:
@@ -181,13 +221,11 @@ class Sealer:
         oldest_us = index.sealed_before[0][1] if index.sealed_before else index.sealed_until_us
         if oldest_us is None or event.program_us >= oldest_us:
             index.put_tail(event)
-        if index.sealed_until_us is not None and event.program_us < index.sealed_until_us:
-            due_us = self._room.clock.wall_us() + due_in_us
-            second_us = whole_second_us(event.program_us)
-            index.dirty_us[second_us] = min(due_us, index.dirty_us.get(second_us, due_us))
-            index.waiting_offsets.add(event.offset)
+        if index.is_closed_at(event.program_us):
+            due_us = self._room.clock.wall_us() + due_in_us if due_in_us else 0
+            index.note_dirty(event.offset, event.program_us, due_us)
             if event.kind in STATE_KINDS:
-                index.dirty_state_us = min(event.program_us, index.dirty_state_us or event.program_us)
+                index.note_dirty_state(event.program_us, due_us)
 
     def _note_affected(self, cause: Event, affected: tuple[int, ...]) -> None:
         """Offsets were hidden, restored or moved: every slice that held or embeds them must change at once."""
@@ -202,11 +240,13 @@ class Sealer:
             index.drop_tail(offset)
             if changed.hidden:
                 index.gone.append((cause.offset, offset))
-            if before is not None and index.sealed_until_us is not None and before.program_us < index.sealed_until_us:
-                index.dirty_us[whole_second_us(before.program_us)] = 0
+            if before is not None and index.is_closed_at(before.program_us):
+                index.note_dirty(cause.offset, before.program_us, 0)
             if cause.kind == "restamped" and before is None:
                 self._note_left(index, cause, changed)
-            self._note_placed(index, changed, due_in_us=0) if not changed.hidden else self._note_hidden(index, changed)
+            self._note_hidden(index, cause, changed) if changed.hidden else self._note_placed(
+                index, changed, due_in_us=0
+            )
 
     def _note_left(self, index: SliceIndex, cause: Event, moved: Event) -> None:
         """A restamp by a shift says where the event stood; by a clamp it stood somewhere after."""
@@ -215,21 +255,22 @@ class Sealer:
         for entry in index.entries:
             clamped = cause.details.get("rule") == "clamp" and us_from_ms(entry.end_ms) > moved.program_us
             if clamped or us_from_ms(entry.start_ms) <= left_us < us_from_ms(entry.end_ms):
-                index.dirty_us[us_from_ms(entry.start_ms)] = 0
+                index.note_dirty(cause.offset, us_from_ms(entry.start_ms), 0)
 
-    def _note_hidden(self, index: SliceIndex, hidden: Event) -> None:
-        if index.sealed_until_us is None or hidden.program_us >= index.sealed_until_us:
+    def _note_hidden(self, index: SliceIndex, cause: Event, hidden: Event) -> None:
+        if not index.is_closed_at(hidden.program_us):
             return
-        index.dirty_us[whole_second_us(hidden.program_us)] = 0
+        index.note_dirty(cause.offset, hidden.program_us, 0)
         if hidden.kind in STATE_KINDS:
-            index.dirty_state_us = min(hidden.program_us, index.dirty_state_us or hidden.program_us)
+            index.note_dirty_state(hidden.program_us, 0)
         self._wake.set()
 
     async def settled(self, index: SliceIndex, row: SliceRow) -> None:
         """Wait until nothing that must change at once is left to write for this slice."""
         start_us, end_us = us_from_ms(row.start_ms), us_from_ms(row.end_ms)
         urgent = any(due == 0 and start_us <= at_us < end_us for at_us, due in index.dirty_us.items())
-        if urgent or (index.dirty_state_us is not None and index.dirty_state_us < end_us):
+        state_us = index.dirty_state_us if index.dirty_state_due_us == 0 else None
+        if urgent or (state_us is not None and state_us < end_us):
             async with self._lock:
                 await self._revise(index)
 
@@ -297,8 +338,9 @@ class Sealer:
                 index = self._indexes[number]
                 await self._revise(index)
                 await self._cut(index)
-            waiting = [offset for index in self._indexes.values() for offset in index.waiting_offsets]
-            if not waiting:
+            waits = any(index.waiting or index.dirty_state_us is not None for index in self._indexes.values())
+            if not waits and noted_offset > self._settled_offset:
+                self._settled_offset = noted_offset
                 self._room.records.put_mark("settled_offset", noted_offset)
 
     def _watermark_us(self, index: SliceIndex) -> int | None:
@@ -312,7 +354,11 @@ class Sealer:
         if mark_us is None:
             return
         for within in cut(self._unsealed_us(index), watermark_us=mark_us):
-            await self._write(index, within, None)
+            index.cutting_until_us = within.end_us
+            try:
+                await self._write(index, within, None)
+            finally:
+                index.cutting_until_us = None
             await self._move_mark(index, max(index.sealed_until_us or within.end_us, within.end_us))
         unsealed_us = self._unsealed_us(index)
         if index.broadcast != self._room.broadcasts.current.number:
@@ -336,11 +382,13 @@ class Sealer:
     async def _revise(self, index: SliceIndex) -> None:
         now_us = self._room.clock.wall_us()
         due = sorted(at_us for at_us, due_us in index.dirty_us.items() if due_us <= now_us)
-        state_us, index.dirty_state_us = index.dirty_state_us, None
+        state_us = None
+        if index.dirty_state_us is not None and index.dirty_state_due_us <= now_us:
+            state_us, index.dirty_state_us = index.dirty_state_us, None
         if not due and state_us is None:
             return
-        position = self._room.log.position
-        waiting = {offset for offset in index.waiting_offsets if offset <= position.offset}
+        seconds = set(due)
+        waiting = {(offset, second) for offset, second in index.waiting if second in seconds}
         for at_us in due:
             index.dirty_us.pop(at_us, None)
         try:
@@ -354,10 +402,10 @@ class Sealer:
         except BaseException:
             for at_us in due:
                 index.dirty_us.setdefault(at_us, 0)
-            index.dirty_state_us = state_us if index.dirty_state_us is None else index.dirty_state_us
+            if state_us is not None:
+                index.note_dirty_state(state_us, 0)
             raise
-        if not any(due_us > now_us for due_us in index.dirty_us.values()):
-            index.waiting_offsets -= waiting
+        index.waiting -= waiting
 
     async def _revise_second(self, index: SliceIndex, second_us: int, done: set[int]) -> None:
         """Rewrite the slice over a second of program time, or make one where time was empty."""

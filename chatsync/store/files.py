@@ -134,6 +134,15 @@ class Files:
         """Remove a superseded revision; that it is gone already is fine."""
         self.slice_path(room, name, public=public).unlink(missing_ok=True)
 
+    def sweep_slices(self, room: str, broadcast: int, named: set[str], *, public: bool) -> None:
+        """Remove what lies in a broadcast's folder and is not named: old revisions and unfinished files."""
+        tree = "public" if public else "private"
+        folder = self.root / "slices" / tree / checked_room(room) / str(broadcast)
+        if folder.is_dir():
+            for path in folder.iterdir():
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
+
     # --- archive --------------------------------------------------------------------------------------------------
 
     def hour_path(self, tree: str, room: str, broadcast: int, hour_start_us: int, generation: int) -> Path:
