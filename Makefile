@@ -78,8 +78,10 @@ demo: ## a live stream, a lecture's chat and a page to watch: prints one URL (AR
 	@$(MAKE) -s -j2 $(DEMO) $(PLAYER)
 	@exec $(RUN)/chatsync demo $(ARGS)
 
-bench: setup ## measure: prints figures beside their goals
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(RUN)/python $$file || exit 1; done
+bench: setup ## measure: prints figures beside those of a peer
+	@for file in benchmarks/*.py; do \
+		name=$$(basename $$file .py); echo "== $$name"; $(RUN)/python -m benchmarks.$$name || exit 1; \
+	done
 
 # --- check and test ---------------------------------------------------------------------------------------------------
 
