@@ -113,7 +113,7 @@ def _entry(row: SliceRow) -> dict[str, Any]:
 
 
 def _removed(index: SliceIndex, since: int | None) -> list[int]:
-    return sorted(start_ms for start_ms, (version, _) in index.removed.items() if version > (since or 0))
+    return sorted(start_ms for start_ms, row in index.removed.items() if row.version > (since or 0))
 
 
 def _airing(one: Broadcast) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class SliceIndex:
     broadcast: int
     version: int = 0
     entries: list[SliceRow] = field(default_factory=list)  # by start, not overlapping
-    removed: dict[int, tuple[int, int]] = field(default_factory=dict)  # start_ms: (version, last revision)
+    removed: dict[int, SliceRow] = field(default_factory=dict)  # by start_ms: all of their events are hidden
     sealed_until_us: int | None = None
     sealed_before: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, value) of the last minute
     tail: list[tuple[int, int]] = field(default_factory=list)  # (program, offset) of events from the oldest askable on
@@ -105,7 +105,14 @@ class SliceIndex:
     def remove(self, row: SliceRow, version: int) -> None:
         """A slice whose events are all hidden."""
         self.entries = [entry for entry in self.entries if entry.start_ms != row.start_ms]
-        self.removed[row.start_ms] = (version, row.revision)
+        self.removed[row.start_ms] = msgspec.structs.replace(row, version=version)
+
+    def range_at(self, second_us: int) -> Range:
+        """The range of the slice over a second: that of the slice there, or that was there, else the second itself."""
+        rows = sorted((*self.entries, *self.removed.values()), key=lambda row: row.start_ms)
+        ranges = [_range_of(row) for row in rows]
+        found = [within for within in ranges if within.start_us <= second_us < within.end_us]
+        return found[0] if found else late_range(second_us, ranges)
 
     def put_tail(self, event: Event) -> None:
         """Remember an event of the unsealed tail (or of the minute before it)."""
@@ -193,8 +200,9 @@ class Sealer:
     def _loaded_index(self, broadcast: int) -> SliceIndex:
         rows, removed, version = self._room.catalog.slices(self._room.room, broadcast)
         sealed_until = self._room.catalog.mark(self._room.room, f"sealed_until_us.{broadcast}")
-        if rows:  # the mark is written after the slice: a crash between them leaves it behind
-            sealed_until = max(sealed_until or us_from_ms(rows[-1].end_ms), us_from_ms(rows[-1].end_ms))
+        ends = [us_from_ms(row.end_ms) for row in (*rows, *removed.values())]
+        if ends:  # the mark is written after the slice: a crash between them leaves it behind
+            sealed_until = max(ends) if sealed_until is None else max(sealed_until, *ends)
         return SliceIndex(broadcast, version, rows, removed, sealed_until)
 
     def _tail_events(self, index: SliceIndex) -> list[Event]:
@@ -412,7 +420,7 @@ class Sealer:
         row = index.entry_at(second_us)
         if row is None and second_us >= (index.sealed_until_us or 0):
             return
-        within = late_range(second_us, [_range_of(entry) for entry in index.entries]) if row is None else _range_of(row)
+        within = index.range_at(second_us)
         if ms_from_us(within.start_us) not in done:
             done.add(ms_from_us(within.start_us))
             await self._write(index, within, row)
@@ -422,7 +430,8 @@ class Sealer:
         room = self._room
         position = room.log.position
         start_ms = ms_from_us(within.start_us)
-        before = row.revision if row is not None else index.removed.get(start_ms, (0, 0))[1]
+        known = index.removed.get(start_ms) if row is None else row
+        before = 0 if known is None else known.revision
         built = await asyncio.to_thread(self._built, index, within, row, position, before + 1)
         if built is None:
             return

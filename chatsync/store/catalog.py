@@ -276,18 +276,19 @@ class Catalog:
         )
         self.put_mark(connection, room, f"version.{row.broadcast}", version)
 
-    def slices(self, room: str, broadcast: int) -> tuple[list[SliceRow], dict[int, tuple[int, int]], int]:
-        """Slices in order, removed ones as ``{start_ms: (version, last revision)}``, and the chat playlist's version."""
+    def slices(self, room: str, broadcast: int) -> tuple[list[SliceRow], dict[int, SliceRow], int]:
+        """Slices in order, removed ones by their start as they last were, and the chat playlist's version."""
         columns = ", ".join(_SLICE_COLUMNS)
         rows = self._read(
             f"SELECT removed, {columns} FROM slices WHERE room = ? AND broadcast = ? ORDER BY start_ms",
             (room, broadcast),
         )
-        listed, removed = [], {}
+        listed: list[SliceRow] = []
+        removed: dict[int, SliceRow] = {}
         for is_removed, *values in rows:
             row = SliceRow(**dict(zip(_SLICE_COLUMNS, values, strict=True)))
             if is_removed:
-                removed[row.start_ms] = (row.version, row.revision)
+                removed[row.start_ms] = row
             else:
                 listed.append(row)
         return listed, removed, self.mark(room, f"version.{broadcast}") or 0

@@ -128,7 +128,7 @@ async def get_slice(entered: Reader, request: Request, broadcast: int, name: str
         row = index.entry_at(us_from_ms(start_ms))
     if row is None or (row.start_ms, row.end_ms) != (start_ms, end_ms):
         removed = index.removed.get(start_ms)
-        if removed is not None and revision <= removed[1]:
+        if removed is not None and end_ms == removed.end_ms and revision <= removed.revision:
             raise SupersededError(revision=None)
         raise NotFoundError("slice")
     if (row.epoch, row.revision) != (epoch, revision):
