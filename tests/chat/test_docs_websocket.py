@@ -12,7 +12,7 @@ from chatsync.chat.wire import ClientFrame, CloseCode
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "websocket.md").read_text()
 HEADINGS = set(re.findall(r"^### `(\w+)`$", PAGE, re.MULTILINE))
-SERVER_FRAMES = "welcome ack error events gone back tallies state broadcast reset pong".split()
+SERVER_FRAMES = ["welcome", "ack", "error", "events", "gone", "back", "tallies", "state", "broadcast", "reset", "pong"]
 
 
 @pytest.mark.parametrize("frame", get_args(ClientFrame), ids=lambda frame: str(frame.__name__))
