@@ -99,7 +99,8 @@ class Archive:
         generation = 1 + max((file.generation for file in known), default=0)
         path = self._files.hour_path(tree, room, broadcast, hour_us, generation)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        versions = [(event, self._journal.name_version(event)) for event in events]
+        known_versions = self._journal.name_versions(room, [event.offset for event in events])
+        versions = [(event, known_versions.get(event.offset)) for event in events]
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         _write_parquet(events_table(versions, anonymous_kinds=_VOTES), temporary)
         digest = _sha256(temporary)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from chatsync.chat.event import Author
+from chatsync.chat.event import Author, Role
 from chatsync.store.writer import opened
 
 __all__ = ["HiddenText", "IdentityStore", "ModerationStore"]
@@ -130,7 +130,7 @@ class IdentityStore(_Private):
         self._latest[key] = known
         return known[0]
 
-    def author(self, room: str, author_key: str, version: int, role: str) -> Author:
+    def author(self, room: str, author_key: str, version: int, role: Role) -> Author:
         """Any thread: who an author was then; the name is empty once it was erased.
 
         Raises:
@@ -149,9 +149,7 @@ class IdentityStore(_Private):
                 if len(self._names) >= _NAMES_MAX:
                     self._names.clear()
                 self._names[key] = known
-        return msgspec.convert(
-            {"key": author_key, "name": known[0], "role": role, "badges": known[1]}, Author, strict=False
-        )
+        return Author(key=author_key, name=known[0], role=role, badges=known[1])
 
     def forget(self) -> None:
         """As the base; and names learned in the lost batch."""
@@ -172,7 +170,7 @@ class ModerationStore(_Private):
 
     schema = _MODERATION
 
-    def put(self, room: str, offset: int, hidden: HiddenText, *, wall_us: int) -> None:
+    def put(self, room: str, offset: int, hidden: HiddenText, wall_us: int) -> None:
         """In the writer's thread: keep a text that is about to leave the journal."""
         self._begin().execute(
             "INSERT OR REPLACE INTO hidden_text VALUES (?, ?, ?, ?, ?, ?)", (room, offset, *hidden, wall_us)

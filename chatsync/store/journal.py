@@ -8,41 +8,54 @@ Appending runs inside work of the :class:`~chatsync.store.writer.Writer`; readin
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
-from chatsync.chat.event import KINDS, STATE_KINDS, Draft, Event, Visibility
-from chatsync.errors import CorruptError, IdReusedError
+from chatsync.chat.event import KINDS, STATE_KINDS, Author, Draft, Event, Role, Visibility
+from chatsync.errors import CorruptError, IdReusedError, StorageFailedError
 from chatsync.instants import HOUR_US
 from chatsync.store.files import Files
 from chatsync.store.heads import Head, Heads
-from chatsync.store.identity import IdentityStore, ModerationStore
-from chatsync.store.rows import COLUMNS, CREATE, checked, event_of, insert_sql, placed_check, row_of
+from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
+from chatsync.store.rows import (
+    COLUMNS,
+    CREATE,
+    ERASABLE,
+    checked,
+    details_of,
+    event_of,
+    insert_sql,
+    placed_check,
+    row_of,
+)
 from chatsync.store.writer import Writer, opened
 
-__all__ = ["DEDUPE_US", "Appended", "Head", "Journal"]
+__all__ = ["DEDUPE_US", "HIDDEN_TEXT_US", "Appended", "Head", "Journal"]
 
 DEDUPE_US = 24 * HOUR_US
-_PRUNE_EVERY = 1_000  # appends between two bites
-_PRUNE_ROWS = 1_000
+HIDDEN_TEXT_US = 30 * 24 * HOUR_US
+_SWEEP_EVERY = 500  # appends between two bites
+_SWEEP_ROWS = 2_000
+_SPOKE_MAX = 200_000
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _CHAIN = COLUMNS.index("chain")
 _PREVIOUS = COLUMNS.index("previous")
 _PUBLIC_KINDS = ", ".join(f"'{kind}'" for kind, seen in KINDS.items() if seen is Visibility.PUBLIC)
-_AUTHOR_KEY, _NAME_VERSION = COLUMNS.index("author_key"), COLUMNS.index("name_version")
+_STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
+_TEXT, _HIDDEN, _HIDDEN_BY = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by"))
+_AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS dedupe (
-    room TEXT NOT NULL, author_key TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, offset INTEGER NOT NULL,
-    received_us INTEGER NOT NULL, PRIMARY KEY (room, author_key, id)
+    room TEXT NOT NULL, id TEXT NOT NULL, author_key TEXT NOT NULL, offset INTEGER NOT NULL, received_us INTEGER NOT NULL,
+    PRIMARY KEY (room, id, author_key)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS dedupe_received ON dedupe (received_us);
+CREATE TABLE IF NOT EXISTS spoke (
+    room TEXT NOT NULL, author_key TEXT NOT NULL, broadcast INTEGER NOT NULL, PRIMARY KEY (room, author_key, broadcast)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS effects (
     room TEXT NOT NULL, cause INTEGER NOT NULL, offset INTEGER NOT NULL, PRIMARY KEY (room, cause, offset)
 ) WITHOUT ROWID;
@@ -72,25 +85,43 @@ class Journal:
     Args:
         writer: not started yet; its hooks commit identity and moderation first and write ``heads`` afterwards.
         files: where the databases lie.
+
+    Attributes:
+        open_report: what was found wrong at opening, a line each; the epochs of those rooms have risen.
+
+    Raises:
+        CorruptError: a file is no database any more.
+        StorageFailedError: one cannot be opened.
     """
 
     def __init__(self, writer: Writer, files: Files) -> None:
-        connection = opened(files.database)
-        connection.executescript(CREATE + _TABLES)
-        self.open_report = _recovered(connection, files)
-        connection.close()
         self._files = files
-        self._identity = IdentityStore(files.identity)
-        self._moderation = ModerationStore(files.moderation)
-        self._heads = Heads(files.heads)
-        self._known: dict[str, Head] = {}
-        self._dirty: dict[str, tuple[int, int]] = {}
-        self._appends = 0
         self._readers = threading.local()
-        writer.before_commit += [self._identity.commit, self._moderation.commit]
+        try:
+            self.open_report = self._opened_tables()
+            self._identity = IdentityStore(files.identity)
+            self._moderation = ModerationStore(files.moderation)
+            self._heads = Heads(files.heads)
+        except (sqlite3.Error, OSError) as error:
+            raise _read_error(error) from error
+        self._known: dict[str, Head] = {}
+        self._changed_hours: dict[tuple[str, int, int], int] = {}
+        self._spoke: set[tuple[str, str, int]] = set()
+        self._appends = 0
+        self._swept: tuple[str, str, str] = ("", "", "")
+        writer.before_commit.append(self._before_commit)
         writer.after_commit.append(self._heads.flush)
         writer.after_undo.append(self._unlearn)
         writer.after_failure.append(self._forget)
+        writer.settle.append(self._heads.sync)
+
+    def _opened_tables(self) -> list[str]:
+        connection = opened(self._files.database)
+        try:
+            connection.executescript(CREATE + _TABLES)
+            return _recovered(connection, self._files)
+        finally:
+            connection.close()
 
     def close(self) -> None:
         """Close what the writer's thread used; call it after the writer has stopped."""
@@ -103,69 +134,129 @@ class Journal:
     def append(self, connection: sqlite3.Connection, draft: Draft) -> Appended:
         """Give a draft its offset and write it, with its effects on earlier rows.
 
+        A draft is the same as an earlier one if kind, text, reply, target and details are; then the earlier event is the answer.
+
+        Args:
+            connection: the writer's, in a transaction.
+            draft: stamped already.
+
         Raises:
             IdReusedError: the same author used the id for another body within 24 h.
+            CorruptError: an earlier row that this one is about is damaged; nothing is written then.
         """
-        author_key = "" if draft.author is None else draft.author.key
-        body = _body_hash(draft)
-        first = self._first_of(connection, draft, author_key, body)
-        if first is not None:
-            return Appended(first, duplicate=True)
-        head = self._head(connection, draft.room)
+        room, author, broadcast = draft.room, draft.author, draft.stamp.broadcast
+        head = self._known.get(room)
+        if head is None:
+            head = self._known[room] = _head_of(connection, room)
         offset = head.offset + 1
-        name_version = None if draft.author is None else self._identity.version(draft.room, draft.author)
+        author_key = "" if author is None else author.key
+        key = (room, draft.id, author_key)
+        added = connection.execute(
+            "INSERT INTO dedupe VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", (*key, offset, draft.wall_us)
+        )
+        if added.rowcount == 0:
+            first = self._first_of(connection, draft, author_key)
+            if first is not None:
+                return Appended(first, duplicate=True)
+            connection.execute("REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, draft.wall_us))
+        name_version = None if author is None else self._identity.version(room, author)
         row = row_of(draft, epoch=head.epoch, offset=offset, previous=head.chain, name_version=name_version)
         connection.execute(insert_sql, row)
-        connection.execute(
-            "INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?, ?)",
-            (draft.room, author_key, draft.id, body, offset, draft.wall_us),
-        )
-        event = event_of(row, "" if draft.author is None else draft.author.name)
-        self._note_dirty(connection, draft.room, draft.stamp.broadcast, draft.stamp.program_us, offset)
+        if author is not None and (room, author_key, broadcast) not in self._spoke:
+            self._note_spoke(connection, room, author_key, broadcast)
+        event = event_of(row, author)
+        self._note_changed(room, broadcast, draft.stamp.program_us, offset)
         affected = self._effects(connection, event)
-        moved = Head(head.epoch, offset, row[_CHAIN])
-        self._known[draft.room] = moved
-        self._heads.put(draft.room, moved)
-        self._prune(connection, draft.wall_us)
+        moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
+        self._heads.put(room, moved)
+        self._appends += 1
+        if self._appends % _SWEEP_EVERY == 1:
+            self.sweep(connection, draft.wall_us)
         return Appended(event, affected=affected)
 
-    def _first_of(self, connection: sqlite3.Connection, draft: Draft, author_key: str, body: bytes) -> Event | None:
-        found = connection.execute(
-            "SELECT body, offset, received_us FROM dedupe WHERE room = ? AND author_key = ? AND id = ?",
-            (draft.room, author_key, draft.id),
+    def _first_of(self, connection: sqlite3.Connection, draft: Draft, author_key: str) -> Event | None:
+        """The event that used a draft's id before; None if that is too long ago."""
+        offset, received_us = connection.execute(
+            "SELECT offset, received_us FROM dedupe WHERE room = ? AND id = ? AND author_key = ?",
+            (draft.room, draft.id, author_key),
         ).fetchone()
-        if found is None or found[2] < draft.wall_us - DEDUPE_US:
+        if received_us < draft.wall_us - DEDUPE_US:
             return None
-        if found[0] != body:
+        row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (draft.room, offset)).fetchone()
+        if row is None:
+            raise CorruptError("journal", f"row {offset} of room {draft.room} is missing")
+        first = dict(zip(COLUMNS, checked(row), strict=True))
+        details, said = details_of(draft.details)
+        if (draft.kind, draft.reply_to, draft.target, details) != tuple(
+            first[name] for name in ("kind", "reply_to", "target", "details")
+        ):
             raise IdReusedError
-        row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (draft.room, found[1])).fetchone()
-        return None if row is None else self._event(row)
+        # What was blanked cannot be compared any more: nothing is kept that could confirm a guess at it.
+        is_blanked = first["hidden"] and first["salt"] is None
+        if not is_blanked and (draft.text, said) != (first["text"], first["said"]):
+            raise IdReusedError
+        return self._event(row)
 
-    def _head(self, connection: sqlite3.Connection, room: str) -> Head:
-        known = self._known.get(room)
-        if known is None:
-            known = self._known[room] = _head_of(connection, room)
-        return known
+    def _note_spoke(self, connection: sqlite3.Connection, room: str, author_key: str, broadcast: int) -> None:
+        """Remember where an author said anything. An index of all rows by author would dirty another page with each row."""
+        connection.execute("INSERT OR IGNORE INTO spoke VALUES (?, ?, ?)", (room, author_key, broadcast))
+        if len(self._spoke) >= _SPOKE_MAX:
+            self._spoke.clear()
+        self._spoke.add((room, author_key, broadcast))
 
-    def _note_dirty(
-        self, connection: sqlite3.Connection, room: str, broadcast: int, program_us: int, offset: int
-    ) -> None:
+    def _note_changed(self, room: str, broadcast: int, program_us: int, offset: int) -> None:
         """An hour of program time has changed and its Parquet must be written again."""
-        hour_us = program_us - program_us % HOUR_US
-        connection.execute(
-            "INSERT INTO dirty_hours VALUES (?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
-            (room, broadcast, hour_us, offset),
-        )
+        self._changed_hours[(room, broadcast, program_us - program_us % HOUR_US)] = offset
 
-    def _prune(self, connection: sqlite3.Connection, wall_us: int) -> None:
-        self._appends += 1
-        if self._appends % _PRUNE_EVERY == 0:
-            connection.execute(
-                "DELETE FROM dedupe WHERE (room, author_key, id) IN "
-                "(SELECT room, author_key, id FROM dedupe WHERE received_us < ? LIMIT ?)",
-                (wall_us - DEDUPE_US, _PRUNE_ROWS),
+    def _before_commit(self, connection: sqlite3.Connection) -> None:
+        if self._changed_hours:
+            connection.executemany(
+                "INSERT INTO dirty_hours VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
+                [(*hour, through) for hour, through in self._changed_hours.items()],
             )
+            self._changed_hours.clear()
+        self._identity.commit()
+        self._moderation.commit()
+
+    def sweep(self, connection: sqlite3.Connection, wall_us: int) -> None:
+        """Drop a bite of ids past their 24 h, and hidden text past its 30 days.
+
+        Appending calls it now and then; a relay in which nobody writes should too.
+
+        Args:
+            connection: the writer's, in a transaction.
+            wall_us: wall time now.
+        """
+        self._moderation.sweep(wall_us - HIDDEN_TEXT_US)
+        bite = connection.execute(
+            "SELECT room, id, author_key, received_us FROM dedupe WHERE (room, id, author_key) > (?, ?, ?) "
+            "ORDER BY room, id, author_key LIMIT ?",
+            (*self._swept, _SWEEP_ROWS),
+        ).fetchall()
+        connection.executemany(
+            "DELETE FROM dedupe WHERE room = ? AND id = ? AND author_key = ?",
+            [key for *key, received_us in bite if received_us < wall_us - DEDUPE_US],
+        )
+        self._swept = bite[-1][:3] if len(bite) == _SWEEP_ROWS else ("", "", "")
+
+    def _unlearn(self, connection: sqlite3.Connection) -> None:
+        """One work of a batch raised and its rows were taken back: what it taught us is read again from what is left."""
+        self._known.clear()
+        self._spoke.clear()
+        for room in self._heads.rooms_put():
+            self._heads.put(room, _head_of(connection, room))
+
+    def _forget(self) -> None:
+        """A batch was lost: heads and names learned in it are not on disk."""
+        self._known.clear()
+        self._spoke.clear()
+        self._changed_hours.clear()
+        self._heads.forget()
+        self._identity.forget()
+        self._moderation.forget()
+
+    # --- effects on earlier rows ----------------------------------------------------------------------------------
 
     def _effects(self, connection: sqlite3.Connection, cause: Event) -> tuple[int, ...]:
         """What a hide, a restore or a restamp does to earlier rows; the offsets it touched."""
@@ -183,116 +274,134 @@ class Journal:
         )
         return tuple(touched)
 
-    def _rows(self, connection: sqlite3.Connection, cause: Event, where: str, values: tuple[Any, ...]) -> list[Any]:
-        rows = connection.execute(
-            f"{_SELECT} WHERE room = ? AND offset < ? AND {where} ORDER BY offset", (cause.room, cause.offset, *values)
-        )
-        return [checked(row) for row in rows.fetchall()]
-
-    def _named_rows(self, connection: sqlite3.Connection, cause: Event, *, hidden: int) -> list[Any]:
-        """Rows a deed names: one target with the pins that show it, or all an author said."""
+    def _named_rows(self, connection: sqlite3.Connection, cause: Event, *, hidden: int) -> list[tuple[Any, ...]]:
+        """Rows a deed names, by offset: one target or all an author said, and the pins that show any of it."""
         if cause.target is not None:
-            where = "(offset = ? OR (kind = 'pinned' AND target = ?)) AND hidden = ?"
-            return self._rows(connection, cause, where, (cause.target, cause.target, hidden))
-        author_key = cause.details.get("author")
-        theirs = "SELECT offset FROM journal WHERE room = ? AND author_key = ?"
-        where = f"((author_key = ? AND text_check != 0) OR (kind = 'pinned' AND target IN ({theirs}))) AND hidden = ?"
-        return self._rows(connection, cause, where, (author_key, cause.room, author_key, hidden))
+            rows = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, cause.target)).fetchall()
+        else:
+            rows = self._rows_of_author(connection, cause.room, str(cause.details.get("author")))
+        for target in [row[2] for row in rows]:
+            rows += connection.execute(
+                f"{_SELECT} WHERE room = ? AND kind = 'pinned' AND target = ?", (cause.room, target)
+            ).fetchall()
+        found = {row[2]: row for row in rows if row[_HIDDEN] == hidden and row[2] < cause.offset}
+        return [checked(found[offset]) for offset in sorted(found)]
+
+    def _rows_of_author(self, connection: sqlite3.Connection, room: str, author_key: str) -> list[tuple[Any, ...]]:
+        spoken = connection.execute(
+            "SELECT broadcast FROM spoke WHERE room = ? AND author_key = ?", (room, author_key)
+        ).fetchall()
+        rows: list[tuple[Any, ...]] = []
+        for (broadcast,) in spoken:
+            rows += connection.execute(
+                f"{_SELECT} INDEXED BY journal_placed "
+                "WHERE room = ? AND broadcast = ? AND author_key = ? AND text_check != 0",
+                (room, broadcast, author_key),
+            ).fetchall()
+        return rows
 
     def _hide(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
         touched = []
         for row in self._named_rows(connection, cause, hidden=0):
-            event = event_of(row, "")
-            self._moderation.put(cause.room, event.offset, (row[_CHAIN + 1], row[_CHAIN + 2]), wall_us=cause.wall_us)
-            self._place(connection, cause, event, event.program_us, hidden=1)
-            connection.execute(
-                "UPDATE journal SET text = NULL, salt = NULL WHERE room = ? AND offset = ?", (cause.room, event.offset)
-            )
+            event = event_of(row, None)
+            self._moderation.put(cause.room, event.offset, (row[_TEXT], row[_TEXT + 1], row[_TEXT + 2]), cause.wall_us)
+            self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)
+            self._say(connection, event, (None, None, None))
             touched.append(event.offset)
         return touched
 
     def _restore(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
         touched = []
         for row in self._named_rows(connection, cause, hidden=1):
-            event = event_of(row, "")
+            event = event_of(row, None)
             kept = self._moderation.take(cause.room, event.offset)
             if kept is None:
                 continue
-            self._place(connection, cause, event, event.program_us, hidden=0)
-            connection.execute(
-                "UPDATE journal SET text = ?, salt = ? WHERE room = ? AND offset = ?", (*kept, cause.room, event.offset)
-            )
+            self._place(connection, cause, row, event.program_us, hidden_by=None)
+            self._say(connection, event, kept)
             touched.append(event.offset)
         return touched
 
     def _restamp(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
-        """Details: ``rule`` (rebase: by ``shift_us``; clamp: down to ``to_us``), ``stamps`` it applies to."""
+        """Details: ``rule`` (``rebase``: by ``shift_us``; ``clamp``: down to ``to_us``), ``stamps`` it applies to.
+
+        It applies to earlier events of the cause's broadcast; what they move to is rounded down to whole milliseconds.
+        """
         details = cause.details
         stamps = list(details.get("stamps", ()))
         marks = ", ".join("?" * len(stamps))
-        values: tuple[Any, ...] = (cause.broadcast, *stamps)
-        where = f"broadcast = ? AND placed_stamp IN ({marks})"
-        if details.get("rule") == "clamp":
+        values: tuple[Any, ...] = (cause.room, cause.broadcast, cause.offset, *stamps)
+        where = f"room = ? AND broadcast = ? AND offset < ? AND placed_stamp IN ({marks})"
+        is_clamp = details.get("rule") == "clamp"
+        if is_clamp:
             where, values = f"{where} AND placed_us > ?", (*values, details["to_us"])
         touched = []
-        for row in self._rows(connection, cause, where, values):
-            event = event_of(row, "")
+        found = connection.execute(f"{_SELECT} INDEXED BY journal_placed WHERE {where}", values).fetchall()
+        for row in sorted(found, key=_offset_of):
+            event = event_of(checked(row), None)
             if event.kind in {"broadcast_closed", "restamped"}:
                 continue
-            moved_us = details["to_us"] if details["rule"] == "clamp" else event.program_us + details["shift_us"]
+            moved_us = details["to_us"] if is_clamp else event.program_us + details["shift_us"]
             moved_us -= moved_us % 1000
             if moved_us != event.program_us:
-                self._place(connection, cause, event, moved_us, hidden=int(event.hidden))
+                self._place(connection, cause, row, moved_us, hidden_by=row[_HIDDEN_BY])
                 touched.append(event.offset)
         return touched
 
     def _place(
-        self, connection: sqlite3.Connection, cause: Event, event: Event, placed_us: int, *, hidden: int
+        self,
+        connection: sqlite3.Connection,
+        cause: Event,
+        row: tuple[Any, ...],
+        placed_us: int,
+        *,
+        hidden_by: int | None,
     ) -> None:
-        hidden_by = cause.offset if cause.kind == "hidden" else self._hidden_by(connection, event)
-        hidden_by = hidden_by if hidden else None
-        placed = (placed_us, event.stamp.stamp, hidden, hidden_by)
+        event = event_of(row, None)
+        placed = (placed_us, event.stamp.stamp, int(hidden_by is not None), hidden_by)
         connection.execute(
             "UPDATE journal SET placed_us = ?, placed_stamp = ?, hidden = ?, hidden_by = ?, placed_check = ? "
             "WHERE room = ? AND offset = ?",
             (*placed, placed_check(event.offset, *placed), event.room, event.offset),
         )
         for program_us in {event.program_us, placed_us}:
-            self._note_dirty(connection, event.room, event.broadcast, program_us, cause.offset)
-
-    def _unlearn(self, connection: sqlite3.Connection) -> None:
-        """One work of a batch raised and its rows were taken back: heads are read again from what is left."""
-        for room in list(self._known):
-            head = self._known[room] = _head_of(connection, room)
-            self._heads.put(room, head)
+            self._note_changed(event.room, event.broadcast, program_us, cause.offset)
 
     @staticmethod
-    def _hidden_by(connection: sqlite3.Connection, event: Event) -> int | None:
-        found = connection.execute(
-            "SELECT hidden_by FROM journal WHERE room = ? AND offset = ?", (event.room, event.offset)
-        ).fetchone()
-        hidden_by: int | None = found[0]
-        return hidden_by
-
-    def _forget(self) -> None:
-        """A batch was lost: heads and names learned in it are not on disk."""
-        self._known.clear()
-        self._heads.forget()
-        self._identity.forget()
-        self._moderation.forget()
+    def _say(connection: sqlite3.Connection, event: Event, erasable: HiddenText) -> None:
+        columns = ", ".join(f"{name} = ?" for name in ERASABLE)
+        connection.execute(
+            f"UPDATE journal SET {columns} WHERE room = ? AND offset = ?", (*erasable, event.room, event.offset)
+        )
 
     # --- reading (any thread) -------------------------------------------------------------------------------------
 
     def reader(self) -> sqlite3.Connection:
-        """This thread's own reading connection on chatsync.db."""
+        """This thread's own reading connection on chatsync.db.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = self._readers.connection = opened(self._files.database, read_only=True)
         return connection
 
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of chatsync.db, by this thread's own connection.
+
+        Raises:
+            CorruptError: SQLite finds the database damaged.
+            StorageFailedError: it cannot be read.
+        """
+        try:
+            return self.reader().execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise _read_error(error) from error
+
     def head(self, room: str) -> Head:
         """Newest epoch and offset of a room; offset 0 if nothing was said yet."""
-        return _head_of(self.reader(), room)
+        return _head_from(self.read, room)
 
     def event(self, room: str, offset: int) -> Event | None:
         """One event, hidden ones too (without text).
@@ -300,22 +409,23 @@ class Journal:
         Raises:
             CorruptError: its row is damaged.
         """
-        row = self.reader().execute(f"{_SELECT} WHERE room = ? AND offset = ?", (room, offset)).fetchone()
-        return None if row is None else self._event(row)
+        rows = self.read(f"{_SELECT} WHERE room = ? AND offset = ?", (room, offset))
+        return self._event(rows[0]) if rows else None
 
     def events_after(self, room: str, offset: int, limit: int) -> list[Event]:
         """Events with greater offsets, in order, hidden ones marked.
 
         Raises:
-            CorruptError: a row is damaged, or the chain between two rows is broken.
+            CorruptError: a row is damaged or missing, or the chain between two rows is broken.
         """
-        rows = self.reader().execute(
-            f"{_SELECT} WHERE room = ? AND offset > ? ORDER BY offset LIMIT ?", (room, offset, limit)
-        )
-        found = rows.fetchall()
-        if found and found[0][2] != offset + 1 and not self._is_epoch_start(room, found[0][2]):
-            raise CorruptError("journal", f"rows {offset + 1} to {found[0][2] - 1} of room {room} are missing")
-        return self._chained(found)
+        rows = self.read(f"{_SELECT} WHERE room = ? AND offset >= ? ORDER BY offset LIMIT ?", (room, offset, limit + 1))
+        if not rows:
+            return []
+        if rows[0][2] == offset:
+            return self._chained(rows)[1:]
+        if rows[0][2] != offset + 1 and not self._is_epoch_start(room, rows[0][2]):
+            raise CorruptError("journal", f"rows {offset + 1} to {rows[0][2] - 1} of room {room} are missing")
+        return self._chained(rows[:limit])
 
     def last_events(self, room: str, count: int) -> list[Event]:
         """The newest events in order, hidden ones marked.
@@ -323,8 +433,8 @@ class Journal:
         Raises:
             CorruptError: as :meth:`events_after`.
         """
-        rows = self.reader().execute(f"{_SELECT} WHERE room = ? ORDER BY offset DESC LIMIT ?", (room, count))
-        return self._chained(rows.fetchall()[::-1])
+        rows = self.read(f"{_SELECT} WHERE room = ? ORDER BY offset DESC LIMIT ?", (room, count))
+        return self._chained(rows[::-1])
 
     def events_between(
         self,
@@ -356,12 +466,12 @@ class Journal:
         hidden = "" if include_hidden else "AND hidden = 0 "
         public = f"AND kind IN ({_PUBLIC_KINDS}) " if public_only else ""
         later = "" if after is None else "AND (placed_us, offset) > (?, ?) "
-        rows = self.reader().execute(
+        rows = self.read(
             f"{_SELECT} WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ? {hidden}{public}{later}"
             "ORDER BY placed_us, offset LIMIT ?",
             (room, broadcast, start_us, end_us, *(after or ()), limit),
         )
-        return [self._event(row) for row in rows.fetchall()]
+        return [self._event(row) for row in rows]
 
     def state_events(self, room: str, broadcast: int) -> list[Event]:
         """Events that bear on room state, hidden ones marked, in offset order.
@@ -369,27 +479,27 @@ class Journal:
         Raises:
             CorruptError: a row is damaged.
         """
-        kinds = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
-        rows = self.reader().execute(
-            f"{_SELECT} WHERE room = ? AND broadcast = ? AND kind IN ({kinds}) ORDER BY offset", (room, broadcast)
+        rows = self.read(
+            f"{_SELECT} WHERE room = ? AND broadcast = ? AND kind IN ({_STATE_KINDS}) ORDER BY offset",
+            (room, broadcast),
         )
-        return [self._event(row) for row in rows.fetchall()]
+        return [self._event(row) for row in rows]
 
     def affected(self, cause: Event) -> tuple[int, ...]:
         """Offsets that a hide, restore or restamp touched."""
         if cause.kind not in {"hidden", "restored", "restamped"}:
             return ()
-        rows = self.reader().execute(
+        rows = self.read(
             "SELECT offset FROM effects WHERE room = ? AND cause = ? ORDER BY offset", (cause.room, cause.offset)
         )
         return tuple(row[0] for row in rows)
 
     def rooms(self) -> list[str]:
         """Rooms in which anything was ever logged."""
-        return [row[0] for row in self.reader().execute("SELECT DISTINCT room FROM journal ORDER BY room")]
+        return [row[0] for row in self.read("SELECT DISTINCT room FROM journal ORDER BY room")]
 
     def verify(self, room: str) -> int:
-        """Check every row and the chain of a room; how many rows.
+        """Check every row and the chain of a room from its first row to its last; how many rows.
 
         Raises:
             CorruptError: the first thing that is not as it was written.
@@ -399,24 +509,34 @@ class Journal:
             count, offset = count + len(events), events[-1].offset
         return count
 
-    def name_version(self, event: Event) -> int | None:
-        """Which of an author's names an event was said under; None without an author."""
-        found = self.reader().execute(
-            "SELECT name_version FROM journal WHERE room = ? AND offset = ?", (event.room, event.offset)
-        )
-        version: int | None = found.fetchone()[0]
-        return version
+    def name_versions(self, room: str, offsets: Sequence[int]) -> dict[int, int | None]:
+        """By offset, which of their authors' names events were said under; None without an author."""
+        versions: dict[int, int | None] = {}
+        for first in range(0, len(offsets), 500):
+            some = offsets[first : first + 500]
+            marks = ", ".join("?" * len(some))
+            versions |= self.read(
+                f"SELECT offset, name_version FROM journal WHERE room = ? AND offset IN ({marks})", (room, *some)
+            )
+        return versions
 
-    def name(self, room: str, author_key: str, version: int) -> str:
-        """What an author was called."""
-        return self._identity.name(room, author_key, version)
+    def author(self, room: str, author_key: str, version: int, role: Role) -> Author:
+        """Who an author was, under the version of their name that an event was said under.
+
+        Raises:
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            return self._identity.author(room, author_key, version, role)
+        except (sqlite3.Error, OSError) as error:
+            raise _read_error(error, "identity.db") from error
 
     def _event(self, row: tuple[Any, ...]) -> Event:
         checked(row)
-        key, version = row[_AUTHOR_KEY], row[_NAME_VERSION]
-        return event_of(row, "" if key is None else self._identity.name(row[0], key, version))
+        key = row[_AUTHOR_KEY]
+        return event_of(row, None if key is None else self.author(row[0], key, row[_NAME_VERSION], row[_ROLE]))
 
-    def _chained(self, rows: Iterable[tuple[Any, ...]]) -> list[Event]:
+    def _chained(self, rows: Sequence[tuple[Any, ...]]) -> list[Event]:
         events: list[Event] = []
         before: tuple[Any, ...] | None = None
         for row in rows:
@@ -427,41 +547,53 @@ class Journal:
         return events
 
     def _is_epoch_start(self, room: str, offset: int) -> bool:
-        found = self.reader().execute("SELECT 1 FROM epochs WHERE room = ? AND first_offset = ?", (room, offset))
-        return found.fetchone() is not None
+        return bool(self.read("SELECT 1 FROM epochs WHERE room = ? AND first_offset = ?", (room, offset)))
 
 
-_sorted = msgspec.msgpack.Encoder(order="sorted").encode
+def _offset_of(row: tuple[Any, ...]) -> int:
+    offset: int = row[2]
+    return offset
 
 
-def _body_hash(draft: Draft) -> bytes:
-    body = _sorted((draft.kind, draft.text, draft.reply_to, draft.target, draft.details))
-    return hashlib.blake2b(body, digest_size=16).digest()
+def _read_error(error: sqlite3.Error | OSError, what: str = "chatsync.db") -> StorageFailedError | CorruptError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return CorruptError(what, "SQLite finds it malformed")
+    return StorageFailedError()
 
 
 def _head_of(connection: sqlite3.Connection, room: str) -> Head:
-    row = connection.execute(
-        "SELECT epoch, offset, chain FROM journal WHERE room = ? ORDER BY offset DESC LIMIT 1", (room,)
-    ).fetchone()
-    head = Head(1, 0, 0) if row is None else Head(*row)
-    newer = connection.execute(
-        "SELECT epoch, first_offset FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", (room,)
-    ).fetchone()
-    if newer is not None and newer[0] > head.epoch:
-        return Head(newer[0], newer[1] - 1, 0)
+    return _head_from(lambda sql, values: connection.execute(sql, values).fetchall(), room)
+
+
+def _head_from(read: Callable[[str, tuple[str]], list[tuple[Any, ...]]], room: str) -> Head:
+    rows = read("SELECT epoch, offset, chain FROM journal WHERE room = ? ORDER BY offset DESC LIMIT 1", (room,))
+    head = Head(*rows[0]) if rows else Head(1, 0, 0)
+    newer = read("SELECT epoch, first_offset FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", (room,))
+    if newer and newer[0][0] > head.epoch:
+        return Head(newer[0][0], newer[0][1] - 1, 0)
     return head
 
 
 def _recovered(connection: sqlite3.Connection, files: Files) -> list[str]:
-    """Compare the journal with ``heads``: a journal that ends before it has lost its tail, and the epoch rises."""
+    """Compare the journal with ``heads``: if it ends before, or has another row there, history is lost and the epoch rises."""
     report = []
     for room, told in Heads.read(files.heads).items():
         head = _head_of(connection, room)
-        if (told.epoch, told.offset) <= (head.epoch, head.offset):
+        if (told.epoch, told.offset) > (head.epoch, head.offset):
+            lost = f"offsets {head.offset + 1} to {told.offset} are lost"
+        elif _is_known(connection, room, told):
             continue
+        else:
+            lost = f"offset {told.offset} is not what was written there"
         epoch, first_offset = max(told.epoch, head.epoch) + 1, max(told.offset, head.offset) + 1
-        connection.execute(
-            "INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)", (room, epoch, first_offset, "journal lost its tail")
-        )
-        report.append(f"room {room}: offsets {head.offset + 1} to {told.offset} are lost; epoch is now {epoch}")
+        connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)", (room, epoch, first_offset, lost))
+        report.append(f"room {room}: {lost}; its epoch is now {epoch}")
     return report
+
+
+def _is_known(connection: sqlite3.Connection, room: str, told: Head) -> bool:
+    """Whether the row at a head that was told is still the one that was written."""
+    rows = connection.execute(
+        "SELECT chain FROM journal WHERE room = ? AND offset = ? AND epoch = ?", (room, told.offset, told.epoch)
+    ).fetchall()
+    return not rows or rows[0][0] == told.chain

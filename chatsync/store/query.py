@@ -149,7 +149,7 @@ class Query:
 
     def _event(self, row: dict[str, Any]) -> Event:
         key, version = row["author_key"], row["name_version"]
-        return event_from(row, "" if key is None else self._journal.name(row["room"], key, version))
+        return event_from(row, None if key is None else self._journal.author(row["room"], key, version, row["role"]))
 
     def _duckdb(self) -> duckdb.DuckDBPyConnection:
         connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)

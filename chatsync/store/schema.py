@@ -98,9 +98,8 @@ def events_table(
     return pa.Table.from_pylist(rows, schema=EVENTS)
 
 
-def event_from(row: Mapping[str, Any], name: str) -> Event:
-    """An event from a row whose instants are integer µs; ``name`` is what its author was called."""
-    author = None if row["author_key"] is None else Author(key=row["author_key"], name=name, role=row["role"])
+def event_from(row: Mapping[str, Any], author: Author | None) -> Event:
+    """An event from a row whose instants are integer µs; ``author`` is who they were then."""
     return Event(
         room=row["room"],
         epoch=row["epoch"],

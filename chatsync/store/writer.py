@@ -111,7 +111,7 @@ class Writer:
 
     Attributes:
         trouble: why the last commit failed (an error code), None while commits succeed.
-        before_commit: called in the transaction's end: other databases that must be durable first commit here.
+        before_commit: called with the connection at the transaction's end: other databases that must be durable first commit here.
         after_commit: called when the batch is durable, before anyone is told.
         after_undo: called with the connection when one work of a batch raised and its rows were taken back.
         after_failure: called when a batch was lost: forget what it taught you.
@@ -128,7 +128,7 @@ class Writer:
         self._doubtful = False
         self._checkpoint_due = False
         self._settler = _Settler(path, self._run_settle)
-        self.before_commit: list[Callable[[], None]] = []
+        self.before_commit: list[Callable[[sqlite3.Connection], None]] = []
         self.after_commit: list[Callable[[], None]] = []
         self.after_undo: list[Callable[[sqlite3.Connection], None]] = []
         self.after_failure: list[Callable[[], None]] = []
@@ -273,8 +273,8 @@ class Writer:
                 result = error
             execute("RELEASE work")
             results.append((done, result))
-        for hook in self.before_commit:
-            hook()
+        for prepare in self.before_commit:
+            prepare(connection)
         execute("COMMIT")
         for hook in self.after_commit:
             hook()
