@@ -109,6 +109,9 @@ def _sealed_slice(relay: Relay) -> str:
         timeout=30,
     )
     answer.raise_for_status()
+    refused = [result["code"] for result in answer.json()["results"] if "code" in result]
+    if refused:
+        raise RuntimeError(f"refused: {refused[0]}")
     deadline_s = time.monotonic() + SEALED_WITHIN_S
     while time.monotonic() < deadline_s:
         listed = relay.get(f"/v1/rooms/{ROOM}/chat.json").json()
