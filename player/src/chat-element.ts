@@ -377,7 +377,8 @@ export class ChatsyncChat extends LitElement {
 
   #header(session: ChatSession | null, strings: Strings): TemplateResult {
     const behindMs = session?.behindLiveMs ?? null;
-    const isRecording = session?.status === 'recording';
+    // A live stream that has ended is its recording from then on; the player says so by its own media.
+    const isRecording = session?.status === 'recording' || this.adapter?.address()?.live === false;
     const isBehind = !isRecording && behindMs !== null && behindMs > BEHIND_SHOWN_MS && session?.playhead.state !== 'unknown';
     const mode = isRecording ? 'recording' : isBehind ? 'behind' : 'live';
     const text = isRecording ? strings.recording : isBehind ? `−${clockText(behindMs)}` : strings.live;
@@ -387,7 +388,7 @@ export class ChatsyncChat extends LitElement {
       <span class="pill" part="mode" data-mode=${mode}>${text}</span>
       <span class="space"></span>
       ${isBehind ? html`<button type="button" @click=${() => this.#seek({ programMs: null, broadcast: null })}>${strings.jumpToLive}</button>` : nothing}
-      ${isRecording || session === null
+      ${session === null || session.status === 'recording'
         ? nothing
         : html`<button type="button" title=${isNow ? strings.nowHint : strings.holdHint} @click=${this.#toggleSync}>
             ${isNow ? strings.syncNow : strings.syncHold}
