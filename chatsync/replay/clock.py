@@ -26,8 +26,8 @@ _RECOUNT_US = SECOND_US  # the median of thousands of viewers is taken at most o
 class ProgramClock:
     """``clock(wall) = wall - lag``, where lag is the smallest ``(wall - Age) - live edge`` of the last 60 s.
 
-    Without a program time yet the clock is wall time itself. It never steps back while media flows; after a stall it
-    starts again from what the media says.
+    Without a program time yet the clock is wall time itself. It never steps back while media flows, not even from run to
+    run; after a stall it starts again from what the media says.
     """
 
     target_duration_us: int = 2 * SECOND_US
@@ -59,18 +59,17 @@ class ProgramClock:
             new_run: the encoder restarted or the program jumped: earlier samples say nothing any more.
         """
         advanced = self.edge_us is None or edge_us != self.edge_us or new_run
-        restarted = new_run or self.edge_us is None or (advanced and self.is_stalled(wall_us))
-        if restarted:
+        returned = advanced and self.is_stalled(wall_us)
+        self._held_us = None if returned or self.edge_us is None else self.program_us(wall_us)
+        if new_run or returned:
             self._samples.clear()
-            self._held_us = None
-        elif self._samples:
-            self._held_us = self.program_us(wall_us)
         if advanced:
             self.edge_us = edge_us
             self.advanced_wall_us = wall_us
-        # An unchanged answer still bounds the lag from above, so it never lowers the minimum: keep only fresh ones.
-        if advanced or not self._samples:
-            self._samples.append((wall_us, wall_us - age_us - edge_us))
+        lag_us = wall_us - age_us - edge_us
+        # An unchanged answer lowers the minimum only as an older copy from a cache: the edge was there earlier than seen.
+        if advanced or not self._samples or lag_us < self._lag_us:
+            self._samples.append((wall_us, lag_us))
         self._expire(wall_us)
         self._lag_us = min(lag for _, lag in self._samples)
 
