@@ -7,11 +7,11 @@ Units: µs. Source: contract §1 "Stamp of an event".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from chatsync.chat.event import Stamp, StampKind
+from chatsync.chat.event import MESSAGE_KINDS, Stamp, StampKind
 from chatsync.instants import MS_US, SECOND_US, whole_ms_us
 from chatsync.replay.clock import LatencyBook, ProgramClock
 
@@ -123,12 +123,21 @@ def stamped(kind: str, witness: Witness, scene: Scene, *, not_before_us: int | N
     Returns:
         A stamp in whole milliseconds with what it was made from.
     """
-    stamp = _by_rule(kind, witness, scene)
+    stamp = _by_rule(kind, _claiming(kind, witness, scene), scene)
     if scene.clock.is_synthetic:
         stamp = msgspec.structs.replace(stamp, stamp="none")
     if not_before_us is not None and stamp.program_us < not_before_us:
         return msgspec.structs.replace(stamp, program_us=-(-not_before_us // MS_US) * MS_US)
     return stamp
+
+
+def _claiming(kind: str, witness: Witness, scene: Scene) -> Witness:
+    """An act that brings no claim stands where its connection's playhead leads; an utterance does not (contract §2)."""
+    playhead = witness.playhead
+    if witness.claim is not None or playhead is None or kind in MESSAGE_KINDS:
+        return witness
+    led = Claim(playhead.broadcast, playhead.leads_to_us(scene.wall_us), at_live=playhead.at_live)
+    return replace(witness, claim=led)
 
 
 def _by_rule(kind: str, witness: Witness, scene: Scene) -> Stamp:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from chatsync.chat.event import KINDS, MESSAGE_KINDS
 from chatsync.instants import SECOND_US
 from chatsync.replay.clock import LatencyBook, ProgramClock
 from chatsync.replay.stamping import (
     FRAME_US,
+    ORIGIN_KINDS,
     Claim,
     Playhead,
     Scene,
@@ -192,3 +197,196 @@ def test_the_slowest_viewers_hold_the_watermark_back() -> None:
     latencies = LatencyBook()
     latencies.receive_report("slow", 25 * S, wall_us=NOW_WALL)
     assert BASE_US + 70 * S == watermark_us(scene(latencies=latencies))
+
+
+def test_a_paused_picture_is_believed_however_long_it_stands() -> None:
+    """Somebody who paused and thinks for a minute writes about that picture."""
+    paused = Playhead(1, PICTURE, NOW_WALL - 60 * S, paused=True)
+    stamp = stamped("message", Witness(playhead=paused, claim=Claim(1, PICTURE)), scene())
+    assert ("playhead", PICTURE) == (stamp.stamp, stamp.program_us)
+
+
+@pytest.mark.parametrize(("claim_s", "kind"), [(60, "playhead"), (65, "playhead"), (66, "estimate"), (54, "estimate")])
+def test_a_claim_at_double_speed_is_where_double_speed_leads(claim_s: int, kind: str) -> None:
+    """A report of 10 s ago at 2x leads 20 s on, give or take five."""
+    fast = Playhead(1, BASE_US + 40 * S, NOW_WALL - 10 * S, rate=2.0)
+    witness = Witness(playhead=fast, claim=Claim(1, BASE_US + claim_s * S))
+    assert kind == stamped("message", witness, scene()).stamp
+
+
+def test_claims_that_jump_about_are_stamped_at_the_edge() -> None:
+    """A player that claims another place with each message than it reports is not followed there."""
+    for claimed_s in (-400, 40, -30, 85):
+        witness = Witness(playhead=Playhead(1, PICTURE, NOW_WALL), claim=Claim(1, BASE_US + claimed_s * S))
+        stamp = stamped("message", witness, scene())
+        assert ("estimate", BASE_US + 94 * S) == (stamp.stamp, stamp.program_us)
+        assert BASE_US + claimed_s * S == stamp.claimed_us
+
+
+def test_a_report_from_another_broadcast_vouches_for_nothing() -> None:
+    """The claim names this broadcast, the connection's reports another."""
+    witness = Witness(playhead=Playhead(2, PICTURE, NOW_WALL), claim=Claim(1, PICTURE))
+    assert "estimate" == stamped("message", witness, scene()).stamp
+
+
+def test_the_media_position_of_a_believed_claim_is_kept() -> None:
+    """Run, media sequence and place in the segment travel with the stamp; with an estimate they do not."""
+    claim = Claim(1, PICTURE, media_sequence=46, into_segment_us=345_000, run=2)
+    believed = stamped("message", Witness(playhead=Playhead(1, PICTURE, NOW_WALL), claim=claim), scene())
+    assert (2, 46, 345_000) == (believed.run, believed.media_sequence, believed.into_segment_us)
+    doubted = stamped("message", Witness(claim=claim), scene())
+    assert (None, None, None) == (doubted.run, doubted.media_sequence, doubted.into_segment_us)
+
+
+def test_rewind_posting_follows_the_rooms_own_figure() -> None:
+    """A room that allows no writing from the past gives the edge to whoever tries."""
+    for rewind_s, kind in ((7, "estimate"), (8, "playhead")):
+        assert kind == stamped("message", watching(PICTURE), scene(rewind_posting_us=rewind_s * S)).stamp
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - MESSAGE_KINDS - ORIGIN_KINDS))
+def test_an_act_without_a_claim_stands_where_its_playhead_leads(kind: str) -> None:
+    """Upvotes, hands, answers and hides belong to the picture of who does them; an utterance must bring its claim."""
+    witness = Witness(playhead=Playhead(1, PICTURE - 10 * S, NOW_WALL - 10 * S))
+    stamp = stamped(kind, witness, scene())
+    assert ("playhead", PICTURE) == (stamp.stamp, stamp.program_us)
+    assert "estimate" == stamped("message", witness, scene()).stamp
+
+
+def test_an_act_whose_playhead_is_elsewhere_is_stamped_as_a_message_is() -> None:
+    """A report from another broadcast, or from too far back, leads to no picture of this one."""
+    for playhead in (Playhead(2, PICTURE, NOW_WALL), Playhead(1, PICTURE - 600 * S, NOW_WALL, paused=True)):
+        assert "estimate" == stamped("hand_raised", Witness(playhead=playhead), scene()).stamp
+
+
+def test_a_quiet_crowd_is_uncertain_by_half_a_target_duration() -> None:
+    """However well people agree, an estimate is no better than that."""
+    latencies = LatencyBook()
+    for person in range(5):
+        latencies.receive_report(str(person), 8 * S, wall_us=NOW_WALL)
+    stamp = stamped("message", Witness(), scene(latencies=latencies, target_duration_us=6 * S))
+    assert (BASE_US + 92 * S, 3 * S) == (stamp.program_us, stamp.uncertainty_us)
+
+
+@pytest.mark.parametrize(
+    ("lag_s", "expected_us"), [(0, NOW_WALL), (15, NOW_WALL), (16, NOW_WALL - 16 * S), (-1, NOW_WALL + S)]
+)
+def test_the_cameras_now_is_wall_time_only_while_the_lag_is_plausible(lag_s: int, expected_us: int) -> None:
+    """An encoder whose clock is ahead, or more than 15 s behind, has a clock of its own."""
+    for kind in ("poll_opened", "message"):
+        stamp = stamped(kind, Witness(is_host=True), scene(lag_s=lag_s))
+        assert ("origin", expected_us, abs(lag_s) * S) == (stamp.stamp, stamp.program_us, stamp.uncertainty_us)
+
+
+def test_polls_carry_the_contribution_too() -> None:
+    """Camera to encoder takes its time for a poll as for a word."""
+    assert NOW_WALL + 2 * S == stamped("poll_opened", Witness(), scene(contribution_us=2 * S)).program_us
+
+
+@pytest.mark.parametrize(("stalled_us", "kind"), [(4 * S, "playhead"), (4 * S + 1, "arrival")])
+def test_arrival_begins_with_the_stall(stalled_us: int, kind: str) -> None:
+    """Two target durations without media are no stall yet."""
+    base = scene()
+    edge_us = NOW_WALL - 3 * S
+    later = Scene(1, base.clock, base.latencies, base.policy, NOW_WALL + stalled_us)
+    waiting = Witness(playhead=Playhead(1, edge_us, NOW_WALL, paused=True), claim=Claim(1, edge_us))
+    assert kind == stamped("message", waiting, later).stamp
+
+
+@pytest.mark.parametrize(("short_us", "kind"), [(2 * S, "arrival"), (2 * S + 1, "playhead")])
+def test_the_edge_is_the_last_target_duration_of_media(short_us: int, kind: str) -> None:
+    """Who still plays what lies before it has a picture of their own."""
+    base = scene()
+    shown_us = NOW_WALL - 3 * S - short_us
+    later = Scene(1, base.clock, base.latencies, base.policy, NOW_WALL + 20 * S)
+    playing = Witness(playhead=Playhead(1, shown_us, NOW_WALL + 20 * S), claim=Claim(1, shown_us))
+    assert kind == stamped("message", playing, later).stamp
+
+
+def test_who_said_nothing_of_a_picture_waits_at_the_edge_of_a_stall() -> None:
+    """Foreign chats and hosts at the camera are stamped by arrival while nothing moves."""
+    base = scene()
+    later = Scene(1, base.clock, base.latencies, base.policy, NOW_WALL + 20 * S)
+    for witness in (Witness(), Witness(is_host=True)):
+        stamp = stamped("message", witness, later)
+        assert ("arrival", BASE_US + 120 * S, 23 * S) == (stamp.stamp, stamp.program_us, stamp.uncertainty_us)
+
+
+def test_who_watches_another_broadcast_is_not_at_the_edge_of_this_one() -> None:
+    """A viewer rewound into last week is not stamped by arrival here."""
+    base = scene()
+    later = Scene(1, base.clock, base.latencies, base.policy, NOW_WALL + 20 * S)
+    elsewhere = Witness(playhead=Playhead(7, PICTURE, NOW_WALL), claim=Claim(7, PICTURE))
+    assert "estimate" == stamped("message", elsewhere, later).stamp
+
+
+def test_never_before_the_last_one_changes_nothing_that_is_later() -> None:
+    """The bound moves only what lies before it."""
+    free = stamped("poll_closed", Witness(), scene())
+    assert free == stamped("poll_closed", Witness(), scene(), not_before_us=free.program_us)
+    moved = stamped("poll_closed", Witness(), scene(), not_before_us=free.program_us + 1)
+    assert msgspec.structs.replace(free, program_us=free.program_us + 1000) == moved
+
+
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    is_host=st.booleans(),
+    lag_us=st.integers(-20 * S, 20 * S),
+    waited_us=st.integers(0, 700 * S),
+    claim_us=st.none() | st.integers(-700 * S, 100 * S),
+    report_us=st.none() | st.integers(-700 * S, 100 * S),
+    rate=st.sampled_from([0.5, 1.0, 1.25, 2.0]),
+    ended=st.booleans(),
+    not_before_us=st.none() | st.integers(-100 * S, 100 * S),
+    contribution_us=st.integers(0, S),
+)
+def test_every_stamp_is_a_whole_millisecond_in_its_broadcast(
+    *,
+    kind: str,
+    is_host: bool,
+    lag_us: int,
+    waited_us: int,
+    claim_us: int | None,
+    report_us: int | None,
+    rate: float,
+    ended: bool,
+    not_before_us: int | None,
+    contribution_us: int,
+) -> None:
+    """Whatever is known of an author: whole milliseconds, no negative uncertainty, not before its bound, at most 2 s ahead."""
+    base = scene(lag_s=lag_us / S, contribution_us=contribution_us)
+    base.clock.ended = ended
+    wall_us = NOW_WALL + waited_us
+    now = Scene(1, base.clock, base.latencies, base.policy, wall_us)
+    witness = Witness(
+        is_host,
+        None if report_us is None else Playhead(1, NOW_WALL + report_us, NOW_WALL, rate=rate),
+        None if claim_us is None else Claim(1, wall_us + claim_us),
+    )
+    bound_us = None if not_before_us is None else NOW_WALL + not_before_us
+    stamp = stamped(kind, witness, now, not_before_us=bound_us)
+    assert 0 == stamp.program_us % 1000
+    assert 1 == stamp.broadcast
+    assert stamp.uncertainty_us >= 0
+    assert stamp.behind_live_us >= 0
+    assert bound_us is None or stamp.program_us >= bound_us
+    latest_us = max(wall_us + contribution_us, now.now_us + 2 * S, (bound_us or 0) + 999)
+    assert stamp.program_us <= latest_us + contribution_us
+    if kind in ORIGIN_KINDS:
+        assert "origin" == stamp.stamp
+    if stamp.stamp == "arrival":
+        assert ended or waited_us > 4 * S
+
+
+def test_a_stall_behind_a_slow_crowd_waits_where_the_crowd_does() -> None:
+    """The watermark of a stalled stream is the edge at most, and less while people are still far behind."""
+    latencies = LatencyBook()
+    latencies.receive_report("slow", 60 * S, wall_us=NOW_WALL)
+    base = scene(latencies=latencies)
+    stalled = Scene(1, base.clock, latencies, base.policy, NOW_WALL + 5 * S)
+    assert BASE_US + 105 * S - 65 * S == watermark_us(stalled)
+
+
+def test_a_room_that_has_a_date_is_sealed_whether_a_stream_is_awaited_or_not() -> None:
+    """The first program time starts sealing."""
+    assert watermark_us(scene(), awaits_stream=True) == watermark_us(scene(), awaits_stream=False)
