@@ -1,6 +1,6 @@
 /** A relay in miniature on real HTTP and real WebSockets, around a `ModelRoom`. */
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { eventFromWire, type ServerFrame, type WireEvent, type WireSpan } from '../src/protocol.js';
@@ -140,3 +140,15 @@ export async function until(holds: () => boolean, what: string, withinMs = 5_000
   }
   throw new Error(`did not come about: ${what}`);
 }
+
+/** A fetch over node:http, for environments that bring a browser's own with its rules for pages. */
+export const nodeFetch = ((input: string | URL, init: RequestInit = {}) =>
+  new Promise<Response>((resolve, reject) => {
+    const request = get(String(input), { headers: init.headers as Record<string, string> }, (answer) => {
+      const chunks: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk));
+      answer.on('end', () => resolve(new Response(Buffer.concat(chunks).toString(), { status: answer.statusCode ?? 500 })));
+    });
+    request.on('error', reject);
+    init.signal?.addEventListener('abort', () => request.destroy(new Error('aborted')));
+  })) as typeof fetch;

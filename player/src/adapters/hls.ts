@@ -153,7 +153,7 @@ export class HlsAdapter implements PlayheadAdapter {
     for (const details of [this.#hls.levels[this.#hls.currentLevel]?.details, this.#hls.latestLevelDetails]) {
       if (details === undefined || details === null) continue;
       const fragments = details.fragmentHint === undefined ? details.fragments : [...details.fragments, details.fragmentHint];
-      const index = fragmentAt(fragments, timeS + 0.001);
+      const index = fragmentAt(fragments, timeS + 0.0005);
       const fragment = fragments[index];
       if (fragment === undefined) continue;
       const isLast = index === fragments.length - 1;
