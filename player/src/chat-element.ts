@@ -378,7 +378,7 @@ export class ChatsyncChat extends LitElement {
   #header(session: ChatSession | null, strings: Strings): TemplateResult {
     const behindMs = session?.behindLiveMs ?? null;
     // A live stream that has ended is its recording from then on; the player says so by its own media.
-    const isRecording = session?.status === 'recording' || this.adapter?.address()?.live === false;
+    const isRecording = session?.status === 'recording' || (session?.playhead.state === 'at' && !session.playhead.isLive);
     const isBehind = !isRecording && behindMs !== null && behindMs > BEHIND_SHOWN_MS && session?.playhead.state !== 'unknown';
     const mode = isRecording ? 'recording' : isBehind ? 'behind' : 'live';
     const text = isRecording ? strings.recording : isBehind ? `−${clockText(behindMs)}` : strings.live;

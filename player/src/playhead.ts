@@ -64,7 +64,7 @@ export type Playhead =
   | { readonly state: 'seeking'; readonly target: ProgramPoint | null }
   /** The picture is no part of the programme. */
   | { readonly state: 'frozen' }
-  | { readonly state: 'at'; readonly point: ProgramPoint; readonly atEnd: boolean; readonly atJump: boolean };
+  | { readonly state: 'at'; readonly point: ProgramPoint; readonly isLive: boolean; readonly atEnd: boolean; readonly atJump: boolean };
 
 const UNKNOWN: Playhead = { state: 'unknown' };
 const FROZEN: Playhead = { state: 'frozen' };
@@ -85,7 +85,7 @@ export function playheadFrom(address: PlayheadAddress | null, media: MediaState)
   if (address === null) return UNKNOWN;
   if (address.ad) return FROZEN;
   const point = pointOf(address);
-  return point === null ? UNKNOWN : { state: 'at', point, atEnd: media.atEnd, atJump: address.atJump };
+  return point === null ? UNKNOWN : { state: 'at', point, isLive: address.live, atEnd: media.atEnd, atJump: address.atJump };
 }
 
 /** Behind by less than this still counts as live: about a segment and its jitter. */

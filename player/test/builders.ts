@@ -35,6 +35,7 @@ export function at(programMs: number, more: Partial<Extract<Playhead, { state: '
   return {
     state: 'at',
     point: { programMs, broadcast: more.broadcast ?? null, mediaSequence: more.mediaSequence ?? null, intoSegmentMs: null },
+    isLive: true,
     atEnd: more.atEnd ?? false,
     atJump: more.atJump ?? false,
   };
