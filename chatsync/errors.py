@@ -152,6 +152,17 @@ class UnknownRoomError(RoomError):
         return "There is no such room."
 
 
+class RoomRestartingError(RoomError):
+    """The room's settings are being changed; it is there again in a moment."""
+
+    code = "restarting"
+    temporary = True
+    status = 503
+
+    def __str__(self) -> str:
+        return "The room is being restarted; try again in a moment."
+
+
 class NotAllowedError(RoomError):
     """The caller's role may not do this."""
 

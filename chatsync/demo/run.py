@@ -19,7 +19,6 @@ from typing import Any
 
 import httpx2
 import uuid_utils
-import uvicorn
 from pydantic import SecretStr
 
 from chatsync.demo.check import checked_run, replayed_events
@@ -33,7 +32,7 @@ from chatsync.service.auth import TokenAuthority
 from chatsync.service.clock import SteadyClock
 from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
-from chatsync.service.running import server_config
+from chatsync.service.running import RelayServer
 from chatsync.service.settings import RoomSettings, Settings
 from chatsync.simulation import SPEAKERS
 
@@ -96,7 +95,7 @@ class Demo:
         """
         app = create_app(self._settings, self._clock, started=self._note_hub)
         add_page(app, stream_folder=self.stream.folder, mint=self.token, stop=self._stop_stream.set, room=ROOM)
-        server = uvicorn.Server(server_config(app, self._settings))
+        server = RelayServer(app, self._settings)
         self.stream.start()
         serving = asyncio.create_task(self._serve(server))
         try:
@@ -122,7 +121,7 @@ class Demo:
             server.should_exit = True
             await asyncio.gather(serving, return_exceptions=True)
 
-    async def _serve(self, server: uvicorn.Server) -> None:
+    async def _serve(self, server: RelayServer) -> None:
         """Serve once there is a stream to serve: the relay's first look finds it."""
         await self._until(lambda: self.stream.playlist.exists() or not self.stream.is_running, "the stream")
         if not self.stream.is_running:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chatsync.chat.event import Author
-from chatsync.errors import ChatsyncError, UnknownRoomError
+from chatsync.errors import ChatsyncError, RoomRestartingError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Hub", "RunningRoom"]
 
+_GOODBYE_S = 1.0  # for peers to answer a close
 _EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
 
 _log = structlog.get_logger(__name__)
@@ -73,12 +74,15 @@ class Hub:
         self.archiving, self.reading = archiving, reading
         self.authority, self.fetcher = authority, fetcher
         self._running: dict[str, RunningRoom] = {}
+        self._restarting: set[str] = set()
+        self._changing = asyncio.Lock()  # one change of rooms at a time
         self._connections: Counter[str] = Counter()
         limits = settings.limits
         self._rates = Buckets(Rate(limits.commands_per_s, limits.commands_burst))
         self._edge_task: asyncio.Task[None] | None = None
         self.is_stopping = False
         self.connections: set[LiveConnection] = set()
+        self._emptied = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +107,22 @@ class Hub:
             running.live.send_everyone_away(gone=False)
             await running.sealer.stop()
 
+    async def send_away(self) -> None:
+        """The relay stops: tell everyone to come back, while the sockets are still open, and wait a moment for them to go."""
+        self.is_stopping = True
+        for running in tuple(self._running.values()):
+            running.live.flush()
+            running.live.send_everyone_away(gone=False)
+        self._emptied.clear()
+        if self.connections:
+            await asyncio.wait({asyncio.create_task(self._emptied.wait())}, timeout=_GOODBYE_S)
+
+    def note_gone(self, connection: LiveConnection) -> None:
+        """A live connection has ended."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._emptied.set()
+
     async def _start_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
         live = await asyncio.to_thread(
             LiveRoom,
@@ -114,6 +134,7 @@ class Hub:
             clock=self.clock,
             metrics=self.metrics,
         )
+        await asyncio.to_thread(self.files.move_slices, room, public=room_settings.public)
         sealer = Sealer(live, self.files)
         await sealer.restore()
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
@@ -141,17 +162,21 @@ class Hub:
         def work(connection: sqlite3.Connection) -> None:
             self.catalog.put_room(connection, room, record)
 
-        await asyncio.wrap_future(self.writer.call(work))
-        before = self._running.pop(room, None)
-        if before is not None:
-            await self._stop_room(before, gone=False)
-            await asyncio.wrap_future(self.writer.call(lambda _: None))  # what it noted last is on disk now
-        running = await self._start_room(room, room_settings)
-        if before is not None:
-            url_changed = before.live.settings.playlist_url != room_settings.playlist_url
-            if url_changed:
-                await running.live.close_broadcast("stream_changed")
-        return running
+        async with self._changing:
+            await asyncio.wrap_future(self.writer.call(work))
+            before = self._running.get(room)
+            if before is None:
+                return await self._start_room(room, room_settings)
+            self._restarting.add(room)
+            try:
+                del self._running[room]
+                await self._stop_room(before, gone=False)
+                running = await self._start_room(room, room_settings)
+                if before.live.settings.playlist_url != room_settings.playlist_url:
+                    await running.live.close_broadcast("stream_changed")
+                return running
+            finally:
+                self._restarting.discard(room)
 
     async def delete_room(self, room: str) -> None:
         """Stop serving a room. Its log and archive stay on disk: erasing is a deed of its own.
@@ -159,19 +184,22 @@ class Hub:
         Raises:
             UnknownRoomError: there is none.
         """
-        running = self._running.pop(room, None)
-        if running is None:
-            raise UnknownRoomError
-        await self._stop_room(running, gone=True)
-        await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
+        async with self._changing:
+            running = self._running.pop(room, None)
+            if running is None:
+                raise UnknownRoomError
+            await self._stop_room(running, gone=True)
+            await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
 
     async def _stop_room(self, running: RunningRoom, *, gone: bool) -> None:
         for task in running.tasks:
             task.cancel()
         await asyncio.gather(*running.tasks, return_exceptions=True)
+        running.live.send_everyone_away(gone=gone)
+        await asyncio.wrap_future(self.writer.call(lambda _: None))  # what was submitted before has been told by now
         running.live.flush()
         await running.sealer.stop()
-        running.live.send_everyone_away(gone=gone)
+        await asyncio.wrap_future(self.writer.call(lambda _: None))  # what it noted last is on disk now
 
     async def _tell_edges(self) -> None:
         while True:
@@ -181,6 +209,10 @@ class Hub:
                     running.live.tell_edge()
 
     # --- who may enter --------------------------------------------------------------------------------------------
+
+    def is_restarting(self, room: str) -> bool:
+        """Whether a room is away for a moment while its settings change."""
+        return room in self._restarting
 
     @property
     def rooms(self) -> dict[str, RunningRoom]:
@@ -204,6 +236,7 @@ class Hub:
         Raises:
             TokenError: a token that is not accepted.
             UnknownRoomError: no such room, or not the caller's: the same answer.
+            RoomRestartingError: its settings are being changed.
         """
         running, identity = self.entrant(room, token)
         return running.live, identity
@@ -213,7 +246,7 @@ class Hub:
         identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())
         running = self._running.get(room)
         if running is None:
-            raise UnknownRoomError
+            raise RoomRestartingError if room in self._restarting else UnknownRoomError
         may_enter = identity.may_enter(room) if token is not None else running.live.settings.public
         if not may_enter:
             raise UnknownRoomError

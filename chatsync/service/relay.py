@@ -41,6 +41,7 @@ from chatsync.errors import (
     NotAllowedError,
     NotFoundError,
     RateLimitedError,
+    RoomRestartingError,
     TokenError,
     UnknownRoomError,
 )
@@ -208,6 +209,9 @@ class LiveConnection:
             room, identity = await self._hub.admitted(self._room_id, hello.token)
         except TokenError:
             self.close(CloseCode.TOKEN, "the token was not accepted")
+            return
+        except RoomRestartingError:
+            self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
             return
         except UnknownRoomError:
             self.close(CloseCode.UNKNOWN_ROOM, "there is no such room")

@@ -5,19 +5,22 @@ Owns: uvicorn's configuration. Does not know: what is served.
 
 from __future__ import annotations
 
+import socket
+
 import uvicorn
 from fastapi import FastAPI
 
 from chatsync.service.app import create_app
+from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
 from chatsync.service.settings import Settings
 
-__all__ = ["run_service", "server_config"]
+__all__ = ["RelayServer", "run_service"]
 
 STOP_S = 5  # connections are told to come back; who does not go is cut
 
 
-def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     """How uvicorn serves the relay: small frames only, no compression on the socket, no access log (paths name rooms)."""
     limits = settings.limits
     return uvicorn.Config(
@@ -42,6 +45,23 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
+class RelayServer(uvicorn.Server):
+    """uvicorn, with one thing done before it stops: sockets are told to come back (4001), not that a server went away."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        super().__init__(_config(app, settings))
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, say goodbye, then stop as uvicorn does."""
+        for server in self.servers:
+            server.close()
+        hub: Hub | None = getattr(self._app.state, "hub", None)
+        if hub is not None:
+            await hub.send_away()
+        await super().shutdown(sockets)
+
+
 def run_service(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM.
 
@@ -50,4 +70,4 @@ def run_service(settings: Settings) -> None:
         StoreError: the data folder cannot be opened.
     """
     configure_logs()
-    uvicorn.Server(server_config(create_app(settings), settings)).run()
+    RelayServer(create_app(settings), settings).run()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chatsync.errors import StoreError, UnknownRoomError
+from chatsync.instants import ms_from_us
 
 __all__ = ["Files", "FolderLockedError", "SliceName", "checked_room", "sync_folder"]
 
@@ -86,6 +87,11 @@ class Files:
         """Newest offset of every room."""
         return self.root / "heads"
 
+    @property
+    def archive(self) -> Path:
+        """Parquet by tree, room and broadcast, and the manifests."""
+        return self.root / "archive"
+
     def lock(self) -> None:
         """Keep other processes out until :meth:`unlock` or the end of this one.
 
@@ -134,6 +140,17 @@ class Files:
         """Remove a superseded revision; that it is gone already is fine."""
         self.slice_path(room, name, public=public).unlink(missing_ok=True)
 
+    def move_slices(self, room: str, *, public: bool) -> None:
+        """Move all slices of a room to where its new visibility wants them. What is there already is kept."""
+        trees = ("private", "public") if public else ("public", "private")
+        source, target = (self.root / "slices" / tree / checked_room(room) for tree in trees)
+        for path in sorted(source.glob("*/*.json.gz")):
+            _made(target / path.parent.name)
+            path.replace(target / path.parent.name / path.name)
+        for folder in (source, target):
+            for changed in sorted(folder.glob("*/")):
+                sync_folder(changed)
+
     def sweep_slices(self, room: str, broadcast: int, named: set[str], *, public: bool) -> None:
         """Remove what lies in a broadcast's folder and is not named: old revisions and unfinished files."""
         tree = "public" if public else "private"
@@ -146,20 +163,25 @@ class Files:
     # --- archive --------------------------------------------------------------------------------------------------
 
     def hour_path(self, tree: str, room: str, broadcast: int, hour_start_us: int, generation: int) -> Path:
-        """A generation of a program hour's Parquet; ``tree`` is ``events``, ``staff`` or another of contract §6."""
-        folder = self.root / "archive" / tree / f"room={checked_room(room)}" / f"broadcast={broadcast}"
-        return folder / f"{hour_start_us}.g{generation}.parquet"
+        """A generation of a program hour's Parquet; ``tree`` is ``events`` or ``staff``."""
+        return self._archive(tree, room, broadcast) / f"{ms_from_us(hour_start_us)}.g{generation}.parquet"
+
+    def broadcast_path(self, tree: str, room: str, broadcast: int, generation: int) -> Path:
+        """A generation of a whole broadcast's Parquet; ``tree`` is ``segments`` or ``observations``."""
+        return self._archive(tree, room, broadcast) / f"all.g{generation}.parquet"
+
+    def _archive(self, tree: str, room: str, broadcast: int) -> Path:
+        return self.archive / tree / f"room={checked_room(room)}" / f"broadcast={broadcast}"
 
     def manifest_path(self, room: str) -> Path:
         """What the archive of a room holds."""
-        return self.root / "archive" / "manifest" / f"{checked_room(room)}.json"
+        return self.archive / "manifest" / f"{checked_room(room)}.json"
 
     # --- writing --------------------------------------------------------------------------------------------------
 
     def write(self, path: Path, body: bytes) -> None:
         """Write a file whole: temporary file, sync, rename, sync of the folder. It is there after a power cut, or not at all."""
-        _made(path.parent)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        temporary = self.temporary_beside(path)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -172,14 +194,19 @@ class Files:
             raise
         sync_folder(path.parent)
 
+    def temporary_beside(self, path: Path) -> Path:
+        """Where a file is written before :meth:`publish` moves it to ``path``; its folder is made."""
+        _made(path.parent)
+        return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
     def publish(self, temporary: Path, path: Path) -> None:
         """Move a finished file to its place: sync, rename, sync of the folder."""
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
+            os.fchmod(descriptor, 0o600)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.chmod(0o600)
         temporary.replace(path)
         sync_folder(path.parent)
 

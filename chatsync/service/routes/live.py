@@ -29,16 +29,16 @@ async def live(websocket: WebSocket, room: str) -> None:
         await websocket.send_denial_response(Response(status_code=503, headers=retry))
         return
     connection = LiveConnection(websocket, hub, room)
+    if hub.is_stopping or hub.is_restarting(room):
+        await websocket.accept()
+        await websocket.close(int(CloseCode.SHUTTING_DOWN), "come back in a moment")
+        return
     if running is None:
         await websocket.accept()
         await websocket.close(int(CloseCode.UNKNOWN_ROOM), "there is no such room")
-        return
-    if hub.is_stopping:
-        await websocket.accept()
-        await websocket.close(int(CloseCode.SHUTTING_DOWN), "shutting down")
         return
     hub.connections.add(connection)
     try:
         await connection.run()
     finally:
-        hub.connections.discard(connection)
+        hub.note_gone(connection)
