@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from chatsync.instants import MINUTE_US, Range
+from chatsync.instants import MINUTE_US, Range, whole_ms_us
 from chatsync.replay.clock import ProgramClock
 
 __all__ = [
@@ -88,6 +88,7 @@ class Broadcast:
             "lag_us": self.clock.lag_us,
             "advanced_wall_us": self.clock.advanced_wall_us,
             "target_duration_us": self.clock.target_duration_us,
+            "is_synthetic": self.clock.is_synthetic,
             "first_run": self.first_run,
             "first_media_sequence": self.first_media_sequence,
             "last_run": self.last_run,
@@ -101,7 +102,11 @@ class Broadcast:
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Broadcast:
         """The broadcast as ``to_record`` left it; its clock goes on with the lag it had."""
-        clock = ProgramClock(target_duration_us=record["target_duration_us"], ended=record["closed_reason"] == "ended")
+        clock = ProgramClock(
+            target_duration_us=record["target_duration_us"],
+            ended=record["closed_wall_us"] is not None,
+            is_synthetic=record.get("is_synthetic", False),
+        )
         if record["edge_us"] is not None:
             edge_us, lag_us = record["edge_us"], record["lag_us"]
             clock.receive_edge(edge_us, wall_us=edge_us + lag_us)
@@ -176,7 +181,7 @@ class Broadcasts:
     Args:
         has_stream: a room without a stream has one broadcast a UTC day, whose program time is wall time.
         known: the latest broadcasts, oldest first, as restored from the catalog.
-        silence_us_max: after so long without any answer from the origin the broadcast closes.
+        silence_us_max: after so long without new media from the origin the broadcast closes.
     """
 
     def __init__(
@@ -185,7 +190,7 @@ class Broadcasts:
         self._has_stream = has_stream
         self._silence_us_max = silence_us_max
         self._kept: dict[int, Broadcast] = {broadcast.number: broadcast for broadcast in known}
-        self._answered_wall_us: int | None = None
+        self._given_wall_us: int | None = None
 
     @property
     def current(self) -> Broadcast:
@@ -210,9 +215,9 @@ class Broadcasts:
             if current.opened_wall_us // _DAY_US == wall_us // _DAY_US:
                 return []
             return [*self._close(current, "day", wall_us), self._open(wall_us, media=None)]
-        if self._answered_wall_us is None:
-            self._answered_wall_us = wall_us
-        silent = wall_us - self._answered_wall_us > self._silence_us_max
+        if self._given_wall_us is None:
+            self._given_wall_us = wall_us
+        silent = wall_us - self._given_wall_us > self._silence_us_max
         if silent and not current.is_closed and current.clock.has_program_time:
             return self._close(current, "silence", wall_us)
         return []
@@ -227,20 +232,19 @@ class Broadcasts:
         Returns:
             What it changed, in the order to log it. The current broadcast's clock has already moved.
         """
-        self._answered_wall_us = wall_us
         changes: list[Change] = []
         if not self._kept:
             changes.append(self._open(wall_us, media=None))
-        current = self.current
-        current.clock.target_duration_us = media.target_duration_us
-        current.clock.is_synthetic = media.is_synthetic
         if media.has_new:
+            self._given_wall_us = wall_us
             changes += self._after_close(media, wall_us)
             changes += self._after_fall_back(media, wall_us)
+        if not self.current.is_closed:
+            self.current.clock.target_duration_us = media.target_duration_us
+            self.current.clock.is_synthetic = media.is_synthetic
         if media.edge_us is not None and (media.has_new or self.current.clock.has_program_time):
             changes += self._advance(media, wall_us, age_us)
         if media.ended and not self.current.is_closed and self.current.last_run is not None:
-            self.current.clock.ended = True
             changes += self._close(self.current, "ended", wall_us)
         return changes
 
@@ -287,13 +291,21 @@ class Broadcasts:
         if old_edge_us is None:
             current.start_us = media.first_new_us if media.first_new_us is not None else media.edge_us
             current.first_run, current.first_media_sequence = media.run, media.first_new_media_sequence
-            changes.append(Restamp(current.number, "rebase", ("none",), shift_us=-clock.lag_us))
+            changes.append(self._rebase(current))
         elif stood_still and current.arrivals and not jumped and clock.lag_us - old_lag_us > media.target_duration_us:
             changes.append(Restamp(current.number, "clamp", ("arrival",), to_us=old_edge_us))
         if media.has_new:
             current.arrivals = 0
         current.last_run, current.last_media_sequence = media.run, media.media_sequence
         return changes
+
+    @staticmethod
+    def _rebase(broadcast: Broadcast) -> Restamp:
+        """What was said before the first program time stood at wall time; the last pin, poll or mode moves along."""
+        shift_us = -whole_ms_us(broadcast.clock.lag_us)
+        if broadcast.last_origin_us is not None:
+            broadcast.last_origin_us += shift_us
+        return Restamp(broadcast.number, "rebase", ("none",), shift_us=shift_us)
 
     def _open(self, wall_us: int, media: Media | None) -> Opened:
         number = max(self._kept, default=0) + 1
@@ -302,12 +314,12 @@ class Broadcasts:
             del self._kept[old]
         if media is None:
             return Opened(number, None, None)
-        self._kept[number].clock.target_duration_us = media.target_duration_us
         return Opened(number, media.first_new_us, media.first_new_media_sequence)
 
     def _close(self, broadcast: Broadcast, reason: str, wall_us: int) -> list[Change]:
         if broadcast.is_closed:
             return []
         broadcast.closed_wall_us, broadcast.closed_reason = wall_us, reason
+        broadcast.clock.ended = True  # however it closed: nothing is waited for, the clock coasts and sealing goes on
         edge_us = broadcast.clock.edge_us
         return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason)]
