@@ -8,88 +8,37 @@ machines are shared, but what may never happen is asserted exactly.
 from __future__ import annotations
 
 import json
-import os
 import random
-import re
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.e2e.demo import PROBE, ROOT, Demo, spread
+
 REPORT = ROOT / "build" / "sync-report.json"
 TOLERANCE_MS = 100  # a frame or two, and the encoder's own error
 ARRIVAL_MS = 1_500  # how long a message may take from its commit into the pane of a live viewer
-SHOWN_KINDS = {"message", "question", "announcement"}
 BACK = 50
 
 pytestmark = pytest.mark.timeout(280)
 
 
-class Demo:
-    """A running ``chatsync demo``."""
-
-    def __init__(self, folder: Path) -> None:
-        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
-        command = [sys.executable, "-m", "chatsync", "demo", "--port", "0", "--seed", "3", "--data", str(folder)]
-        self.log = (folder / "demo.log").open("w")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        found = re.match(r"http://\S+", line)
-        assert found is not None, f"the demo said {line!r}: {(folder / 'demo.log').read_text()[-1000:]}"
-        self.url = found[0]
-        self.started_s = time.monotonic()
-
-    def wait_until(self, seconds: float) -> None:
-        """Let the stream be at least so long."""
-        time.sleep(max(0.0, self.started_s + seconds - time.monotonic()))
-
-    def truth(self) -> list[dict[str, Any]]:
-        """Every message of the room as the archive tells it, by (program time, offset)."""
-        answer = httpx2.get(f"{self.url}/v1/rooms/lecture/messages", params={"limit": 5000}, timeout=30)
-        return [event for event in answer.json()["messages"] if event["kind"] in SHOWN_KINDS]
-
-    def stop(self) -> int:
-        """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
-        status = self.process.wait(timeout=30)
-        self.log.close()
-        return status
-
-
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """The demo, stopped at the end."""
-    running = Demo(tmp_path_factory.mktemp("demo"))
-    yield running
-    if running.process.poll() is None:
-        running.stop()
-
-
-@pytest.fixture(scope="module")
-def page(demo: Demo, chromium_path: str) -> Iterator[Page]:
+def page(demo: Demo, browser: Browser) -> Iterator[Page]:
     """The demo's page in Chromium, playing, with the probe in it."""
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium_path, args=[*flags, "--autoplay-policy=no-user-gesture-required"]
-        )
-        # The probe and playwright's waiting need eval, which the page's own policy forbids; see test_demo_page.py for that.
-        page = browser.new_page(viewport={"width": 1280, "height": 760}, bypass_csp=True)
-        page.goto(demo.url)
-        page.wait_for_function("window.demo && document.querySelector('video').currentTime > 0", timeout=60_000)
-        page.add_script_tag(content=(ROOT / "tests" / "e2e" / "probe.js").read_text())
-        page.evaluate("window.probe.start()")
-        yield page
-        browser.close()
+    # The probe and playwright's waiting need eval, which the page's own policy forbids; see test_demo_page.py for that.
+    page = browser.new_page(viewport={"width": 1280, "height": 760}, bypass_csp=True)
+    page.goto(demo.url)
+    page.wait_for_function("window.demo && document.querySelector('video').currentTime > 0", timeout=60_000)
+    page.add_script_tag(content=PROBE)
+    page.evaluate("window.probe.start()")
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +58,6 @@ def collected(page: Page, seconds: float) -> list[dict[str, Any]]:
     return [
         one for one in samples if one["pictureMs"] is not None and one["cutoffMs"] is not None and not one["seeking"]
     ]
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """p50, p95 and max, and how many."""
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    ranks = {"p50": ordered[round(last * 0.5)], "p95": ordered[round(last * 0.95)], "max": ordered[-1]}
-    return {name: round(value, 1) for name, value in ranks.items()} | {"count": len(ordered)}
 
 
 def note(
