@@ -3,19 +3,20 @@
 Owns: writing an hour, the manifest, verifying. Does not know: when (the service decides), who reads.
 Source: contract §6; libraries §3; security-and-privacy §5 (DuckDB checks no page, so every file has a SHA-256).
 
-Order of a write: data file (synced, renamed), catalog, manifest, then the earlier generation goes. At any moment the catalog
-names only whole files.
+Order of a write: data file (synced, renamed), catalog, manifest, then the earlier generation goes. At any moment catalog and
+manifest name only whole files that are there. A crash between two steps leaves a file that neither names; the next writing of
+that hour removes it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,8 +26,8 @@ from chatsync.instants import HOUR_US
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
-from chatsync.store.schema import SCHEMA_VERSION, events_table
-from chatsync.store.writer import Writer
+from chatsync.store.schema import OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, events_table, rows_table
+from chatsync.store.writer import Writer, store_error
 
 __all__ = ["ROW_GROUP_ROWS", "Archive"]
 
@@ -53,13 +54,16 @@ class Archive:
             StoreError: an hour could not be written; those before it are.
         """
         dirty = self._catalog.dirty_hours(room)
+        ended = self._catalog.ended_broadcasts(room)
         written = 0
         for done, (found, broadcast, hour_us, through) in enumerate(dirty, start=1):
             written += self.write_hour(found, broadcast, hour_us, through)
             if progress is not None:
-                progress(found, done, len(dirty))
-        for changed in sorted({found for found, *_ in dirty}):
-            self.write_manifest(changed)
+                progress(found, done, len(dirty) + len(ended))
+        for done, (found, broadcast) in enumerate(ended, start=1 + len(dirty)):
+            written += self.write_broadcast(found, broadcast)
+            if progress is not None:
+                progress(found, done, len(dirty) + len(ended))
         return written
 
     def write_hour(self, room: str, broadcast: int, hour_us: int, through: int) -> int:
@@ -70,54 +74,100 @@ class Archive:
             broadcast: its airing.
             hour_us: start of the hour, program time.
             through: offset as of which the hour is known to have changed; it is clean when nothing later did.
+
+        Raises:
+            CorruptError: a row of the journal is damaged; the earlier generation stays.
+            StoreError: it could not be written; the earlier generation stays.
         """
-        events = self._journal.events_between(room, broadcast, hour_us, hour_us + HOUR_US, include_hidden=True)
-        public = [
-            e for e in events if not e.hidden and visibility_of(e.kind) is Visibility.PUBLIC and "to" not in e.details
-        ]
+        events = self._journal.events_between(room, broadcast, hour_us, hour_us + HOUR_US)
+        public = [e for e in events if visibility_of(e.kind) is Visibility.PUBLIC and "to" not in e.details]
         shown = {event.offset for event in public}
-        staff = [e for e in events if not e.hidden and e.offset not in shown]
-        files = [self._written("events", room, broadcast, hour_us, public)]
+        staff = [e for e in events if e.offset not in shown]
+        files = [self._written_hour("events", room, broadcast, hour_us, public)]
         if staff or self._has_staff_file(room, broadcast, hour_us):
-            files.append(self._written("staff", room, broadcast, hour_us, staff))
-
-        def work(connection: sqlite3.Connection) -> list[str]:
-            old = [path for file in files for path in self._catalog.put_archive_file(connection, file)]
-            self._catalog.clean_hour(connection, room, broadcast, hour_us, through)
-            return old
-
-        for path in self._writer.call(work).result():
-            (self._files.root / path).unlink(missing_ok=True)
+            files.append(self._written_hour("staff", room, broadcast, hour_us, staff))
+        self._exchange(files, clean=(room, broadcast, hour_us, through))
         return len(files)
+
+    def write_broadcast(self, room: str, broadcast: int) -> int:
+        """Write a broadcast's segments and the observations of its live edge, if there are new ones; how many files.
+
+        Raises:
+            StoreError: they could not be written.
+        """
+        trees = {
+            "segments": rows_table(self._catalog.segment_rows(room, broadcast), SEGMENTS),
+            "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
+        }
+        files = []
+        for tree, table in trees.items():
+            known = self._catalog.archive_files(room, broadcast, tree=tree)
+            if table.num_rows > sum(file.rows for file in known):
+                path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
+                files.append(self._written(table, path, tree, broadcast, room=room, hour_us=None))
+        if files:
+            self._exchange(files)
+        return len(files)
+
+    def _exchange(self, files: list[ArchiveFile], *, clean: tuple[str, int, int, int] | None = None) -> None:
+        """List new generations in place of their earlier ones, say so in the manifest, then remove those."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for file in files:
+                self._catalog.put_archive_file(connection, file)
+            if clean is not None:
+                self._catalog.clean_hour(connection, *clean)
+
+        self._writer.call(work).result()
+        try:
+            self.write_manifest(files[0].room)
+            for file in files:
+                path = self._files.root / file.path
+                for other in path.parent.glob(f"{path.name.partition('.')[0]}.g*.parquet"):
+                    if other != path:
+                        other.unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(error, self._files.root) from error
 
     def _has_staff_file(self, room: str, broadcast: int, hour_us: int) -> bool:
         """Whether an earlier generation has rows that must not stay, though none are left."""
         return any(file.hour_us == hour_us for file in self._catalog.archive_files(room, broadcast, tree="staff"))
 
-    def _written(self, tree: str, room: str, broadcast: int, hour_us: int, events: list[Event]) -> ArchiveFile:
+    def _written_hour(self, tree: str, room: str, broadcast: int, hour_us: int, events: list[Event]) -> ArchiveFile:
         known = [f for f in self._catalog.archive_files(room, broadcast, tree=tree) if f.hour_us == hour_us]
-        generation = 1 + max((file.generation for file in known), default=0)
-        path = self._files.hour_path(tree, room, broadcast, hour_us, generation)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        known_versions = self._journal.name_versions(room, [event.offset for event in events])
-        versions = [(event, known_versions.get(event.offset)) for event in events]
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        _write_parquet(events_table(versions, anonymous_kinds=_VOTES), temporary)
-        digest = _sha256(temporary)
-        size = temporary.stat().st_size
-        self._files.publish(temporary, path)
+        path = self._files.hour_path(tree, room, broadcast, hour_us, _next_generation(known))
+        versions = self._journal.name_versions(room, [event.offset for event in events])
+        table = events_table(((event, versions.get(event.offset)) for event in events), anonymous_kinds=_VOTES)
+        file = self._written(table, path, tree, broadcast, room=room, hour_us=hour_us)
+        if not events:
+            return file
+        return msgspec.structs.replace(file, start_us=events[0].program_us, end_us=events[-1].program_us)
+
+    def _written(
+        self, table: pa.Table, path: Path, tree: str, broadcast: int, *, room: str, hour_us: int | None
+    ) -> ArchiveFile:
+        try:
+            temporary = self._files.temporary_beside(path)
+            try:
+                _write_parquet(table, temporary)
+                digest, size_bytes = _sha256(temporary), temporary.stat().st_size
+                self._files.publish(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(error, self._files.root) from error
         return ArchiveFile(
             path=self._files.relative(path),
             tree=tree,
             room=room,
             broadcast=broadcast,
             hour_us=hour_us,
-            generation=generation,
-            rows=len(events),
-            start_us=events[0].program_us if events else None,
-            end_us=events[-1].program_us if events else None,
+            generation=int(path.suffixes[0].removeprefix(".g")),
+            rows=table.num_rows,
+            start_us=None,
+            end_us=None,
             sha256=digest,
-            size_bytes=size,
+            size_bytes=size_bytes,
             schema_version=SCHEMA_VERSION,
         )
 
@@ -170,25 +220,34 @@ def verify_file(root: Path, file: ArchiveFile) -> None:
         raise CorruptError(file.path, "its SHA-256 is another than the catalog's")
 
 
+def _next_generation(known: list[ArchiveFile]) -> int:
+    return 1 + max((file.generation for file in known), default=0)
+
+
+_SORTED_BY = {
+    "events": ("program_us", "offset"),
+    "segments": ("run", "media_sequence"),
+    "observations": ("wall_us",),
+}
+
+
 def _write_parquet(table: pa.Table, path: Path) -> None:
-    path.unlink(missing_ok=True)
+    """Write with zstd 3, dictionaries for strings of few values, differences for what rises (speed "Reading slices")."""
+    schema: pa.Schema = table.schema
+    name = schema.metadata[b"chatsync.schema"].decode()
+    rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us")
     pq.write_table(
         table,
         path,
         compression="zstd",
         compression_level=3,
         row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=["room", "kind", "stamp", "role", "source", "author_key"],
-        column_encoding={
-            "program_us": "DELTA_BINARY_PACKED",
-            "wall_us": "DELTA_BINARY_PACKED",
-            "offset": "DELTA_BINARY_PACKED",
-        },
+        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+        column_encoding={column: "DELTA_BINARY_PACKED" for column in rising if column in schema.names},
         write_page_checksum=True,
         write_statistics=True,
-        sorting_columns=[pq.SortingColumn(6), pq.SortingColumn(3)],
+        sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in _SORTED_BY[name]],
     )
-    path.chmod(0o600)
 
 
 def _sha256(path: Path) -> str:

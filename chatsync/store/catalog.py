@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from chatsync.errors import SettingsError
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import Range
 from chatsync.store.files import Files
@@ -60,7 +61,7 @@ CREATE TABLE IF NOT EXISTS marks (
     room TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (room, name)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS archive_files (
-    path TEXT PRIMARY KEY, tree TEXT NOT NULL, room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER NOT NULL,
+    path TEXT PRIMARY KEY, tree TEXT NOT NULL, room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER,
     generation INTEGER NOT NULL, rows INTEGER NOT NULL, start_us INTEGER, end_us INTEGER, sha256 TEXT NOT NULL,
     size_bytes INTEGER NOT NULL, schema_version INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -88,10 +89,10 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """One Parquet file that is part of the archive now."""
 
     path: str  # relative to the data folder
-    tree: str  # events, staff
+    tree: str  # events, staff; segments, observations
     room: str
     broadcast: int
-    hour_us: int  # start of its hour of program time
+    hour_us: int | None  # start of its hour of program time; None for a whole broadcast
     generation: int
     rows: int
     start_us: int | None  # smallest program time, None if empty
@@ -114,7 +115,7 @@ class Catalog:
         journal: shares its readers' connections.
 
     Raises:
-        RuntimeError: the database is of a newer schema than this program knows.
+        SettingsError: the database is of a newer schema than this program knows.
     """
 
     def __init__(self, files: Files, journal: Journal) -> None:
@@ -122,7 +123,9 @@ class Catalog:
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > SCHEMA_VERSION:
-                raise RuntimeError(f"data folder has schema {version}, this program knows {SCHEMA_VERSION}: update it")
+                raise SettingsError(
+                    f"The data folder has schema {version}, and this chatsync knows {SCHEMA_VERSION}: run a newer one."
+                )
             connection.executescript(_TABLES)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         finally:
@@ -130,7 +133,7 @@ class Catalog:
         self._journal = journal
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._journal.reader().execute(sql, values).fetchall()
+        return self._journal.read(sql, values)
 
     # --- rooms and recordings -------------------------------------------------------------------------------------
 
@@ -323,13 +326,41 @@ class Catalog:
     def put_archive_file(self, connection: sqlite3.Connection, file: ArchiveFile) -> list[str]:
         """List a file in place of its earlier generations; the paths of those."""
         key = (file.room, file.broadcast, file.tree, file.hour_us)
-        where = "room = ? AND broadcast = ? AND tree = ? AND hour_us = ?"
+        where = "room = ? AND broadcast = ? AND tree = ? AND hour_us IS ?"
         old = [row[0] for row in connection.execute(f"SELECT path FROM archive_files WHERE {where}", key)]
         connection.execute(f"DELETE FROM archive_files WHERE {where}", key)
         marks = ", ".join("?" * len(_FILE_COLUMNS))
         values = tuple(getattr(file, name) for name in _FILE_COLUMNS)
         connection.execute(f"INSERT INTO archive_files ({', '.join(_FILE_COLUMNS)}) VALUES ({marks})", values)
         return [path for path in old if path != file.path]
+
+    def ended_broadcasts(self, room: str | None = None) -> list[tuple[str, int]]:
+        """Broadcasts that are over, as (room, broadcast)."""
+        rows = self._read(
+            "SELECT room, broadcast FROM broadcasts WHERE json_extract(record, '$.closed_wall_us') IS NOT NULL "
+            "AND room = coalesce(?, room) ORDER BY room, broadcast",
+            (room,),
+        )
+        return [(found, broadcast) for found, broadcast in rows]
+
+    def segment_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
+        """Segments of a broadcast in the order of :data:`~chatsync.store.schema.SEGMENTS`."""
+        return self._read(
+            "SELECT room, broadcast, run, media_sequence, uri_path, byte_range, duration_us, position_us, "
+            "discontinuity_sequence, discontinuity, gap, program_us, program_source, estimated "
+            "FROM segments WHERE room = ? AND broadcast = ? ORDER BY run, media_sequence",
+            (room, broadcast),
+        )
+
+    def observation_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
+        """Reloads whose live edge lay in a broadcast, in the order of :data:`~chatsync.store.schema.OBSERVATIONS`."""
+        return self._read(
+            "SELECT seen.room, known.broadcast, seen.wall_us, seen.age_us, seen.kind, seen.run, seen.media_sequence, "
+            "seen.part_count, seen.edge_program_us "
+            "FROM observations AS seen JOIN segments AS known USING (room, run, media_sequence) "
+            "WHERE seen.room = ? AND known.broadcast = ? ORDER BY seen.wall_us",
+            (room, broadcast),
+        )
 
     def archive_files(
         self, room: str | None = None, broadcast: int | None = None, *, tree: str | None = "events"

@@ -456,7 +456,7 @@ class Journal:
             start_us: program time, inclusive.
             end_us: exclusive.
             include_hidden: hidden ones too, without text.
-            public_only: only kinds that everyone may see.
+            public_only: only what everyone may see: kinds that are public, and not addressed to somebody.
             after: only places after this (program time, offset).
             limit: at most so many.
 
@@ -464,7 +464,7 @@ class Journal:
             CorruptError: a row is damaged.
         """
         hidden = "" if include_hidden else "AND hidden = 0 "
-        public = f"AND kind IN ({_PUBLIC_KINDS}) " if public_only else ""
+        public = f"AND kind IN ({_PUBLIC_KINDS}) AND json_type(details, '$.to') IS NULL " if public_only else ""
         later = "" if after is None else "AND (placed_us, offset) > (?, ?) "
         rows = self.read(
             f"{_SELECT} WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ? {hidden}{public}{later}"

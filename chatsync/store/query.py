@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from chatsync.chat.event import Event
+from chatsync.errors import CorruptError
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.archive import verify_file
 from chatsync.store.catalog import ArchiveFile, Catalog
@@ -30,14 +32,23 @@ _COLUMNS = ", ".join(
 )
 
 
-def open_duckdb() -> duckdb.DuckDBPyConnection:
-    """A DuckDB connection of the service: in memory, one thread, no extension to be loaded, settings locked."""
+def open_duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection of the service: in memory, one thread, files of one folder only, settings locked.
+
+    Queries are fixed text with values as parameters: the lock-down is the second door, not the first.
+
+    Args:
+        folder: the only place it may read; absolute.
+    """
     connection = duckdb.connect(":memory:")
     connection.execute("SET threads = 1")
     connection.execute("SET memory_limit = '512MB'")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
     connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET temp_directory = ''")
+    connection.execute("SET allowed_directories = ?", [[str(folder)]])
+    connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -64,23 +75,27 @@ class Query:
     def plan(self, room: str, broadcast: int, within: Range) -> Plan:
         """What answers a range; reads the catalog only."""
         dirty = {hour_us for _, number, hour_us, _ in self._catalog.dirty_hours(room) if number == broadcast}
-        files = [
-            file
-            for file in self._catalog.archive_files(room, broadcast)
-            if file.hour_us not in dirty and Range(file.hour_us, file.hour_us + HOUR_US).overlaps(within)
-        ]
+        files: list[ArchiveFile] = []
         uncovered: list[Range] = []
         start_us = within.start_us
-        for file in files:
-            if file.hour_us > start_us:
-                uncovered.append(Range(start_us, file.hour_us))
-            start_us = max(start_us, file.hour_us + HOUR_US)
+        for file in self._catalog.archive_files(room, broadcast):
+            if file.hour_us is None or file.hour_us in dirty:
+                continue
+            hour = Range(file.hour_us, file.hour_us + HOUR_US)
+            if not hour.overlaps(within):
+                continue
+            files.append(file)
+            if hour.start_us > start_us:
+                uncovered.append(Range(start_us, hour.start_us))
+            start_us = hour.end_us
         if start_us < within.end_us:
             uncovered.append(Range(start_us, within.end_us))
         return Plan(room, broadcast, within, tuple(files), tuple(uncovered))
 
     def read(self, plan: Plan, *, after: tuple[int, int] | None = None, limit: int = -1) -> list[Event]:
         """Public events of a plan that are not hidden, by (program time, offset).
+
+        An hour that was written anew since the plan was made is planned again.
 
         Args:
             plan: of :meth:`plan`.
@@ -89,8 +104,20 @@ class Query:
 
         Raises:
             CorruptError: a file or row is damaged; nothing is returned then.
+            StorageFailedError: the journal cannot be read.
         """
-        events = self._from_files(plan, after, limit) if plan.files else []
+        while True:
+            try:
+                events = self._from_files(plan, after, limit) if plan.files else []
+                break
+            except (CorruptError, duckdb.Error) as error:
+                fresh = self.plan(plan.room, plan.broadcast, plan.within)
+                if fresh.files != plan.files:
+                    plan = fresh
+                elif isinstance(error, CorruptError):
+                    raise
+                else:
+                    raise CorruptError(plan.files[0].path, f"DuckDB: {type(error).__name__}") from error
         for within in plan.journal:
             events += self._journal.events_between(
                 plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit
@@ -124,7 +151,7 @@ class Query:
             if file.path not in self._verified:
                 verify_file(self._files.root, file)
                 self._verified.add(file.path)
-        paths = [str(self._files.root / file.path) for file in plan.files]
+        paths = [str((self._files.root / file.path).absolute()) for file in plan.files]
         place = after or (plan.within.start_us - 1, 0)
         rows = (
             self._duckdb()
@@ -154,5 +181,5 @@ class Query:
     def _duckdb(self) -> duckdb.DuckDBPyConnection:
         connection: duckdb.DuckDBPyConnection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = self._local.connection = open_duckdb()
+            connection = self._local.connection = open_duckdb(self._files.archive.absolute())
         return connection

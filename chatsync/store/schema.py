@@ -1,6 +1,6 @@
-"""The archive's table: Arrow schema by version, events to record batches and back.
+"""The archive's tables: Arrow schemas by version, events to record batches and back.
 
-Owns: columns and types of ``events``. Does not know: files. Source: contract §6.
+Owns: columns and types of ``events``, ``segments`` and ``observations``. Does not know: files. Source: contract §6.
 
 One row an event, sorted by (program_us, offset). ``author_key`` is a pseudonym; names are not in the archive. ``name_version``
 says which of an author's names was shown; ``details`` is JSON: what the kind adds.
@@ -8,7 +8,7 @@ says which of an author's names was shown; ``details`` is JSON: what the kind ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from chatsync.chat.event import Author, Event, Stamp
 
-__all__ = ["EVENTS", "SCHEMA_VERSION", "event_from", "events_table"]
+__all__ = ["EVENTS", "OBSERVATIONS", "SCHEMA_VERSION", "SEGMENTS", "event_from", "events_table", "rows_table"]
 
 SCHEMA_VERSION = 1
 
@@ -52,6 +52,44 @@ EVENTS = pa.schema(
     ],
     metadata={"chatsync.schema": "events", "chatsync.schema_version": str(SCHEMA_VERSION)},
 )
+"""One row an event, sorted by (program_us, offset)."""
+
+SEGMENTS = pa.schema(
+    [
+        pa.field("room", _FEW, nullable=False),
+        pa.field("broadcast", pa.int32(), nullable=False),
+        pa.field("run", pa.int32(), nullable=False),
+        pa.field("media_sequence", pa.int64(), nullable=False),
+        pa.field("uri_path", pa.string(), nullable=False),
+        pa.field("byte_range", pa.string()),
+        pa.field("duration_us", pa.int64(), nullable=False),
+        pa.field("position_us", pa.int64(), nullable=False),
+        pa.field("discontinuity_sequence", pa.int64(), nullable=False),
+        pa.field("discontinuity", pa.bool_(), nullable=False),
+        pa.field("gap", pa.bool_(), nullable=False),
+        pa.field("program_us", _INSTANT),
+        pa.field("program_source", _FEW),
+        pa.field("estimated", pa.bool_(), nullable=False),
+    ],
+    metadata={"chatsync.schema": "segments", "chatsync.schema_version": str(SCHEMA_VERSION)},
+)
+"""One row a media segment ever listed, sorted by (run, media_sequence). ``position_us`` counts from the start of the run."""
+
+OBSERVATIONS = pa.schema(
+    [
+        pa.field("room", _FEW, nullable=False),
+        pa.field("broadcast", pa.int32(), nullable=False),
+        pa.field("wall_us", _INSTANT, nullable=False),
+        pa.field("age_us", pa.int64(), nullable=False),
+        pa.field("kind", _FEW, nullable=False),
+        pa.field("run", pa.int32(), nullable=False),
+        pa.field("media_sequence", pa.int64(), nullable=False),
+        pa.field("part_count", pa.int32(), nullable=False),
+        pa.field("edge_program_us", _INSTANT),
+    ],
+    metadata={"chatsync.schema": "observations", "chatsync.schema_version": str(SCHEMA_VERSION)},
+)
+"""One row a reload of the playlist, sorted by wall time: where the live edge was, and how old the answer was (Age)."""
 
 
 def _row(event: Event, name_version: int | None, *, with_author: bool) -> dict[str, Any]:
@@ -96,6 +134,18 @@ def events_table(
     """
     rows = [_row(event, version, with_author=event.kind not in anonymous_kinds) for event, version in events]
     return pa.Table.from_pylist(rows, schema=EVENTS)
+
+
+def rows_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
+    """Rows whose values stand in the order of a schema, as a table; instants are integer µs, truths 0 or 1."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema.names)
+    arrays = []
+    for field, column in zip(schema, columns, strict=True):
+        values = (
+            [None if value is None else bool(value) for value in column] if pa.types.is_boolean(field.type) else column
+        )
+        arrays.append(pa.array(values, type=field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def event_from(row: Mapping[str, Any], author: Author | None) -> Event:

@@ -24,7 +24,7 @@ import structlog
 
 from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
 
-__all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "is_disk_trouble", "opened"]
+__all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "is_disk_trouble", "opened", "store_error"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -94,6 +94,29 @@ def is_disk_trouble(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
     return isinstance(error, OSError) and error.errno in _DISK_ERRORS
+
+
+def store_error(error: BaseException, folder: Path) -> StoreError:
+    """What a failed write means for whoever asked for it: the disk is full, or it failed.
+
+    Args:
+        error: of SQLite or the operating system.
+        folder: on the disk in question; SQLite does not always say that it is full.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in _FULL_ERRORS):
+        return StorageFullError()
+    if code in {0, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and _has_no_space(folder):
+        return StorageFullError()
+    return StorageFailedError()
+
+
+def _has_no_space(folder: Path) -> bool:
+    try:
+        space = os.statvfs(folder)
+    except OSError:
+        return False
+    return space.f_bavail * space.f_frsize < _FULL_BYTES or (space.f_files > 0 and space.f_favail == 0)
 
 
 def _deliver_here(batch: Completed) -> None:
@@ -242,7 +265,7 @@ class Writer:
                 _emptied_log(self._connection, "RESTART")
             results = self._transact(self._connection, batch)
         except Exception as error:
-            lost = error if isinstance(error, StoreError) else self._store_error(error)
+            lost = error if isinstance(error, StoreError) else store_error(error, self._path.parent)
             if self.trouble is None:
                 _log.error("commit_failed", code=lost.code, error=type(error).__name__, works=len(batch))
             self.trouble = lost.code
@@ -308,23 +331,8 @@ class Writer:
                 connection.close()
                 raise
         except (sqlite3.Error, OSError) as error:
-            raise self._store_error(error) from error
+            raise store_error(error, self._path.parent) from error
         return connection
-
-    def _store_error(self, error: BaseException) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code == sqlite3.SQLITE_FULL or (isinstance(error, OSError) and error.errno in _FULL_ERRORS):
-            return StorageFullError()
-        if code in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN} and self._has_no_space():
-            return StorageFullError()
-        return StorageFailedError()
-
-    def _has_no_space(self) -> bool:
-        try:
-            space = os.statvfs(self._path.parent)
-        except OSError:
-            return False
-        return space.f_bavail * space.f_frsize < _FULL_BYTES or (space.f_files > 0 and space.f_favail == 0)
 
     def _run_settle(self) -> None:
         for hook in self.settle:
