@@ -130,20 +130,26 @@ class Authors:
         return [msgspec.to_builtins(author) for author in self._index]
 
 
-def tallies_of(events: Iterable[Event], upvotes_before: RoomState) -> list[dict[str, Any]]:
-    """Running counts of upvotes within a slice, one entry for each change.
+def tallies_of(events: Iterable[Event], state: RoomState) -> list[dict[str, Any]]:
+    """Running counts of upvotes within a slice, one entry for each change. What is hidden or answered is not counted on.
 
     Args:
-        events: the slice's events of kind ``question`` and ``question_upvoted``, by (program time, offset).
-        upvotes_before: the state the slice opens with.
+        events: the slice's events by (program time, offset), hidden ones too.
+        state: the state the slice opens with.
     """
-    counts: dict[int, int] = {}
+    counts = state.open_questions()
     tallies: list[dict[str, Any]] = []
     for event in events:
-        if event.kind == "question_upvoted" and event.target is not None and not event.hidden:
-            count = counts.get(event.target, upvotes_before.upvotes(event.target)) + 1
-            counts[event.target] = count
-            tallies.append({"program_ms": ms_from_us(event.program_us), "target": event.target, "count": count})
+        target = event.target
+        if event.hidden:
+            continue
+        if event.kind == "question":
+            counts[event.offset] = 0
+        elif event.kind == "question_answered" and target is not None:
+            counts.pop(target, None)
+        elif event.kind == "question_upvoted" and target in counts:
+            counts[target] += 1
+            tallies.append({"program_ms": ms_from_us(event.program_us), "target": target, "count": counts[target]})
     return tallies
 
 

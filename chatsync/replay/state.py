@@ -73,10 +73,9 @@ class RoomState:
         key = event.details.get("author") or (event.author.key if event.author is not None else "")
         self._hands.pop(key, None)
 
-    def upvotes(self, offset: int) -> int:
-        """How often a question that is open has been upvoted."""
-        question = self._questions.get(offset)
-        return 0 if question is None else question.upvotes
+    def open_questions(self) -> dict[int, int]:
+        """How often each open question has been upvoted, by its offset."""
+        return {offset: question.upvotes for offset, question in self._questions.items()}
 
     def upvoted(self) -> list[dict[str, int]]:
         """Counts of the open questions that have been upvoted, as the live socket prints them."""
