@@ -176,8 +176,10 @@ def decoded_frame(data: bytes | str) -> ClientFrame | UnknownFrame:
 def _unknown(data: bytes | str, error: msgspec.MsgspecError) -> UnknownFrame:
     try:
         unknown = _unknown_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise WireError(_plain(error)) from error
+    except msgspec.MsgspecError as unreadable:
+        raise WireError(_plain(unreadable)) from error
+    except (UnicodeError, RecursionError):
+        raise WireError("not UTF-8 JSON") from error
     if unknown.type in _KNOWN_TYPES:
         raise WireError(_plain(error)) from error
     return unknown
