@@ -64,6 +64,7 @@ function seek(time) {
 }
 
 function open() {
+  if (chat.adapter) chat.adapter.destroy();
   if (hls) hls.destroy();
   hls = new Hls({ liveDurationInfinity: false, backBufferLength: 60 });
   hls.loadSource(setup.playlist);
