@@ -73,7 +73,11 @@ class Limits(_Model):
         500, "The text of a message, after cleaning.", unit="code points", ge=1, le=2_000
     )
     commands_per_s: int = _setting(
-        10, "Frames and posted messages of one person, on average.", unit="a second", ge=1, le=10_000
+        10,
+        "Frames and posted actions of one person, on average; a platform that feeds messages is trusted.",
+        unit="a second",
+        ge=1,
+        le=10_000,
     )
     commands_burst: int = _setting(20, "As many of them may come at once.", unit="commands", ge=1, le=100_000)
     sockets_max: int = _setting(

@@ -120,6 +120,7 @@ async def post_action(request: Request, room: str) -> Response:
         frame = _act_decoder.decode(await request.body())
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise MessageRejectedError("malformed", "The body is not an action of the documented shape.") from error
+    entered.hub.take_token(entered.identity.person(room))
     author = entered.hub.author_of(entered.identity, room)
     if frame.action == "broadcast_close":
         allowed(entered, "broadcast_close")
