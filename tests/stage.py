@@ -160,11 +160,10 @@ class Stage:
             answer = await self.slice(playlist, entry, token)
             assert 200 == answer.status_code, answer.text
             bodies.append(answer.json())
-        if playlist["sealed_until_ms"] is not None:
-            path = f"{playlist['base']}{playlist['broadcast']}/open.json?from_ms={playlist['sealed_until_ms']}"
-            answer = await self.get(path, token)
-            assert 200 == answer.status_code, answer.text
-            bodies.append(answer.json())
+        sealed_until_ms = playlist["sealed_until_ms"] or 0
+        answer = await self.get(f"{playlist['base']}{playlist['broadcast']}/open.json?from_ms={sealed_until_ms}", token)
+        assert 200 == answer.status_code, answer.text
+        bodies.append(answer.json())
         return [event for body in bodies for event in with_authors(body)]
 
     @asynccontextmanager
