@@ -1,0 +1,203 @@
+"""The demo's page as it is served, under its own policy: quiet in the console, deaf to code in texts, usable by keyboard."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, CDPSession, Page, expect
+from websockets.sync.client import connect
+
+from tests.e2e.demo import ROOM, Demo
+
+pytestmark = pytest.mark.timeout(180)
+
+ATTACKS = (
+    "<script>tripwire('script')</script>",
+    "<img src=x onerror=tripwire('img')>",
+    "<svg onload=tripwire('svg')></svg>",
+    "<svg><script>tripwire('svg script')</script></svg>",
+    "<iframe srcdoc=\"<script>parent.tripwire('iframe')</script>\"></iframe>",
+    "<details open ontoggle=tripwire('details')>x</details>",
+    "<video><source onerror=tripwire('source')></video>",
+    "<math><mtext><table><mglyph><style><!--</style><img title='--&gt;&lt;img src=x onerror=tripwire(1)&gt;'>",
+    "\"><img src=x onerror=tripwire('attribute')>",
+    "' autofocus onfocus=tripwire('focus') x='",
+    "</bdi></div></template><img src=x onerror=tripwire('template')>",
+    "<a href=javascript:tripwire('href')>click</a>",
+    "javascript:tripwire('scheme') https://example.org/\"onmouseover=tripwire('link')",
+    "${tripwire('template literal')} {{tripwire('mustache')}}",
+    "<?lit$123$?><!--?lit$123$--><img src=x onerror=tripwire('marker')>",
+    "&lt;img src=x onerror=tripwire('entity')&gt;",
+)
+NAMES = ("<b onclick=tripwire()>Bo", "<img src onerror=tripwire()>", "'\"><svg/onload=tripwire()>")
+TRIPWIRE = """
+window.tripped = [];
+window.violations = [];
+window.tripwire = (what) => window.tripped.push(String(what));
+window.alert = window.tripwire;
+document.addEventListener('securitypolicyviolation', (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+ROWS = "[...document.querySelector('chatsync-chat').shadowRoot.querySelectorAll('[data-offset]')]"
+
+
+class Watched:
+    """A page, and all it complained of.
+
+    Scripts go in by the debugger's own channel: playwright's waiting needs eval, which the page forbids.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", lambda line: self._note(line.type, line.text) if line.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self._note("pageerror", str(error)))
+        page.on("crash", lambda _: self._note("crash", ""))
+        page.add_init_script(TRIPWIRE)
+        self._debugger: CDPSession = page.context.new_cdp_session(page)
+
+    def _note(self, kind: str, text: str) -> None:
+        self.complaints.append(f"{kind}: {text}")
+
+    def value(self, expression: str) -> Any:
+        """What an expression is in the page; promises are awaited."""
+        answer = self._debugger.send(
+            "Runtime.evaluate", {"expression": expression, "returnByValue": True, "awaitPromise": True}
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    def until(self, expression: str, within_s: float = 20) -> None:
+        """Wait until an expression is true."""
+        for _ in range(int(within_s * 10)):
+            if self.value(f"Boolean({expression})"):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"not within {within_s} s: {expression}")
+
+
+@pytest.fixture
+def watched(demo: Demo, browser: Browser) -> Iterator[Watched]:
+    """The demo's page, playing, its policy in force."""
+    page = browser.new_page(viewport={"width": 1280, "height": 760})
+    seen = Watched(page)
+    page.goto(demo.url)
+    seen.until("window.demo && document.querySelector('video').currentTime > 0", 60)
+    yield seen
+    page.close()
+
+
+def test_playing_rewinding_and_writing_leave_the_console_empty(watched: Watched, demo: Demo) -> None:
+    """Under the page's policy nothing is blocked, thrown or warned of while somebody uses all of it."""
+    page = watched.page
+    demo.wait_until(15)
+    for button in ("−10 s", "+10 s", "2×", "2×", "Pause", "Play"):
+        page.get_by_role("button", name=button, exact=True).click()
+        page.wait_for_timeout(300)
+    page.click("#live")
+    page.fill("#name", "Visitor")
+    page.get_by_role("button", name="Write as a student").click()
+    composer = page.locator("chatsync-chat textarea")
+    composer.fill("is this on? https://example.org/notes")
+    composer.press("Enter")
+    expect(page.locator("chatsync-chat .text", has_text="is this on?").first).to_be_visible()
+    page.wait_for_timeout(1_000)
+
+    assert [] == watched.value("window.violations")
+    assert [] == watched.complaints
+
+
+def test_the_policy_is_in_force(watched: Watched) -> None:
+    """The tests above would see a violation: a script in the page's text is one."""
+    watched.value("document.body.insertAdjacentHTML('beforeend', '<b onclick=\"1\">x</b>')")
+    watched.until("window.violations.length === 1", 5)
+
+    assert watched.value("window.violations[0]").startswith("script-src-attr")
+
+
+def test_code_in_texts_and_names_is_shown_and_never_run(demo: Demo, browser: Browser) -> None:
+    """Sent through the socket, seen live and after a rewind, without the policy's help: text stays text, down to the letter."""
+    page = browser.new_page(viewport={"width": 1280, "height": 760}, bypass_csp=True)
+    watched = Watched(page)
+    page.goto(demo.url)
+    watched.until("window.demo && document.querySelector('video').currentTime > 0", 60)
+    offsets = _said(demo, {name: ATTACKS[index :: len(NAMES)] for index, name in enumerate(NAMES)})
+    shown = "document.querySelector('chatsync-chat').shown.messages.map((one) => one.offset)"
+    are_there = f"{json.dumps(list(offsets))}.every((offset) => ({shown}).includes(offset))"
+    watched.until(are_there, 40)
+    watched.value("window.demo.video.pause()")
+
+    assert offsets == _rendered(watched, set(offsets))
+    watched.value("window.demo.video.currentTime -= 8")
+    watched.until(f"!({are_there})")
+    watched.value("window.demo.video.currentTime += 8")
+    watched.until(are_there)
+    assert offsets == _rendered(watched, set(offsets))
+    foreign = "document.querySelector('chatsync-chat').shadowRoot.querySelectorAll('img, script, svg, iframe, video, b, details')"
+    assert 0 == watched.value(f"{foreign}.length")
+    links = "[...document.querySelector('chatsync-chat').shadowRoot.querySelectorAll('a')].map((link) => link.protocol)"
+    assert {"https:"} >= set(watched.value(links))
+    assert [] == watched.value("window.tripped")
+    assert [] == [complaint for complaint in watched.complaints if complaint.startswith("pageerror")]
+    page.close()
+
+
+def _rendered(watched: Watched, wanted: set[int]) -> dict[int, tuple[str, str]]:
+    """Name and text of wanted rows as a person reads them; the list renders only what is near, so it is scrolled through."""
+    found: dict[int, tuple[str, str]] = {}
+    log = "document.querySelector('chatsync-chat').shadowRoot.querySelector('.log')"
+    watched.page.locator("chatsync-chat .log").hover()
+    for _ in range(40):
+        rows = watched.value(
+            f"{ROWS}.map((row) => [Number(row.dataset.offset), row.querySelector('.name').textContent, "
+            "row.querySelector('.text').textContent])"
+        )
+        found |= {offset: (name, text) for offset, name, text in rows if offset in wanted}
+        if set(found) == wanted or watched.value(f"{log}.scrollTop") == 0:
+            break
+        watched.page.mouse.wheel(0, -200)
+        watched.page.wait_for_timeout(80)
+    return found
+
+
+def _said(demo: Demo, texts_by_name: dict[str, tuple[str, ...]]) -> dict[int, tuple[str, str]]:
+    """Say all texts through the live socket; (name, text) by offset."""
+    said: dict[int, tuple[str, str]] = {}
+    uri = demo.url.replace("http", "ws") + f"/v1/rooms/{ROOM}/live"
+    for name, texts in texts_by_name.items():
+        waiting = {str(uuid.uuid4()): text for text in texts}
+        with connect(uri, subprotocols=["chatsync.v1"]) as socket:  # type: ignore[list-item]
+            socket.send(json.dumps({"type": "hello", "token": demo.token(name), "after": None, "last": 0}))
+            for message_id, text in waiting.items():
+                socket.send(json.dumps({"type": "say", "id": message_id, "kind": "message", "text": text}))
+            while waiting:
+                frame = json.loads(socket.recv(timeout=10))
+                assert frame["type"] != "error", frame
+                if frame["type"] == "ack":
+                    said[frame["offset"]] = (name, waiting.pop(frame["id"]))
+    return said
+
+
+def test_the_chat_is_read_by_keyboard(watched: Watched, demo: Demo) -> None:
+    """PageUp in the log stops following and says how to go on; new rows do not move it; End follows again."""
+    demo.wait_until(25)
+    page = watched.page
+    log = page.locator("chatsync-chat .log")
+    watched.until("document.querySelector('chatsync-chat').shown.messages.length > 15")
+    log.focus()
+    page.keyboard.press("PageUp")
+    resume = page.locator("chatsync-chat .resume button")
+    expect(resume).to_be_visible()
+    expect(resume).to_contain_text("new", timeout=30_000)
+    scrolled = "(() => { const log = document.querySelector('chatsync-chat').shadowRoot.querySelector('.log'); "
+    assert watched.value(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop > 100; }})()")
+
+    page.keyboard.press("End")
+
+    expect(resume).to_have_count(0)
+    watched.until(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop < 5; }})()")
+    assert [] == watched.complaints
