@@ -197,7 +197,7 @@ def config_show(config: ConfigOption = None) -> None:
     from chatsync.service.settings import load_settings, shown
 
     try:
-        typer.echo(shown(load_settings(config)))
+        typer.echo(json.dumps(shown(load_settings(config)), indent=1))
     except ChatsyncError as error:
         _fail(str(error))
 
