@@ -152,6 +152,16 @@ _unknown_decoder = msgspec.json.Decoder(UnknownFrame)
 _encoder = msgspec.json.Encoder()
 _KNOWN_TYPES = {"hello", "say", "act", "playhead", "typing", "ping"}
 _NUMBER_MAX = 2**53 - 1  # what JavaScript can say exactly
+_NUMBERS = (
+    "program_ms",
+    "media_sequence",
+    "into_segment_ms",
+    "broadcast",
+    "target",
+    "reply_to",
+    "last",
+    "offset",
+)
 _ID_CHARACTERS_MAX = 64
 
 
@@ -191,12 +201,9 @@ def _plain(error: msgspec.MsgspecError) -> str:
 
 
 def _check_numbers(frame: ClientFrame) -> None:
-    parts = [frame]
-    playhead = getattr(frame, "playhead", None)
-    if playhead is not None:
-        parts.append(playhead)
+    parts = [frame, getattr(frame, "playhead", None), getattr(frame, "after", None)]
     for part in parts:
-        for name in ("program_ms", "media_sequence", "into_segment_ms", "broadcast", "target", "reply_to"):
+        for name in _NUMBERS:
             value = getattr(part, name, None)
             if value is not None and not -_NUMBER_MAX <= value <= _NUMBER_MAX:
                 raise WireError(f"{name} is out of range")
