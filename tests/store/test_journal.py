@@ -17,7 +17,7 @@ from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.store.journal import DEDUPE_US, HIDDEN_TEXT_US, Appended
 from chatsync.store.opening import Store, open_store
 from tests.builders import BASE_US, author, draft, stamp
-from tests.store.builders import deed, placed, said, tamper
+from tests.store.deeds import deed, placed, said, tamper
 
 ROOMS = ["art", "bio", "math"]
 
