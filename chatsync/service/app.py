@@ -121,7 +121,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
         writer=writer,
         journal=journal,
         catalog=catalog,
-        archiving=Archiving(archive, writer),
+        archiving=Archiving(archive, journal, writer, clock),
         reading=Reading(Query(files, journal, catalog), journal),
         authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
         fetcher=fetcher,

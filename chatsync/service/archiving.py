@@ -1,20 +1,25 @@
 """Archiving: hours of program time that changed are written as Parquet, in the background.
 
-Owns: when an hour is written. Does not know: how (``store.archive``). Source: contract §6.
+Owns: when an hour is written, and when the text of hidden messages is forgotten. Does not know: how (``store.archive``). Source: contract §6.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
 from chatsync.errors import StoreError
+from chatsync.instants import HOUR_US
+from chatsync.service.clock import Clock
 from chatsync.store.archive import Archive
+from chatsync.store.journal import Journal
 from chatsync.store.writer import Writer
 
-__all__ = ["ARCHIVE_EVERY_S", "Archiving"]
+__all__ = ["ARCHIVE_EVERY_S", "HIDDEN_TEXT_US", "Archiving"]
 
+HIDDEN_TEXT_US = 30 * 24 * HOUR_US  # a hide can be taken back for so long (contract §6)
 ARCHIVE_EVERY_S = 600  # a program hour is written at most so often while it changes
 
 _log = structlog.get_logger(__name__)
@@ -23,8 +28,8 @@ _log = structlog.get_logger(__name__)
 class Archiving:
     """Writes changed hours every ten minutes, and a broadcast's at its end."""
 
-    def __init__(self, archive: Archive, writer: Writer) -> None:
-        self._archive, self._writer = archive, writer
+    def __init__(self, archive: Archive, journal: Journal, writer: Writer, clock: Clock) -> None:
+        self._archive, self._journal, self._writer, self._clock = archive, journal, writer, clock
         self._wanted: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
 
@@ -43,8 +48,17 @@ class Archiving:
             except TimeoutError:
                 wanted = set()
             self._wake.clear()
+            await self._forget_hidden_text()
             self._writer.request_checkpoint()
             await self._archive_rooms({room for room, _ in wanted} or {None})
+
+    async def _forget_hidden_text(self) -> None:
+        before_us = self._clock.system_wall_us() - HIDDEN_TEXT_US
+        try:
+            work = partial(self._journal.forget_hidden_text, before_wall_us=before_us)
+            await asyncio.wrap_future(self._writer.call(work))
+        except StoreError as error:
+            _log.warning("hidden_text_kept", code=error.code)
 
     async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:
         for room in rooms:

@@ -374,6 +374,11 @@ class Journal:
             f"UPDATE journal SET {columns} WHERE room = ? AND offset = ?", (*erasable, event.room, event.offset)
         )
 
+    def forget_hidden_text(self, connection: sqlite3.Connection, before_wall_us: int) -> int:
+        """In the writer's thread: drop the text of messages hidden before this wall time; how many. They stay hidden for good."""
+        del connection  # the text lies in a database of its own, which commits with this batch
+        return self._moderation.sweep(before_wall_us)
+
     # --- reading (any thread) -------------------------------------------------------------------------------------
 
     def reader(self) -> sqlite3.Connection:
