@@ -14,6 +14,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -21,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatsync.chat.event import Event, Visibility, visibility_of
-from chatsync.errors import CorruptError
+from chatsync.errors import CorruptError, StoreError
 from chatsync.instants import HOUR_US
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
@@ -51,19 +52,22 @@ class Archive:
             progress: told (what, done, of how many) after each hour.
 
         Raises:
-            StoreError: an hour could not be written; those before it are.
+            StoreError: the first hour or broadcast that could not be written; all others are.
         """
-        dirty = self._catalog.dirty_hours(room)
+        hours = self._catalog.dirty_hours(room)
         ended = self._catalog.ended_broadcasts(room)
-        written = 0
-        for done, (found, broadcast, hour_us, through) in enumerate(dirty, start=1):
-            written += self.write_hour(found, broadcast, hour_us, through)
+        tasks = [(hour[0], partial(self.write_hour, *hour)) for hour in hours]
+        tasks += [(one[0], partial(self.write_broadcast, *one)) for one in ended]
+        written, failure = 0, None
+        for done, (found, write) in enumerate(tasks, start=1):
+            try:
+                written += write()
+            except StoreError as error:
+                failure = failure or error
             if progress is not None:
-                progress(found, done, len(dirty) + len(ended))
-        for done, (found, broadcast) in enumerate(ended, start=1 + len(dirty)):
-            written += self.write_broadcast(found, broadcast)
-            if progress is not None:
-                progress(found, done, len(dirty) + len(ended))
+                progress(found, done, len(tasks))
+        if failure is not None:
+            raise failure
         return written
 
     def write_hour(self, room: str, broadcast: int, hour_us: int, through: int) -> int:
