@@ -4,8 +4,8 @@ Owns: writing an hour, the manifest, verifying. Does not know: when (the service
 Source: contract §6; libraries §3; security-and-privacy §5 (DuckDB checks no page, so every file has a SHA-256).
 
 Order of a write: data file (synced, renamed), catalog, manifest, then the earlier generation goes. At any moment catalog and
-manifest name only whole files that are there. A crash between two steps leaves a file that neither names; the next writing of
-that hour removes it.
+manifest name only whole files that are there. A crash between two steps leaves a file that the catalog does not name, perhaps
+with words that are hidden now; the first ``archive_now`` of the next process removes it.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Archive:
 
     def __init__(self, files: Files, journal: Journal, catalog: Catalog, writer: Writer) -> None:
         self._files, self._journal, self._catalog, self._writer = files, journal, catalog, writer
+        self._is_swept = False
 
     def archive_now(self, room: str | None = None, progress: Progress | None = None) -> int:
         """Write every hour that changed since its last generation; how many files were written.
@@ -66,6 +67,9 @@ class Archive:
                 failure = failure or error
             if progress is not None:
                 progress(found, done, len(tasks))
+        if not self._is_swept:
+            self._sweep()
+            self._is_swept = True
         if failure is not None:
             raise failure
         return written
@@ -130,6 +134,19 @@ class Archive:
                 for other in path.parent.glob(f"{path.name.partition('.')[0]}.g*.parquet"):
                     if other != path:
                         other.unlink(missing_ok=True)
+        except OSError as error:
+            raise store_error(error, self._files.root) from error
+
+    def _sweep(self) -> None:
+        """Remove files that the catalog does not name, once no manifest names them any more."""
+        named = {file.path for file in self._catalog.archive_files(tree=None)}
+        try:
+            found = [path for path in self._files.archive.glob("*/room=*/broadcast=*/*") if path.is_file()]
+            left = [path for path in found if self._files.relative(path) not in named]
+            for room in sorted({path.parent.parent.name.removeprefix("room=") for path in left}):
+                self.write_manifest(room)
+            for path in left:
+                path.unlink(missing_ok=True)
         except OSError as error:
             raise store_error(error, self._files.root) from error
 

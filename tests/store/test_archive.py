@@ -202,6 +202,26 @@ def test_what_a_crash_left_is_removed_by_the_next_writing(store: Store) -> None:
     assert [f"archive/events/room=math/broadcast=1/{BASE_MS}.g2.parquet"] == _parquet(store)
 
 
+def test_what_a_crash_left_is_removed_by_the_next_process(tmp_path: Path) -> None:
+    """An earlier generation that the catalog names no more goes, and leaves the manifest, though its hour is unchanged."""
+    with open_store(tmp_path) as store:
+        said(store, draft("a", "rude words"))
+        store.archive.archive_now()
+        old = store.files.root / _parquet(store)[0]
+        body, manifest = old.read_bytes(), store.files.manifest_path("math").read_bytes()
+        said(store, deed("h", "hidden", target=1))
+        store.archive.archive_now()
+        old.write_bytes(body)
+        store.files.manifest_path("math").write_bytes(manifest)
+        unfinished = old.with_name(f".{old.name}.1.tmp")
+        unfinished.write_bytes(body[:100])
+    with open_store(tmp_path) as store:
+        assert 0 == store.archive.archive_now()
+        assert [f"archive/events/room=math/broadcast=1/{BASE_MS}.g2.parquet"] == _parquet(store)
+        listed = [file["path"] for file in _manifest(store)["files"] if file["tree"] == "events"]
+        assert _parquet(store) == listed
+
+
 def test_a_damaged_row_keeps_the_earlier_generation(store: Store) -> None:
     """What is not what was written is not archived: the hour stays to be done, its last whole file stays."""
     said(store, draft("a"))
