@@ -1,0 +1,117 @@
+"""Paths, whole writes, and one process to a folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatsync.errors import UnknownRoomError
+from chatsync.store.files import Files, FolderLockedError, checked_room
+
+
+@pytest.mark.parametrize("room", ["a", "math-101", "0", "a" * 64, "a_b-c"])
+def test_a_room_id_of_the_contract_may_be_in_a_path(room: str) -> None:
+    """Ids of the documented shape are used as they are."""
+    assert room == checked_room(room)
+
+
+@pytest.mark.parametrize(
+    "room", ["", ".", "..", "-a", "_a", "A", "a/b", "a\\b", "a\0", "a\n", "a" * 65, "é", "a.b", "%2e", "a b", "room=x"]
+)
+def test_any_other_room_id_is_no_room(room: str) -> None:
+    """Nothing else becomes part of a path: there is no such room."""
+    with pytest.raises(UnknownRoomError):
+        checked_room(room)
+
+
+@given(room=st.text(max_size=80))
+def test_no_text_leads_out_of_the_folder(tmp_path_factory: pytest.TempPathFactory, room: str) -> None:
+    """Whatever is asked for, a path lies where its kind lies, or is not made."""
+    files = Files(tmp_path_factory.getbasetemp() / "data")
+    try:
+        path = files.manifest_path(room)
+    except UnknownRoomError:
+        return
+    assert files.archive / "manifest" == path.parent
+    assert f"{room}.json" == path.name
+
+
+def test_archived_hours_are_named_by_their_start_in_milliseconds(tmp_path: Path) -> None:
+    """Paths are those of contract §6."""
+    files = Files(tmp_path / "data")
+    path = files.hour_path("events", "math-101", 3, 1_764_000_000_000_000, 2)
+    assert "archive/events/room=math-101/broadcast=3/1764000000000.g2.parquet" == files.relative(path)
+
+
+def test_a_file_is_written_whole_and_for_us_only(tmp_path: Path) -> None:
+    """Folders are 0700, the file 0600, and no unfinished file is left beside it."""
+    files = Files(tmp_path / "data")
+    path = files.manifest_path("math-101")
+    files.write(path, b"first")
+    files.write(path, b"second")
+    assert b"second" == path.read_bytes()
+    assert 0o600 == path.stat().st_mode & 0o777
+    assert [0o700] * 3 == [folder.stat().st_mode & 0o777 for folder in (files.root, files.archive, path.parent)]
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    """When the new content cannot be written, the old one stays and nothing lies beside it."""
+    files = Files(tmp_path / "data")
+    path = files.manifest_path("math-101")
+    files.write(path, b"old")
+    with pytest.raises(TypeError):
+        files.write(path, "text instead of bytes")  # type: ignore[arg-type]
+    assert b"old" == path.read_bytes()
+    assert [path] == list(path.parent.iterdir())
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    """A link planted where the temporary file goes does not lead the write elsewhere."""
+    files = Files(tmp_path / "data")
+    path = files.manifest_path("math-101")
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    files.temporary_beside(path).symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"):
+        files.write(path, b"new")
+    assert b"precious" == victim.read_bytes()
+
+
+def test_two_openings_of_a_folder_exclude_each_other(tmp_path: Path) -> None:
+    """The second is refused with the reason; when the first lets go, it may."""
+    first, second = Files(tmp_path / "data"), Files(tmp_path / "data")
+    first.lock()
+    with pytest.raises(FolderLockedError, match="Another chatsync process"):
+        second.lock()
+    first.unlock()
+    second.lock()
+    second.unlock()
+
+
+def test_another_process_is_kept_out(tmp_path: Path) -> None:
+    """The lock holds between processes, and ends with the process that has it."""
+    program = (
+        "import sys, pathlib; from chatsync.store.files import Files; "
+        "Files(pathlib.Path(sys.argv[1])).lock(); print('in', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "data")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert "in" == other.stdout.readline().strip()
+    files = Files(tmp_path / "data")
+    with pytest.raises(FolderLockedError):
+        files.lock()
+    other.kill()
+    other.communicate()
+    files.lock()
+    files.unlock()

@@ -1,0 +1,284 @@
+"""Group commit: what is told, when, and what a failure leaves."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+import threading
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from chatsync.errors import CorruptError, IdReusedError, StorageFailedError, StorageFullError
+from chatsync.store.writer import BATCH_WORKS_MAX, Completed, Writer, opened, store_error
+
+
+def _made(path: Path) -> Path:
+    connection = opened(path)
+    connection.execute("CREATE TABLE IF NOT EXISTS t (n INTEGER)")
+    connection.close()
+    return path
+
+
+def _insert(number: int, connection: sqlite3.Connection) -> int:
+    connection.execute("INSERT INTO t VALUES (?)", (number,))
+    return number
+
+
+def _numbers(path: Path) -> list[int]:
+    connection = opened(path, read_only=True)
+    try:
+        return [row[0] for row in connection.execute("SELECT n FROM t ORDER BY rowid")]
+    finally:
+        connection.close()
+
+
+class _Blocked:
+    """A writer whose thread is held inside a batch, so that what is submitted meanwhile waits together."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._go, inside = threading.Event(), threading.Event()
+
+        def hold(_: sqlite3.Connection) -> None:
+            inside.set()
+            assert self._go.wait(10)
+
+        writer.call(hold)
+        assert inside.wait(10)
+
+    def release(self) -> None:
+        self._go.set()
+
+
+def test_results_come_after_the_commit(tmp_path: Path) -> None:
+    """When a result is told, another connection already sees the row."""
+    path = _made(tmp_path / "db")
+    seen: list[list[int]] = []
+    writer = Writer(path, deliver=lambda _: seen.append(_numbers(path)))
+    writer.start()
+    writer.submit(partial(_insert, 1), lambda _: None)
+    writer.close()
+    assert [[1]] == seen
+
+
+def test_what_waits_shares_one_commit(tmp_path: Path) -> None:
+    """Everything submitted while a batch runs is told in one delivery, in order."""
+    batches: list[Completed] = []
+    done = threading.Event()
+
+    def deliver(batch: Completed) -> None:
+        batches.append(batch)
+        for told, result in batch:
+            told(result)
+
+    path = _made(tmp_path / "db")
+    writer = Writer(path, deliver=deliver)
+    writer.start()
+    blocked = _Blocked(writer)
+    for number in range(50):
+        writer.submit(
+            partial(_insert, number),
+            lambda result: done.set() if result == 49 else None,
+        )
+    blocked.release()
+    assert done.wait(10)
+    writer.close()
+    assert [1, 50] == [len(batch) for batch in batches]
+    assert list(range(50)) == [result for _, result in batches[1]]
+    assert list(range(50)) == _numbers(path)
+
+
+def test_a_batch_is_bounded(tmp_path: Path) -> None:
+    """However much waits, the first of it does not wait for all of it."""
+    sizes: list[int] = []
+    writer = Writer(_made(tmp_path / "db"), deliver=lambda batch: sizes.append(len(batch)))
+    writer.start()
+    blocked = _Blocked(writer)
+    for _ in range(BATCH_WORKS_MAX + 10):
+        writer.submit(lambda _: None, lambda _: None)
+    blocked.release()
+    writer.close()
+    assert [1, BATCH_WORKS_MAX, 10] == sizes
+
+
+def test_work_that_raises_leaves_no_rows_and_harms_nobody(tmp_path: Path) -> None:
+    """Its rows are taken back, it gets its own exception, and its neighbours in the batch are stored."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    undone: list[int] = []
+    writer.after_undo.append(lambda _: undone.append(1))
+    writer.start()
+    blocked = _Blocked(writer)
+
+    def half(connection: sqlite3.Connection) -> int:
+        _insert(2, connection)
+        raise IdReusedError
+
+    def corrupt(connection: sqlite3.Connection) -> int:
+        _insert(4, connection)
+        raise CorruptError("journal", "a row")
+
+    futures = [
+        writer.call(partial(_insert, 1)),
+        writer.call(half),
+        writer.call(corrupt),
+        writer.call(partial(_insert, 3)),
+    ]
+    blocked.release()
+    assert [1, 3] == [futures[0].result(10), futures[3].result(10)]
+    with pytest.raises(IdReusedError):
+        futures[1].result(10)
+    with pytest.raises(CorruptError):
+        futures[2].result(10)
+    writer.close()
+    assert [1, 3] == _numbers(path)
+    assert [1, 1] == undone
+    assert writer.trouble is None
+
+
+@pytest.mark.parametrize("hook", ["before_commit", "after_commit"])
+def test_a_failed_commit_acks_nothing(tmp_path: Path, hook: str) -> None:
+    """When what belongs to the commit fails, everyone in the batch is told so, and the next batch is stored."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    failing, lost = [True], []
+
+    def fail(*_: object) -> None:
+        if failing:
+            raise OSError(errno.ENOSPC, "no space")
+
+    getattr(writer, hook).append(fail)
+    writer.after_failure.append(lambda: lost.append(1))
+    writer.start()
+    futures: list[Future[int]] = [writer.call(partial(_insert, number)) for number in range(2)]
+    for future in futures:
+        with pytest.raises(StorageFullError):
+            future.result(10)
+    assert "storage_full" == writer.trouble
+    assert lost
+    failing.clear()
+    assert 7 == writer.call(partial(_insert, 7)).result(10)
+    assert writer.trouble is None
+    writer.close()
+    assert (_numbers(path) == [7]) == (hook == "before_commit")
+
+
+def test_a_failed_commit_of_sqlite_acks_nothing(tmp_path: Path) -> None:
+    """A database that may not grow is full: nothing is acked, and writing comes back when it may again."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+
+    def cap(connection: sqlite3.Connection) -> None:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+
+    writer.call(cap).result(10)
+    with pytest.raises(StorageFullError):
+        writer.call(lambda connection: connection.execute("INSERT INTO t VALUES (zeroblob(100000))")).result(10)
+    # The connection was opened afresh: its cap is gone, as space would have come back.
+    assert 1 == writer.call(partial(_insert, 1)).result(10)
+    writer.close()
+    assert [1] == _numbers(path)
+
+
+def test_a_locked_database_is_a_failure_that_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody else holds the database nothing is acked; afterwards writing goes on."""
+    monkeypatch.setattr("chatsync.store.writer._BUSY_S", 0.05)
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StorageFailedError):
+        writer.call(partial(_insert, 1)).result(10)
+    other.execute("ROLLBACK")
+    other.close()
+    assert 2 == writer.call(partial(_insert, 2)).result(10)
+    writer.close()
+    assert [2] == _numbers(path)
+
+
+def test_closing_writes_what_was_submitted_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    """Nothing submitted before the close is lost, and nothing submitted after it waits for ever."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+    futures = [writer.call(partial(_insert, number)) for number in range(500)]
+    writer.close()
+    writer.close()
+    assert list(range(500)) == [future.result(0) for future in futures]
+    with pytest.raises(StorageFailedError):
+        writer.call(partial(_insert, 1)).result(0)
+    assert list(range(500)) == _numbers(path)
+
+
+def test_a_delivery_that_fails_does_not_stop_the_writer(tmp_path: Path) -> None:
+    """An event loop that has closed cannot be told; what was submitted is stored, and the writer goes on for the others."""
+    path = _made(tmp_path / "db")
+    deliveries: list[Completed] = []
+
+    def deliver(batch: Completed) -> None:
+        deliveries.append(batch)
+        if len(deliveries) == 1:
+            raise RuntimeError("Event loop is closed")
+        for done, result in batch:
+            done(result)
+
+    writer = Writer(path, deliver=deliver)
+    writer.start()
+    stored = threading.Event()
+    writer.after_commit.append(stored.set)
+    untold = writer.call(partial(_insert, 1))
+    assert stored.wait(10)
+    while not deliveries:
+        stored.wait(0.01)
+    assert 2 == writer.call(partial(_insert, 2)).result(10)
+    writer.close()
+    assert not untold.done()
+    assert [1, 2] == _numbers(path)
+
+
+def test_an_empty_log_is_left_after_a_close(tmp_path: Path) -> None:
+    """What was blanked does not stay in old pages of the write-ahead log, even while somebody reads."""
+    path = _made(tmp_path / "db")
+    reader = opened(path, read_only=True)
+    assert [] == reader.execute("SELECT n FROM t").fetchall()
+    writer = Writer(path)
+    writer.start()
+    writer.call(partial(_insert, 1)).result(10)
+    writer.close()
+    assert 0 == path.with_name("db-wal").stat().st_size
+    reader.close()
+
+
+def test_databases_are_for_us_only(tmp_path: Path) -> None:
+    """Chat is nobody else's business on a shared machine: database and log are 0600."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+    writer.call(partial(_insert, 1)).result(10)
+    assert [0o600, 0o600] == [p.stat().st_mode & 0o777 for p in (path, path.with_name("db-wal"))]
+    writer.close()
+
+
+def test_an_unwritable_place_is_told_at_the_start(tmp_path: Path) -> None:
+    """Opening says that it cannot, rather than failing at the first message."""
+    with pytest.raises(StorageFailedError):
+        Writer(tmp_path / "missing" / "db").start()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, ""), StorageFullError),
+        (OSError(errno.EDQUOT, ""), StorageFullError),
+        (OSError(errno.EIO, ""), StorageFailedError),
+        (sqlite3.OperationalError("anything"), StorageFailedError),
+    ],
+)
+def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path, error: Exception, expected: type[Exception]) -> None:
+    """Only lack of space is called full: it is what passes when somebody makes room."""
+    assert expected is type(store_error(error, tmp_path))
