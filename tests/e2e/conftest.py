@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.e2e.demo import Demo, chromium
+from tests.e2e.demo import ROOT, Demo, chromium
+from tests.e2e.measuring import Report
+
+REPORT = ROOT / "build" / "sync-report.json"
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +28,12 @@ def browser(chromium_path: str) -> Iterator[Browser]:
     """One Chromium; each test opens pages of its own."""
     with chromium(chromium_path) as launched:
         yield launched
+
+
+@pytest.fixture(scope="session")
+def report() -> Iterator[Report]:
+    """Errors by mode, written at the end whatever happens."""
+    found: Report = {}
+    yield found
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(json.dumps(found, indent=1) + "\n")

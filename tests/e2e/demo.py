@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import httpx2
 from playwright.sync_api import Browser, sync_playwright
 
-__all__ = ["PROBE", "ROOM", "ROOT", "SHOWN_KINDS", "Demo", "chromium", "spread"]
+__all__ = ["PROBE", "ROOM", "ROOT", "SHOWN_KINDS", "Demo", "chromium"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOM = "lecture"
@@ -27,14 +27,12 @@ PROBE = (ROOT / "tests" / "e2e" / "probe.js").read_text()
 class Demo:
     """``chatsync demo`` in a process of its own."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path) -> None:
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         command = [sys.executable, "-m", "chatsync", "demo", "--port", "0", "--seed", "3", "--data", str(folder)]
         self.folder = folder
         self.log = (folder / "demo.log").open("w")
-        self.process = subprocess.Popen(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment
-        )
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=environment)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         found = re.match(r"http://\S+", line)
@@ -62,6 +60,10 @@ class Demo:
         token: str = answer.json()["token"]
         return token
 
+    def stop_stream(self) -> None:
+        """The page's button: the room becomes its recording, the relay stays."""
+        httpx2.post(f"{self.url}/demo/stop", timeout=10).raise_for_status()
+
     def stop(self) -> int:
         """Ctrl-C; the exit status."""
         self.process.send_signal(signal.SIGINT)
@@ -80,11 +82,3 @@ def chromium(path: str) -> Iterator[Browser]:
         )
         yield browser
         browser.close()
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """p50, p95 and max, and how many."""
-    ordered = sorted(values)
-    last = len(ordered) - 1
-    ranks = {"p50": ordered[round(last * 0.5)], "p95": ordered[round(last * 0.95)], "max": ordered[-1]}
-    return {name: round(value, 1) for name, value in ranks.items()} | {"count": len(ordered)}
