@@ -38,6 +38,7 @@ class ProgramClock:
     _samples: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, lag)
     _lag_us: int = 0
     _held_us: int | None = None  # the clock does not go below this
+    _held_wall_us: int = 0  # from this wall time on
 
     @property
     def has_program_time(self) -> bool:
@@ -61,6 +62,7 @@ class ProgramClock:
         advanced = self.edge_us is None or edge_us != self.edge_us or new_run
         returned = advanced and self.is_stalled(wall_us)
         self._held_us = None if returned or self.edge_us is None else self.program_us(wall_us)
+        self._held_wall_us = wall_us
         if new_run or returned:
             self._samples.clear()
         if advanced:
@@ -82,7 +84,10 @@ class ProgramClock:
         if not self.has_program_time:
             return wall_us
         now_us = wall_us - self._lag_us
-        return now_us if self._held_us is None else max(now_us, self._held_us)
+        if self._held_us is None:
+            return now_us
+        # Asked about the past (a platform's old message), holding would call it now.
+        return max(now_us, self._held_us) if wall_us >= self._held_wall_us else min(now_us, self._held_us)
 
     def is_stalled(self, wall_us: int) -> bool:
         """Whether no new media has come for two target durations; an ended stream does not stall."""
