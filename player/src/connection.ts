@@ -6,8 +6,8 @@
  * Units: ms. Monotonic time is used for back-off and pings only. Source: contract §3 (reads), §5 (socket, close codes).
  */
 
+import type { SliceEntry } from './chat-playlist.js';
 import type { ClientFrame, Position, ServerFrame, WirePlaylist, WireRecording, WireSlice } from './protocol.js';
-import type { SliceEntry } from './slice-cache.js';
 
 /** A refusal of the relay, or no answer at all (status 0). */
 export class ReadError extends Error {

@@ -6,5 +6,6 @@ export { ChatsyncChat, type SeekRequest, type Shown } from './chat-element.js';
 export { playheadFrom, type AdapterChange, type MediaState, type Playhead, type PlayheadAdapter, type PlayheadAddress } from './playhead.js';
 export type { Author, ChatEvent, Fragment, Position, WireSpan } from './protocol.js';
 export { ChatTimeline, type SyncMode } from './replay.js';
+export { RoomCache } from './room-cache.js';
 export { ChatSession, type OwnMessage, type SessionOptions } from './session.js';
-export { RoomCache, SliceCache, type Wanted } from './slice-cache.js';
+export { SliceCache, type Wanted } from './slice-cache.js';

@@ -12,7 +12,8 @@
 
 import { comparePlace, MESSAGE_KINDS, SHOWN_KINDS, type ChatEvent, type WireSpan } from './protocol.js';
 import type { Playhead } from './playhead.js';
-import { countDue, type RoomCache, type SliceCache, type Wanted } from './slice-cache.js';
+import type { RoomCache } from './room-cache.js';
+import { countDue, type SliceCache, type Wanted } from './slice-cache.js';
 
 export type SyncMode = 'hold' | 'now';
 

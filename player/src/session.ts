@@ -11,7 +11,8 @@ import { ChatReader, LiveSocket, ReadError, backOffMs, type SocketOptions, type 
 import { AT_LIVE_MS, behindLiveMs, playheadFrom, type Playhead, type PlayheadAdapter } from './playhead.js';
 import { eventsFromWire, type ChatEvent, type Position, type ServerFrame, type WirePlayhead, type WireSpan, type You } from './protocol.js';
 import { ChatTimeline, LAST_MESSAGES, type SyncMode } from './replay.js';
-import { RoomCache, type SliceCache, type Wanted } from './slice-cache.js';
+import { RoomCache } from './room-cache.js';
+import type { SliceCache, Wanted } from './slice-cache.js';
 import { uuid7 } from './uuid7.js';
 
 const TICK_MS = 500;

@@ -1,18 +1,19 @@
 /**
- * What a player holds of a room: sealed slices by revision, the open slice, the live tail.
+ * What a player holds of one broadcast: sealed slices by revision, the open slice, the live tail.
  *
- * Owns: which ranges of program time are fully known, merging and deduplication by offset, hides and
- * restores laid over everything, eviction. Does not know: the network, the DOM, the playhead's source, clocks
- * (the monotonic time of an answer is handed in).
+ * Owns: which ranges of program time are fully known and what is missing, merging and deduplication by offset,
+ * eviction. Does not know: how lists are merged (chat-playlist.ts), what else the room holds (room-cache.ts), the
+ * network, the DOM, the playhead's source, clocks (the monotonic time of an answer is handed in).
  * Units: program time in ms since the Unix epoch; ranges half-open; `monotonicMs` only for ages.
- * Source: contract §2 (hides, restores), §3 (slices, chat playlist, open slice), §5 (hand-over after a reset).
+ * Source: contract §3 (slices, open slice), §5 (hand-over after a reset).
  *
  * Why a range is known: the chat playlist answers for all program time below its `sealed_until_ms` (what
  * lies between two of its slices is empty). The open slice, once it reaches the offset from which the socket
  * delivers everything, answers for all above its `from_ms`: an event there is in one or the other.
  */
 
-import { comparePlace, eventsFromWire, type ChatEvent, type WireBroadcast, type WirePlaylist, type WireSlice } from './protocol.js';
+import { entryAfter, mergeEarlier, mergePlaylist, type Playlist, type SliceEntry } from './chat-playlist.js';
+import { comparePlace, eventsFromWire, type ChatEvent, type WirePlaylist, type WireSlice } from './protocol.js';
 
 /** Slices older than this without a fresh chat playlist are not shown: a hide may have passed us by. */
 export const STALE_AFTER_MS = 300_000;
@@ -20,16 +21,6 @@ export const STALE_AFTER_MS = 300_000;
 const SLICE_EVENTS_MAX = 20_000; // about an hour of a lively lecture; a few MB
 const TAIL_EVENTS_MAX = 6_000; // 30 s at 200 events/s
 const TAIL_EVENTS_KEPT = 3_000;
-const ARRIVALS_MAX = 400;
-const ANY_OFFSET = Number.POSITIVE_INFINITY;
-
-export interface SliceEntry {
-  readonly startMs: number;
-  readonly endMs: number;
-  readonly messages: number;
-  readonly epoch: string;
-  readonly revision: number;
-}
 
 interface LoadedSlice {
   readonly startMs: number;
@@ -39,28 +30,6 @@ interface LoadedSlice {
   readonly events: readonly ChatEvent[];
   verifiedAsOf: number; // position up to which this revision was known to be the present one
   usedAt: number; // a counter, not a time
-}
-
-/** The chat playlist as it stands after every answer merged so far. */
-export interface Playlist {
-  readonly live: boolean;
-  readonly epoch: string;
-  readonly version: number;
-  readonly asOfOffset: number;
-  readonly startMs: number; // start of what it lists; earlier slices exist when `earlier`
-  readonly sealedUntilMs: number;
-  readonly liveEdgeMs: number | null;
-  readonly reloadMs: number;
-  readonly earlier: boolean;
-  readonly isExtended: boolean; // an older part was asked for: refreshes have to name where they start
-  readonly base: string;
-  readonly entries: readonly SliceEntry[];
-}
-
-export interface BroadcastEntry {
-  readonly broadcast: number;
-  readonly startMs: number;
-  readonly mediaSequence: number | null;
 }
 
 /** What has to be loaded before a pane is right. */
@@ -81,22 +50,22 @@ export function countDue(events: readonly ChatEvent[], programMs: number): numbe
   return low;
 }
 
-/** Index of the first entry whose end lies above `programMs`. */
-function entryAfter(entries: readonly SliceEntry[], programMs: number): number {
-  let low = 0;
-  let high = entries.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (entries[middle]!.endMs <= programMs) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+/** What a broadcast has to know of its room, and tell it. */
+export interface RoomOfCache {
+  /** Offset above which the socket has delivered everything and still does; null without one. */
+  readonly socketFrom: number | null;
+  isHidden(offset: number): boolean;
+  hide(offsets: readonly number[], asOf: number): void;
+  /** A slice written at `asOf` holds these. */
+  seen(events: readonly ChatEvent[], asOf: number): void;
+  /** These came by a polled open slice. */
+  arrived(events: readonly ChatEvent[]): void;
 }
 
 /** Everything held of one broadcast. */
 export class SliceCache {
   readonly broadcast: number;
-  readonly #room: RoomCache;
+  readonly #room: RoomOfCache;
   #playlist: Playlist | null = null;
   #playlistAtMs: number | null = null; // monotonic
   #fresh = true;
@@ -110,7 +79,7 @@ export class SliceCache {
   #version = 0;
   #uses = 0;
 
-  constructor(room: RoomCache, broadcast: number) {
+  constructor(room: RoomOfCache, broadcast: number) {
     this.#room = room;
     this.broadcast = broadcast;
   }
@@ -162,51 +131,17 @@ export class SliceCache {
     return this.#tail.has(offset);
   }
 
-  /**
-   * Merge an answer of `chat.json`.
-   *
-   * A full answer replaces what is listed, except that an older part listed before is kept where the answer
-   * starts later and says that there is more. A delta changes only what it names.
-   */
+  /** Merge an answer of `chat.json`. Slices it no longer lists are dropped; those it lists unchanged are verified. */
   receivePlaylist(wire: WirePlaylist, monotonicMs: number): void {
-    const old = this.#playlist?.epoch === wire.epoch ? this.#playlist : null;
-    const isDelta = typeof wire.since === 'number' && old !== null;
-    const changed = new Map<number, SliceEntry>();
-    for (const one of wire.slices) {
-      changed.set(one.start_ms, {
-        startMs: one.start_ms,
-        endMs: one.end_ms,
-        messages: one.messages,
-        epoch: one.epoch,
-        revision: one.revision,
-      });
-    }
-    // The range this answer speaks for: a full one for all of it, so that what it no longer lists is gone.
-    const kept = (old?.entries ?? []).filter((entry) => !changed.has(entry.startMs) && (isDelta || entry.endMs <= wire.start_ms));
-    const removed = new Set(wire.removed ?? []);
-    const entries = [...kept.filter((entry) => !removed.has(entry.startMs)), ...changed.values()].sort((a, b) => a.startMs - b.startMs);
-    const reachesBack = old !== null && old.startMs < wire.start_ms;
-    this.#playlist = {
-      live: wire.live,
-      epoch: wire.epoch,
-      version: wire.version,
-      asOfOffset: wire.as_of.offset,
-      startMs: reachesBack ? old.startMs : wire.start_ms,
-      sealedUntilMs: Math.max(wire.sealed_until_ms ?? wire.start_ms, old?.sealedUntilMs ?? wire.start_ms),
-      liveEdgeMs: wire.live_edge_ms ?? null,
-      reloadMs: Math.max(250, wire.reload_ms),
-      earlier: reachesBack ? old.earlier : wire.earlier,
-      isExtended: old?.isExtended ?? false,
-      base: wire.base,
-      entries,
-    };
+    const list = mergePlaylist(this.#playlist, wire);
+    this.#playlist = list;
     this.#playlistAtMs = monotonicMs;
     this.#fresh = true;
-    const listed = new Map(entries.map((entry) => [entry.startMs, entry]));
+    const listed = new Map(list.entries.map((entry) => [entry.startMs, entry]));
     for (const slice of [...this.#slices.values()]) {
       const entry = listed.get(slice.startMs);
-      if (entry === undefined && slice.startMs >= this.#playlist.startMs) this.#slices.delete(slice.startMs);
-      else if (entry?.revision === slice.revision) slice.verifiedAsOf = Math.max(slice.verifiedAsOf, this.#playlist.asOfOffset);
+      if (entry === undefined && slice.startMs >= list.startMs) this.#slices.delete(slice.startMs);
+      else if (entry?.revision === slice.revision) slice.verifiedAsOf = Math.max(slice.verifiedAsOf, list.asOfOffset);
     }
     this.#trimTail();
     this.#rebuild();
@@ -216,20 +151,7 @@ export class SliceCache {
   receiveEarlierPlaylist(wire: WirePlaylist): void {
     const now = this.#playlist;
     if (now === null || wire.epoch !== now.epoch) return;
-    const older: SliceEntry[] = [];
-    for (const one of wire.slices) {
-      if (one.start_ms < now.startMs && !now.entries.some((entry) => entry.startMs === one.start_ms)) {
-        older.push({ startMs: one.start_ms, endMs: one.end_ms, messages: one.messages, epoch: one.epoch, revision: one.revision });
-      }
-    }
-    older.sort((a, b) => a.startMs - b.startMs);
-    this.#playlist = {
-      ...now,
-      startMs: Math.min(now.startMs, wire.start_ms),
-      earlier: wire.earlier,
-      isExtended: true,
-      entries: [...older, ...now.entries],
-    };
+    this.#playlist = mergeEarlier(now, wire);
     this.#version += 1;
   }
 
@@ -492,164 +414,5 @@ export class SliceCache {
   #raiseTail(fromMs: number): void {
     if (this.#tailFromMs !== null && fromMs > this.#tailFromMs) this.#tailFromMs = fromMs;
     for (const [offset, event] of this.#tail) if (event.programMs < fromMs) this.#tail.delete(offset);
-  }
-}
-
-/** Everything held of a room. Offsets, hides and the socket's position are the room's; the rest lies in its broadcasts. */
-export class RoomCache {
-  /** Offset above which the socket has delivered everything and still does; null without one. Set by whoever holds it. */
-  socketFrom: number | null = null;
-  readonly #broadcasts = new Map<number, SliceCache>();
-  #listed: readonly BroadcastEntry[] = [];
-  readonly #hidden = new Map<number, number>(); // offset → position by which a slice must have left it out
-  #arrivals: ChatEvent[] = []; // by offset; the newest only
-  #latest: number | null = null;
-  #version = 0;
-
-  /** Broadcasts of the newest chat playlist, oldest first. */
-  get listed(): readonly BroadcastEntry[] {
-    return this.#listed;
-  }
-
-  /** The number of the latest broadcast known. */
-  get latest(): number | null {
-    return this.#latest;
-  }
-
-  /** The newest events in the order they arrived, for whoever watches without program time. */
-  get arrivals(): readonly ChatEvent[] {
-    return this.#arrivals;
-  }
-
-  /** Rises when `arrivals` or `listed` changes, and when everything is dropped. */
-  get version(): number {
-    return this.#version;
-  }
-
-  broadcast(number: number): SliceCache {
-    let held = this.#broadcasts.get(number);
-    if (held === undefined) {
-      held = new SliceCache(this, number);
-      this.#broadcasts.set(number, held);
-      for (const other of this.#broadcasts.keys()) {
-        if (this.#broadcasts.size > 4 && other !== number && other !== this.#latest) this.#broadcasts.delete(other);
-      }
-    }
-    return held;
-  }
-
-  broadcasts(): Iterable<SliceCache> {
-    return this.#broadcasts.values();
-  }
-
-  receivePlaylist(wire: WirePlaylist, monotonicMs: number): void {
-    if (wire.broadcasts !== undefined && wire.broadcasts.length > 0) this.#list(wire.broadcasts);
-    this.#latest = Math.max(this.#latest ?? wire.broadcast, wire.broadcast);
-    this.broadcast(wire.broadcast).receivePlaylist(wire, monotonicMs);
-    this.#version += 1;
-  }
-
-  /**
-   * Which broadcast a picture belongs to: the later of those that fit both its date and its media sequence; when none
-   * does, the earliest listed. Null before anything is known.
-   */
-  broadcastOf(programMs: number, mediaSequence: number | null): number | null {
-    let chosen: number | null = null;
-    for (const one of this.#listed) {
-      const sequenceFits = one.mediaSequence === null || mediaSequence === null || one.mediaSequence <= mediaSequence;
-      if (one.startMs <= programMs && sequenceFits) chosen = one.broadcast;
-    }
-    return chosen ?? this.#listed[0]?.broadcast ?? this.#latest;
-  }
-
-  /** A broadcast opened while the socket was there. */
-  opened(broadcast: number, programMs: number): void {
-    if (this.#latest !== null && broadcast <= this.#latest) return;
-    this.#latest = broadcast;
-    this.#listed = [...this.#listed, { broadcast, startMs: programMs, mediaSequence: null }].slice(-3);
-    this.broadcast(broadcast).openedOnSocket();
-    this.#version += 1;
-  }
-
-  /** The newest broadcast a `welcome` names. */
-  setLatest(broadcast: number | null): void {
-    if (broadcast !== null && broadcast > (this.#latest ?? 0)) this.#latest = broadcast;
-  }
-
-  /** Events of the socket or of `back`: the same offset again replaces, also when it moved to another broadcast. */
-  receiveTail(events: readonly ChatEvent[]): void {
-    const byBroadcast = new Map<number, ChatEvent[]>();
-    for (const event of events) {
-      for (const other of this.#broadcasts.values()) {
-        if (other.broadcast !== event.broadcast && other.event(event.offset) !== undefined) other.drop([event.offset]);
-      }
-      const group = byBroadcast.get(event.broadcast);
-      if (group === undefined) byBroadcast.set(event.broadcast, [event]);
-      else group.push(event);
-    }
-    for (const [broadcast, group] of byBroadcast) this.broadcast(broadcast).receiveTail(group);
-    this.arrived(events);
-  }
-
-  restore(events: readonly ChatEvent[]): void {
-    for (const event of events) this.#hidden.delete(event.offset);
-    this.receiveTail(events);
-  }
-
-  /**
-   * Hide offsets everywhere, now and when they come again.
-   *
-   * @param asOf position from which on a slice that still holds one of them has it because it was restored; Infinity
-   *   when only `back` may bring it back.
-   */
-  hide(offsets: readonly number[], asOf: number = ANY_OFFSET): void {
-    if (offsets.length === 0) return;
-    for (const offset of offsets) this.#hidden.set(offset, asOf);
-    for (const held of this.#broadcasts.values()) held.drop(offsets);
-    const hidden = new Set(offsets);
-    this.#arrivals = this.#arrivals.filter((event) => !hidden.has(event.offset));
-    this.#version += 1;
-  }
-
-  isHidden(offset: number): boolean {
-    return this.#hidden.has(offset);
-  }
-
-  /** A slice written after a hide that still holds the event: it was restored since. */
-  seen(events: readonly ChatEvent[], asOf: number): void {
-    if (this.#hidden.size === 0) return;
-    for (const event of events) {
-      const hiddenAt = this.#hidden.get(event.offset);
-      if (hiddenAt !== undefined && asOf > hiddenAt) this.#hidden.delete(event.offset);
-    }
-  }
-
-  expire(monotonicMs: number): void {
-    for (const held of this.#broadcasts.values()) held.expire(monotonicMs);
-  }
-
-  /** Forget everything: after a `reset`, and when the epoch changes. */
-  reset(): void {
-    this.#broadcasts.clear();
-    this.#hidden.clear();
-    this.#arrivals = [];
-    this.#listed = [];
-    this.#latest = null;
-    this.#version += 1;
-  }
-
-  #list(wire: readonly WireBroadcast[]): void {
-    this.#listed = wire
-      .map((one) => ({ broadcast: one.broadcast, startMs: one.start_ms, mediaSequence: one.media_sequence ?? null }))
-      .sort((a, b) => a.broadcast - b.broadcast);
-  }
-
-  /** Note what came, by socket or by a polled open slice, in the order of the log. */
-  arrived(events: readonly ChatEvent[]): void {
-    if (events.length === 0) return;
-    const byOffset = new Map(this.#arrivals.map((event) => [event.offset, event]));
-    for (const event of events) if (!this.#hidden.has(event.offset)) byOffset.set(event.offset, event);
-    this.#arrivals = [...byOffset.values()].sort((a, b) => a.offset - b.offset).slice(-ARRIVALS_MAX);
-    this.#version += 1;
   }
 }

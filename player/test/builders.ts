@@ -2,7 +2,8 @@
 
 import type { Playhead } from '../src/playhead.js';
 import { comparePlace, eventFromWire, MESSAGE_KINDS, SHOWN_KINDS, type ChatEvent, type Position, type WireAuthor, type WireEvent, type WirePlaylist, type WireSlice } from '../src/protocol.js';
-import type { RoomCache, Wanted } from '../src/slice-cache.js';
+import type { RoomCache } from '../src/room-cache.js';
+import type { Wanted } from '../src/slice-cache.js';
 
 export const T0 = 1_764_000_000_000; // program time at which the model's broadcast starts
 

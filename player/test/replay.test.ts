@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Playhead } from '../src/playhead.js';
 import { eventsFromWire, type WireEvent } from '../src/protocol.js';
 import { ChatTimeline, type SyncMode } from '../src/replay.js';
-import { RoomCache } from '../src/slice-cache.js';
+import { RoomCache } from '../src/room-cache.js';
 import { at, AUTHORS, ModelRoom, randomOf, T0 } from './builders.js';
 
 const UNKNOWN: Playhead = { state: 'unknown' };

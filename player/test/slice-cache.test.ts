@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { countDue, RoomCache } from '../src/slice-cache.js';
+import { RoomCache } from '../src/room-cache.js';
+import { countDue } from '../src/slice-cache.js';
 import { chatEvent, ModelRoom, randomOf, T0 } from './builders.js';
 
 const offsets = (events: readonly { offset: number }[]): number[] => events.map((event) => event.offset);
