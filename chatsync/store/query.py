@@ -69,7 +69,7 @@ class Query:
 
     def __init__(self, files: Files, journal: Journal, catalog: Catalog) -> None:
         self._files, self._journal, self._catalog = files, journal, catalog
-        self._verified: set[str] = set()
+        self._verified: set[tuple[str, int, int]] = set()
         self._local = threading.local()
 
     def plan(self, room: str, broadcast: int, within: Range) -> Plan:
@@ -148,9 +148,10 @@ class Query:
 
     def _from_files(self, plan: Plan, after: tuple[int, int] | None, limit: int) -> list[Event]:
         for file in plan.files:
-            if file.path not in self._verified:
+            seen = (file.path, *self._touched(file))
+            if seen not in self._verified:
                 verify_file(self._files.root, file)
-                self._verified.add(file.path)
+                self._verified.add(seen)
         paths = [str((self._files.root / file.path).absolute()) for file in plan.files]
         place = after or (plan.within.start_us - 1, 0)
         rows = (
@@ -173,6 +174,14 @@ class Query:
             .fetchall()
         )
         return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in rows]
+
+    def _touched(self, file: ArchiveFile) -> tuple[int, int]:
+        """When a file was last written and how long it is: a file that was touched since is verified again."""
+        try:
+            found = (self._files.root / file.path).stat()
+        except FileNotFoundError as error:
+            raise CorruptError(file.path, "the file is missing") from error
+        return found.st_mtime_ns, found.st_size
 
     def _event(self, row: dict[str, Any]) -> Event:
         key, version = row["author_key"], row["name_version"]
