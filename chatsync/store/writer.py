@@ -71,7 +71,7 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         sqlite3.Error: it cannot be opened.
     """
     if not read_only:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+        _create(path)
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
@@ -87,6 +87,18 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file with mode 0600, if it is not there.
+
+    A file that is there must not even be opened: closing any descriptor of it drops the locks that this process holds on it
+    (POSIX), and the next connection to close would take itself for the last one and delete the log that others still write.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
 
 
 def is_disk_trouble(error: BaseException) -> bool:

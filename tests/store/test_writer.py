@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future
 from functools import partial
@@ -252,6 +254,24 @@ def test_an_empty_log_is_left_after_a_close(tmp_path: Path) -> None:
     writer.close()
     assert 0 == path.with_name("db-wal").stat().st_size
     reader.close()
+
+
+def test_other_connections_come_and_go_without_harm(tmp_path: Path) -> None:
+    """While connections of this process are opened and closed, another process always sees every row that was acked.
+
+    A descriptor of the file that is closed by hand drops SQLite's locks; then a connection's end would delete the log.
+    """
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+    program = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM t').fetchone()[0])"
+    for number in range(3):
+        opened(path).close()
+        opened(path, read_only=True).close()
+        writer.call(partial(_insert, number)).result(10)
+        seen = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True)
+        assert number + 1 == int(seen.stdout)
+    writer.close()
 
 
 def test_databases_are_for_us_only(tmp_path: Path) -> None:
