@@ -4,9 +4,10 @@ Owns: every use of ffmpeg, through ffmpeg-python with an explicit ``cmd``. Does 
 Never in the path of a request, and never given an address from outside (security-and-privacy §4).
 
 The burned clock is wall time of the camera, in ms since the Unix epoch modulo 2**32, as a row of black and white blocks along
-the top edge, and as digits for people. ffmpeg sets it itself for every frame: ``RTCSTART`` is the wall clock at the first frame,
-and each frame's own time is added. ``EXT-X-PROGRAM-DATE-TIME`` is another clock: ffmpeg takes wall time when the muxer opens,
-``MUXER_OPENS_LATER_US`` after the first frame, so comparing the two shows the encoder's own error.
+the top edge, and as digits for people. ffmpeg sets it itself for every frame: wall time when the first frame left the camera,
+plus the frame's own time. ``EXT-X-PROGRAM-DATE-TIME`` is another clock: ffmpeg takes wall time when the muxer opens, and the
+encoder is opened in between. So the dates run ahead of the picture by a constant of the run: 5 to 8 ms in 16 starts on two
+idle cores, 13 to 44 ms in 10 starts with three busy loops beside it. Comparing the two shows the encoder's own error.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ __all__ = [
 
 FRAMES_PER_S = 30
 WIDTH_PX, HEIGHT_PX = 640, 360
-MUXER_OPENS_LATER_US = 25_000  # median of starts on an idle machine: 27 ms, 11 to 32
 _WRAP_MS = 2**32
 _FRAME_US = 1_000_000 // FRAMES_PER_S
 _STOP_S = 10.0
@@ -162,7 +162,9 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int)
     sound = (
         ffmpeg.input("sine=frequency=220:sample_rate=48000", format="lavfi").filter("arealtime").filter("volume", 0.05)
     )
-    video = video.filter("setpts", f"PTS+(RTCSTART+{MUXER_OPENS_LATER_US})/(TB*1000000)")
+    # The source counts in frames, and wall time rounded to a frame is up to 17 ms off. RTCTIME of the first frame, not RTCSTART:
+    # that one is read before the hundred boxes behind it are set up.
+    video = video.filter("settb", "1/90000").filter("setpts", "PTS+if(eq(N,0),st(0,RTCTIME),ld(0))/(TB*1000000)")
     video = _with_digits(_with_blocks(video)).filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
     output = ffmpeg.output(
         video,
@@ -175,6 +177,7 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int)
         g=segment_s * FRAMES_PER_S,
         keyint_min=segment_s * FRAMES_PER_S,
         sc_threshold=0,
+        threads=1,
         acodec="aac",
         audio_bitrate="64k",
         hls_time=segment_s,
