@@ -69,9 +69,6 @@ class Limits(_Model):
     frame_bytes_max: int = _setting(
         16 * 1024, "A frame of the live socket; a longer one closes it.", unit="bytes", ge=1024, le=_MIB
     )
-    text_code_points_max: int = _setting(
-        500, "The text of a message, after cleaning.", unit="code points", ge=1, le=2_000
-    )
     commands_per_s: int = _setting(
         10,
         "Frames and posted actions of one person, on average; a platform that feeds messages is trusted.",
@@ -119,9 +116,6 @@ class Limits(_Model):
     playlist_ms_max: int = _setting(5_000, "Loading a playlist, redirects included.", unit="ms", ge=100, le=60_000)
     playlist_redirects_max: int = _setting(
         3, "Redirects followed while loading a playlist.", unit="redirects", ge=0, le=10
-    )
-    dedupe_s: int = _setting(
-        86_400, "How long an id sent again is answered with its first ack.", unit="s", ge=60, le=30 * 86_400
     )
 
 

@@ -16,6 +16,7 @@ from chatsync.service.settings import (
     RoomSettings,
     Settings,
     check_safe,
+    describe,
     load_settings,
     read_request_headers,
     settings_page,
@@ -54,6 +55,15 @@ def test_docs_settings_is_what_the_code_says() -> None:
     """The page is generated and committed."""
     page = Path(__file__).resolve().parents[2] / "docs" / "settings.md"
     assert settings_page() == page.read_text()
+
+
+def test_every_setting_is_read_by_something() -> None:
+    """A setting that changes nothing would be a promise nobody keeps."""
+    folder = Path(__file__).resolve().parents[2] / "chatsync"
+    code = "\n".join(path.read_text() for path in folder.rglob("*.py") if path.name != "settings.py")
+    names = {row.name.rpartition(".")[2] for row in describe()}
+    checked_here = {"tls_cert", "tls_key", "token_secret", "token_secret_file", "request_headers_file"}
+    assert set() == {name for name in names - checked_here if f".{name}" not in code}
 
 
 def test_safe_settings_are_accepted() -> None:
