@@ -3,205 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import gzip
-import ipaddress
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
+from chatsync.errors import OriginError, PlaylistSyntaxError
 from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind
 from chatsync.service.settings import RequestHeaders, Settings
-
-PLAYLIST = b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n"
-Answer = bytes | Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Origin:
-    """A real HTTP server on loopback that answers from a table and writes down what it was asked."""
-
-    answers: dict[str, Answer] = field(default_factory=dict)
-    requests: list[dict[str, str]] = field(default_factory=list)
-    connections: int = 0
-    port: int = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer the requests of one connection."""
-        self.connections += 1
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                first, *lines = head.decode("latin-1").strip().split("\r\n")
-                path = first.split(" ")[1]
-                self.requests.append(
-                    {"path": path} | {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
-                )
-                answer = self.answers.get(path, reply(b"", status="404 Not Found"))
-                if callable(answer):
-                    await answer(writer)
-                else:
-                    writer.write(answer)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            return
-        finally:
-            writer.close()
-
-    def url(self, path: str = "/live.m3u8", host: str = "127.0.0.1") -> str:
-        """A URL of this origin."""
-        return f"http://{host}:{self.port}{path}"
-
-
-def reply(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """One HTTP answer in bytes."""
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-@asynccontextmanager
-async def origin(tls: ssl.SSLContext | None = None, **answers: Answer) -> AsyncIterator[Origin]:
-    """Run an origin for the length of a block."""
-    made = Origin({f"/{name.replace('__', '.')}": answer for name, answer in answers.items()})
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls)
-    made.port = server.sockets[0].getsockname()[1]
-    try:
-        yield made
-    finally:
-        server.close()
-
-
-def settings(port: int, *, hosts: tuple[str, ...] = ("127.0.0.1",), **changes: Any) -> Settings:
-    """Settings that allow loopback for these hosts at this port, unless changed."""
-    changed: dict[str, Any] = {"loopback_origins": tuple(f"{host}:{port}" for host in hosts), **changes}
-    return Settings(**changed)
-
-
-def resolving(*rounds: list[str]) -> Callable[[str, int], Awaitable[list[str]]]:
-    """A resolver that gives the next list each time and then stays at the last: what a rebinding name server does."""
-    left = list(rounds)
-
-    async def resolve(host: str, port: int) -> list[str]:
-        return left.pop(0) if len(left) > 1 else left[0]
-
-    return resolve
-
-
-async def load(given: Settings, url: str, headers: Any = None, **kwargs: Any) -> Loaded:
-    """Load once with a fetcher of its own."""
-    fetcher = PlaylistFetcher(given, **kwargs)
-    try:
-        return await fetcher.load(url, headers)
-    finally:
-        await fetcher.aclose()
-
-
-async def refused(given: Settings, url: str, headers: Any = None, **kwargs: Any) -> str:
-    """The reason with which a URL is not loaded."""
-    with pytest.raises(PlaylistUnavailableError) as caught:
-        await load(given, url, headers, **kwargs)
-    return caught.value.reason
-
-
-HOSTILE = [
-    "http://127.0.0.1:{port}/",
-    "http://localhost:{port}/",
-    "http://LOCALHOST:{port}/",
-    "http://localhost.:{port}/",
-    "http://127.1:{port}/",
-    "http://127.0.1:{port}/",
-    "http://2130706433:{port}/",
-    "http://0x7f000001:{port}/",
-    "http://0x7f.0.0.1:{port}/",
-    "http://0177.0.0.1:{port}/",
-    "http://017700000001:{port}/",
-    "http://0:{port}/",
-    "http://0.0.0.0:{port}/",
-    "http://127.0.0.2:{port}/",
-    "http://127.255.255.254:{port}/",
-    "http://①②⑦.0.0.1:{port}/",
-    "http://１２７.0.0.1:{port}/",
-    "http://127。0。0。1:{port}/",
-    "http://[::1]:{port}/",
-    "http://[::]:{port}/",
-    "http://[0:0:0:0:0:0:0:1]:{port}/",
-    "http://[::ffff:127.0.0.1]:{port}/",
-    "http://[::ffff:7f00:1]:{port}/",
-    "http://[::127.0.0.1]:{port}/",
-    "http://[64:ff9b::7f00:1]:{port}/",
-    "http://[64:ff9b:1::7f00:1]:{port}/",
-    "http://[2002:7f00:1::]:{port}/",
-    "http://[fe80::1%25lo]:{port}/",
-    "http://[fe80::1]:{port}/",
-    "http://[fec0::1]:{port}/",
-    "http://[fc00::1]:{port}/",
-    "http://[ff02::1]:{port}/",
-    "http://[2001:db8::1]:{port}/",
-    "http://[2001::7f00:1]:{port}/",
-    "http://169.254.169.254/",
-    "http://169.254.169.254:80/latest/meta-data/",
-    "http://2852039166/",
-    "http://0xa9fea9fe/",
-    "http://[fd00:ec2::254]/",
-    "http://[::ffff:a9fe:a9fe]/",
-    "http://metadata.google.internal/",
-    "http://metadata/",
-    "http://10.0.0.1/",
-    "http://172.16.0.1/",
-    "http://192.168.0.1/",
-    "http://100.64.0.1/",
-    "http://100.100.100.200/",
-    "http://192.0.0.8/",
-    "http://224.0.0.1/",
-    "http://240.0.0.1/",
-    "http://255.255.255.255/",
-    "http://198.18.0.1/",
-    "http://user@127.0.0.1:{port}/",
-    "http://user:pw@127.0.0.1:{port}/",
-    "http://example.org@127.0.0.1:{port}/",
-    "http://127.0.0.1:{port}@example.org/",
-    "http://127.0.0.1:{port}#@example.org/",
-    "http://127.0.0.1:{port}\\@example.org/",
-    "http:\\\\127.0.0.1:{port}/",
-    "http:/127.0.0.1:{port}/",
-    "http:127.0.0.1:{port}/",
-    "//127.0.0.1:{port}/",
-    "127.0.0.1:{port}",
-    "http:///",
-    "http://",
-    "file:///etc/passwd",
-    "file://127.0.0.1:{port}/x",
-    "FILE:///etc/passwd",
-    "concat:http://127.0.0.1:{port}/",
-    "gopher://127.0.0.1:{port}/_x",
-    "ftp://127.0.0.1:{port}/",
-    "dict://127.0.0.1:{port}/",
-    "ws://127.0.0.1:{port}/",
-    "data:text/plain,#EXTM3U",
-    "javascript:alert(1)",
-    "unix:///var/run/docker.sock",
-    "http+unix://%2fvar%2frun/",
-    "http://127.0.0.1:{port}/%0d%0aX:y",
-    "http://127.0.0.1:99999/",
-    "http://127.0.0.1:-1/",
-    "http://127.0.0.1:0/",
-    "http://127.0.0.1:{port}x/",
-    "http://%31%32%37.0.0.1:{port}/",
-    "http://[127.0.0.1]:{port}/",
-    "http://[::1/",
-    "http://127.0.0.1%00.example.org/",
-    "http://exa_mple..org:{port}/",
-    "http://xn--:{port}/",
-]
+from tests.service.hostile_urls import HOSTILE
+from tests.service.tripwire import PLAYLIST, certificate, load, origin, refused, reply, resolving, settings
 
 
 async def test_no_hostile_url_reaches_a_loopback_service() -> None:
@@ -600,34 +412,6 @@ async def test_private_and_loopback_are_allowed_apart() -> None:
             given, url, resolver=resolving(["127.0.0.1"])
         )
         assert 0 == tripwire.connections
-
-
-def certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context with a certificate for ``name``, and a client's that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.9"))])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = folder / "origin.pem"
-    pem.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(pem)
-    return server, ssl.create_default_context(cafile=str(pem))
 
 
 async def test_tls_checks_the_name_although_the_address_was_given(tmp_path: Path) -> None:
