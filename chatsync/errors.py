@@ -11,6 +11,7 @@
     │   └── NoProgramTimeError        409 temporary: the stream has not given a date yet
     ├── RoomError                     client
     │   ├── UnknownRoomError          404: no such room, or not the caller's
+    │   ├── RoomRestartingError       503 temporary: its settings are being changed
     │   ├── NotAllowedError           403: a deed not allowed to this role
     │   ├── MessageRejectedError      422: with the reason
     │   ├── IdReusedError             409: same id, other body
@@ -47,6 +48,7 @@ __all__ = [
     "PlaylistUnavailableError",
     "RateLimitedError",
     "RoomError",
+    "RoomRestartingError",
     "SettingsError",
     "StorageFailedError",
     "StorageFullError",
