@@ -10,10 +10,11 @@ import { html, LitElement, nothing, type PropertyValues, type TemplateResult } f
 import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
 import { chatStyles } from './chat-styles.js';
+import type { OwnMessage } from './own-messages.js';
 import type { PlayheadAdapter } from './playhead.js';
 import { mayDo, MESSAGE_KINDS, type ChatEvent, type Fragment } from './protocol.js';
 import type { SyncMode } from './replay.js';
-import { ChatSession, type OwnMessage, type SessionOptions } from './session.js';
+import { ChatSession, type SessionOptions } from './session.js';
 import { clockText, stringsFor, timeOfDayText, type Strings } from './strings.js';
 
 const BEHIND_SHOWN_MS = 15_000;

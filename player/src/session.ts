@@ -1,38 +1,24 @@
 /**
  * One viewer in one room, without a DOM: the playhead in, rows out, everything loaded in between.
  *
- * Owns: which answers are asked for and when, hand-over from slices to the socket, one's own messages until they
- * are acknowledged, playhead reports. Does not know: elements, players.
- * Units: ms. A monotonic clock paces polls, retries and reports; what is shown is paced by the playhead alone.
- * Source: contract §3 (reload_ms, since, open), §5 (hello, resume, reset, playhead every 10 s).
+ * Owns: what each frame of the socket means here, epochs and where the socket took over from slices, playhead reports.
+ * Does not know: which answers are read and when (reads.ts), what becomes of one's own messages (own-messages.ts),
+ * elements, players.
+ * Units: ms. A monotonic clock paces ticks and reports; what is shown is paced by the playhead alone.
+ * Source: contract §5 (hello, resume, reset, playhead every 10 s).
  */
 
-import { ChatReader, LiveSocket, ReadError, backOffMs, type SocketOptions, type SocketStatus } from './connection.js';
+import { ChatReader, LiveSocket, ReadError, type SocketOptions, type SocketStatus } from './connection.js';
+import { OwnMessages, type OwnMessage } from './own-messages.js';
 import { AT_LIVE_MS, behindLiveMs, playheadFrom, type Playhead, type PlayheadAdapter } from './playhead.js';
 import { eventsFromWire, type ChatEvent, type Position, type ServerFrame, type WirePlayhead, type WireSpan, type You } from './protocol.js';
+import { RoomReads, type SocketForReads } from './reads.js';
 import { ChatTimeline, LAST_MESSAGES, type SyncMode } from './replay.js';
 import { RoomCache } from './room-cache.js';
-import type { SliceCache, Wanted } from './slice-cache.js';
 import { uuid7 } from './uuid7.js';
 
 const TICK_MS = 500;
 const REPORT_EVERY_MS = 10_000;
-const PLAYLIST_WITH_SOCKET_MS = 60_000; // the socket tells everything; the list is for seeks, and for staying fresh
-const PLAYLIST_RECORDING_MS = 10_000;
-const OPEN_AFTER_MAX_MS = 8_000; // the relay honours `after` for 10 s
-const PLAYLIST_FOR_OPEN_MAX_MS = 30_000; // and a `from_ms` for a minute
-const REQUESTS_MAX = 6;
-
-/** A message of one's own that the relay has not put into the log yet. */
-export interface OwnMessage {
-  readonly id: string;
-  readonly kind: string;
-  readonly text: string;
-  readonly replyTo: number | null;
-  readonly playhead: WirePlayhead | null;
-  readonly state: 'sending' | 'held' | 'failed';
-  readonly code: string | null; // why it failed
-}
 
 export interface SessionOptions {
   readonly server: string;
@@ -50,54 +36,26 @@ export interface SessionOptions {
   readonly random?: () => number;
 }
 
-interface Request {
-  readonly controller: AbortController;
-  readonly generation: number;
-}
-
-interface Failure {
-  readonly count: number;
-  readonly retryAtMs: number;
-}
-
-function keyOf(wanted: Wanted): string {
-  switch (wanted.what) {
-    case 'playlist':
-      return `playlist ${wanted.broadcast ?? ''} ${wanted.fromMs ?? ''}`;
-    case 'slice':
-      return `slice ${wanted.broadcast} ${wanted.entry.startMs} ${wanted.entry.revision}`;
-    case 'open':
-      return `open ${wanted.broadcast}`;
-  }
-}
-
 export class ChatSession {
   readonly room = new RoomCache();
   readonly timeline: ChatTimeline;
   readonly #options: SessionOptions;
   readonly #now: () => number;
-  readonly #random: () => number;
-  readonly #reader: ChatReader;
   readonly #socket: LiveSocket | null;
-  readonly #requests = new Map<string, Request>();
-  readonly #failures = new Map<string, Failure>();
-  #wantedKeys: ReadonlySet<string> = new Set();
+  readonly #reads: RoomReads;
+  readonly #own: OwnMessages;
   #adapter: PlayheadAdapter | null = null;
   #unsubscribe: (() => void) | null = null;
   #playhead: Playhead = { state: 'unknown' };
   #sync: SyncMode = 'hold';
-  #spans: readonly WireSpan[] | null = null;
   #timer: ReturnType<typeof setInterval> | null = null;
   #epoch: string | null = null;
   #socketFrom: number | null = null; // offset above which the socket delivers everything
-  #hasSocketAnswered = false;
+  #hasSocketAnswered = false; // or cannot be had
   #you: You | null = null;
   #wall: { readonly wallMs: number; readonly atMs: number } | null = null;
-  #pending: readonly OwnMessage[] = [];
   #reported: { readonly signature: string; readonly atMs: number } | null = null;
-  #openNotBeforeMs = 0;
   #told = { version: 0, settled: false, generation: 0 }; // what `onChange` last spoke of
-  #look = ''; // what `wanted` depended on when it was last asked
   #askForTokenAgain = false;
   #renewedAtMs = -Infinity;
   #closeCode: number | null = null;
@@ -105,7 +63,6 @@ export class ChatSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#now = options.monotonicMs ?? (() => performance.now());
-    this.#random = options.random ?? Math.random;
     const isRecording = options.recording != null;
     this.timeline = new ChatTimeline(this.room, { spans: isRecording ? [] : null });
     const token = async (): Promise<string | null> => {
@@ -114,11 +71,11 @@ export class ChatSession {
       return (await options.token?.(again)) ?? null;
     };
     const { server, room } = options;
-    this.#reader = new ChatReader({ server, room, token, ...(options.fetch ? { fetch: options.fetch } : {}) });
+    const reader = new ChatReader({ server, room, token, ...(options.fetch ? { fetch: options.fetch } : {}) });
     this.#socket = isRecording
       ? null
       : new LiveSocket({
-          url: this.#reader.socketUrl,
+          url: reader.socketUrl,
           token,
           last: LAST_MESSAGES,
           onFrame: (frame) => this.#receive(frame),
@@ -126,6 +83,22 @@ export class ChatSession {
           ...(options.WebSocket ? { WebSocket: options.WebSocket } : {}),
           ...(options.random ? { random: options.random } : {}),
         });
+    this.#own = new OwnMessages({
+      send: (frame) => void this.#socket?.send(frame),
+      onChange: () => options.onChange?.(),
+    });
+    this.#reads = new RoomReads({
+      reader,
+      room: this.room,
+      timeline: this.timeline,
+      socket: () => this.#socketForReads(),
+      isOtherEpoch: (epoch) => this.#isOtherEpoch(epoch),
+      onAnswer: () => this.look(),
+      onSpans: (spans) => this.#takeSpans(spans),
+      onError: (error) => options.onError?.(error),
+      monotonicMs: this.#now,
+      random: options.random ?? Math.random,
+    });
   }
 
   get status(): SocketStatus | 'recording' {
@@ -147,7 +120,7 @@ export class ChatSession {
 
   /** One's own messages on their way, oldest first. */
   get pending(): readonly OwnMessage[] {
-    return this.#pending;
+    return this.#own.pending;
   }
 
   get sync(): SyncMode {
@@ -169,7 +142,7 @@ export class ChatSession {
     if (this.#timer !== null) return;
     this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#socket?.start();
-    if (this.#options.recording != null) void this.#loadRecording(this.#options.recording);
+    if (this.#options.recording != null) void this.#reads.loadRecording(this.#options.recording);
     this.look();
   }
 
@@ -177,7 +150,7 @@ export class ChatSession {
     if (this.#timer !== null) clearInterval(this.#timer);
     this.#timer = null;
     this.attach(null);
-    this.#abortAll();
+    this.#reads.abortAll();
     this.#socket?.stop();
   }
 
@@ -189,11 +162,12 @@ export class ChatSession {
     this.#playhead = { state: 'unknown' };
     this.timeline.rebase();
     if (adapter === null) return;
-    if (this.#spans !== null) giveSpans(adapter, this.#spans);
+    if (this.#reads.spans !== null) giveSpans(adapter, this.#reads.spans);
     this.#unsubscribe = adapter.subscribe((change) => {
       if (change === 'seeking') {
         this.timeline.seek();
-        this.#abortSuperseded();
+        this.#lookAnew();
+        this.#reads.abortSuperseded();
       }
       this.look();
       if (change !== 'frame') this.#report();
@@ -203,7 +177,7 @@ export class ChatSession {
 
   /** The network or the page is back. */
   wake(): void {
-    this.#failures.clear();
+    this.#reads.forgetFailures();
     this.#socket?.retryNow();
     this.look();
   }
@@ -214,7 +188,7 @@ export class ChatSession {
     this.#playhead = adapter === null ? { state: 'unknown' } : playheadFrom(adapter.address(), adapter.media());
     const { timeline } = this;
     timeline.advance(this.#playhead, this.#sync);
-    this.#loadIfNeeded();
+    if (this.#timer !== null) this.#reads.load(this.#playhead);
     const told = this.#told;
     if (timeline.version === told.version && timeline.settled === told.settled && timeline.generation === told.generation) return;
     this.#told = { version: timeline.version, settled: timeline.settled, generation: timeline.generation };
@@ -224,8 +198,7 @@ export class ChatSession {
   /** Read further up. */
   loadEarlier(): void {
     this.timeline.loadEarlier();
-    this.#look = '';
-    this.look();
+    this.#lookAnew();
     this.#options.onChange?.();
   }
 
@@ -238,39 +211,17 @@ export class ChatSession {
   say(text: string, kind: 'message' | 'question' = 'message', replyTo: number | null = null): string | null {
     if (this.#socket === null || this.#wall === null) return null;
     const id = uuid7(this.#wall.wallMs + (this.#now() - this.#wall.atMs));
-    const own: OwnMessage = { id, kind, text, replyTo, playhead: this.#wirePlayhead(), state: 'sending', code: null };
-    this.#pending = [...this.#pending, own];
-    this.#send(own);
-    this.#options.onChange?.();
+    this.#own.say({ id, kind, text, replyTo, playhead: this.#wirePlayhead() });
     return id;
   }
 
   /** Try a failed message again, under its own id, so that it cannot appear twice. */
   sayAgain(id: string): void {
-    this.#changeOwn(id, { state: 'sending', code: null });
-    const own = this.#pending.find((one) => one.id === id);
-    if (own !== undefined) this.#send(own);
+    this.#own.sayAgain(id);
   }
 
   dismiss(id: string): void {
-    this.#pending = this.#pending.filter((own) => own.id !== id);
-    this.#options.onChange?.();
-  }
-
-  #send(own: OwnMessage): void {
-    this.#socket?.send({
-      type: 'say',
-      id: own.id,
-      kind: own.kind,
-      text: own.text,
-      ...(own.replyTo === null ? {} : { reply_to: own.replyTo }),
-      ...(own.playhead === null ? {} : { playhead: own.playhead }),
-    });
-  }
-
-  #changeOwn(id: string, change: Partial<OwnMessage>): void {
-    this.#pending = this.#pending.map((own) => (own.id === id ? { ...own, ...change } : own));
-    this.#options.onChange?.();
+    this.#own.dismiss(id);
   }
 
   #wirePlayhead(): WirePlayhead | null {
@@ -300,16 +251,26 @@ export class ChatSession {
     if (this.#socket.send({ type: 'playhead', ...playhead, rate, paused })) this.#reported = { signature, atMs: now };
   }
 
+  /** Look, and load what is lacking even if nothing seems to have changed. */
+  #lookAnew(): void {
+    this.#reads.askAnew();
+    this.look();
+  }
+
   #tick(): void {
     const now = this.#now();
     this.room.expire(now);
-    for (const [key, failure] of this.#failures) if (failure.retryAtMs < now - 60_000) this.#failures.delete(key);
-    this.#look = '';
-    this.look();
+    this.#reads.expire(now);
+    this.#lookAnew();
     this.#report();
   }
 
   // ── The socket ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #socketForReads(): SocketForReads | null {
+    if (this.#socket === null) return null;
+    return { isOpen: this.#socket.status === 'open', hasAnswered: this.#hasSocketAnswered, from: this.#socketFrom };
+  }
 
   #socketStatus(status: SocketStatus, code: number | null): void {
     if (status === 'waiting' || status === 'closed') {
@@ -327,9 +288,9 @@ export class ChatSession {
     if (status === 'open') {
       this.#reported = null;
       this.#report();
-      for (const own of this.#pending) if (own.state === 'sending') this.#send(own);
+      this.#own.sendAgain();
     }
-    this.#look = '';
+    this.#reads.askAnew();
     this.#options.onChange?.();
   }
 
@@ -357,10 +318,10 @@ export class ChatSession {
         this.#acknowledged(frame);
         break;
       case 'held':
-        this.#changeOwn(frame.id, { state: 'held' });
+        this.#own.held(frame.id);
         break;
       case 'error':
-        if (frame.id !== undefined) this.#changeOwn(frame.id, { state: 'failed', code: frame.code });
+        if (frame.id !== undefined) this.#own.failed(frame.id, frame.code);
         break;
       case 'pong':
         this.#wall = { wallMs: frame.wall_ms, atMs: this.#now() };
@@ -368,8 +329,7 @@ export class ChatSession {
       default:
         return; // state, tallies, and whatever is not known yet
     }
-    this.#look = '';
-    this.look();
+    this.#lookAnew();
   }
 
   #welcome(frame: Extract<ServerFrame, { type: 'welcome' }>): void {
@@ -401,11 +361,7 @@ export class ChatSession {
   #arrive(events: readonly ChatEvent[]): void {
     this.room.receiveTail(events);
     this.timeline.receiveLive(events);
-    const ids = new Set(events.map((event) => event.id));
-    if (this.#pending.some((own) => ids.has(own.id))) {
-      this.#pending = this.#pending.filter((own) => !ids.has(own.id));
-      this.#options.onChange?.();
-    }
+    this.#own.arrived(events);
   }
 
   #comeBack(events: readonly ChatEvent[]): void {
@@ -415,163 +371,12 @@ export class ChatSession {
   }
 
   #reset(position: Position): void {
-    this.#abortAll();
+    this.#reads.reset();
     this.room.reset();
     this.timeline.rebase();
     this.#epoch = position.epoch;
     this.#socketFrom = null;
     this.room.socketFrom = null;
-    this.#openNotBeforeMs = 0;
-  }
-
-  #acknowledged(frame: Extract<ServerFrame, { type: 'ack' }>): void {
-    const own = this.#pending.find((one) => one.id === frame.id);
-    const you = this.#you;
-    if (own === undefined || you === null || frame.offset === undefined || frame.program_ms === undefined) return;
-    // It is on disk: show it as the event it has become; the one that comes by the socket replaces it.
-    this.#arrive([
-      {
-        offset: frame.offset,
-        kind: own.kind,
-        id: own.id,
-        broadcast: own.playhead?.broadcast ?? this.room.latest ?? 0,
-        programMs: frame.program_ms,
-        stamp: frame.stamp ?? 'none',
-        behindLiveMs: 0,
-        author: { key: you.key, name: you.name, role: you.role, badges: [] },
-        text: own.text,
-        fragments: null,
-        replyTo: own.replyTo,
-        target: null,
-      },
-    ]);
-  }
-
-  // ── Reads ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  get #isSocketOpen(): boolean {
-    return this.#socket?.status === 'open';
-  }
-
-  /** The broadcast whose playlist is kept up to date: the one on screen, else the latest. */
-  get #watched(): SliceCache | null {
-    const number = this.timeline.broadcast ?? (this.#spans === null ? this.room.latest : null);
-    return number === null ? null : this.room.broadcast(number);
-  }
-
-  #loadIfNeeded(): void {
-    const { timeline, room } = this;
-    const cache = this.#watched;
-    const second = timeline.cutoffMs === null ? '' : Math.floor(timeline.cutoffMs / 1000);
-    const look = `${timeline.generation} ${timeline.version} ${room.version} ${cache?.version} ${second} ${this.#playhead.state}`;
-    if (look === this.#look || this.#timer === null) return;
-    this.#look = look;
-    const wanted = new Map<string, Wanted>();
-    for (const one of [...timeline.wanted(), ...this.#polls()]) wanted.set(keyOf(one), one);
-    const now = this.#now();
-    for (const [key, one] of wanted) {
-      if (this.#requests.size >= REQUESTS_MAX) break;
-      if (this.#requests.has(key) || (this.#failures.get(key)?.retryAtMs ?? 0) > now) continue;
-      if (one.what === 'open' && !this.#mayLoadOpen(one.broadcast, now)) continue;
-      void this.#load(key, one);
-    }
-    this.#wantedKeys = new Set(wanted.keys());
-  }
-
-  /** What is due because time went by: the chat playlist, and without a socket the open slice. */
-  #polls(): Wanted[] {
-    const cache = this.#watched;
-    const list = cache?.playlist;
-    if (cache == null || list == null || cache.playlistAtMs === null) return [];
-    const { broadcast } = cache;
-    const ageMs = this.#now() - cache.playlistAtMs;
-    const isCaughtUp = this.#isSocketOpen && list.asOfOffset >= (this.#socketFrom ?? Infinity);
-    const everyMs =
-      this.#socket === null
-        ? Math.max(list.reloadMs, PLAYLIST_RECORDING_MS)
-        : isCaughtUp || !list.live
-          ? Math.max(list.reloadMs, this.#isSocketOpen ? PLAYLIST_WITH_SOCKET_MS : PLAYLIST_RECORDING_MS)
-          : list.reloadMs;
-    const polls: Wanted[] = [];
-    if (ageMs >= everyMs) polls.push({ what: 'playlist', broadcast, fromMs: null, toMs: null });
-    const isTailWatched = this.timeline.basis === 'arrival' || (this.timeline.cutoffMs ?? Infinity) >= list.sealedUntilMs - 60_000;
-    if (!this.#isSocketOpen && this.#hasSocketAnswered && list.live && isTailWatched) {
-      const open = cache.open;
-      if (open === null || this.#now() - open.atMs >= list.reloadMs) polls.push({ what: 'open', broadcast });
-    }
-    return polls;
-  }
-
-  /**
-   * The open slice is asked for when the socket has said where it begins, or cannot be had: only then can the two meet.
-   * Its `from_ms` must be a recent `sealed_until_ms`, so an old chat playlist is renewed first.
-   */
-  #mayLoadOpen(broadcast: number, now: number): boolean {
-    if (this.#socket !== null && !this.#hasSocketAnswered) return false;
-    const cache = this.room.broadcast(broadcast);
-    if (cache.playlist === null || cache.playlistAtMs === null || now < this.#openNotBeforeMs) return false;
-    if (now - cache.playlistAtMs <= PLAYLIST_FOR_OPEN_MAX_MS) return true;
-    const refresh: Wanted = { what: 'playlist', broadcast, fromMs: null, toMs: null };
-    const key = keyOf(refresh);
-    if (!this.#requests.has(key) && (this.#failures.get(key)?.retryAtMs ?? 0) <= now) void this.#load(key, refresh);
-    return false;
-  }
-
-  async #load(key: string, wanted: Wanted): Promise<void> {
-    const request: Request = { controller: new AbortController(), generation: this.timeline.generation };
-    this.#requests.set(key, request);
-    const isCurrent = (): boolean => this.#requests.get(key) === request && !request.controller.signal.aborted;
-    try {
-      const take = await this.#ask(wanted, request.controller.signal);
-      if (!isCurrent()) return;
-      take();
-      this.#failures.delete(key);
-    } catch (error) {
-      if (!isCurrent()) return;
-      this.#failed(key, wanted, error);
-    } finally {
-      if (this.#requests.get(key) === request) this.#requests.delete(key);
-    }
-    this.#look = '';
-    this.look();
-  }
-
-  /** Ask, and return what to do with the answer if it is still wanted by then. */
-  async #ask(wanted: Wanted, signal: AbortSignal): Promise<() => void> {
-    switch (wanted.what) {
-      case 'playlist': {
-        const held = wanted.broadcast === null ? null : this.room.broadcast(wanted.broadcast);
-        const list = held?.playlist ?? null;
-        if (wanted.fromMs !== null) {
-          const { broadcast, fromMs, toMs } = wanted;
-          const answer = await this.#reader.playlist({ broadcast, fromMs, toMs }, signal);
-          return () => held?.receiveEarlierPlaylist(answer);
-        }
-        const query = { broadcast: wanted.broadcast, since: list?.version ?? null, fromMs: list?.isExtended ? list.startMs : null };
-        const answer = await this.#reader.playlist(query, signal);
-        return () => {
-          if (this.#isOtherEpoch(answer.epoch)) return;
-          this.room.receivePlaylist(answer, this.#now());
-        };
-      }
-      case 'slice': {
-        const base = this.room.broadcast(wanted.broadcast).playlist?.base ?? '';
-        const answer = await this.#reader.slice(base, wanted.broadcast, wanted.entry, signal);
-        return () => void this.room.broadcast(wanted.broadcast).receiveSlice(answer);
-      }
-      case 'open': {
-        const cache = this.room.broadcast(wanted.broadcast);
-        const list = cache.playlist!;
-        const { open } = cache;
-        const after = open !== null && this.#now() - open.atMs <= OPEN_AFTER_MAX_MS ? open.asOf : null;
-        const answer = await this.#reader.open(list.base, wanted.broadcast, list.sealedUntilMs, after, signal);
-        return () => {
-          if (this.#isOtherEpoch(answer.epoch)) return;
-          const meets = cache.receiveOpen(answer, after, this.#now());
-          this.#openNotBeforeMs = this.#now() + (meets ? 0 : list.reloadMs);
-        };
-      }
-    }
   }
 
   /** An epoch above ours makes all we hold worthless; one below it is an old answer. */
@@ -584,59 +389,16 @@ export class ChatSession {
     return true;
   }
 
-  #failed(key: string, wanted: Wanted, error: unknown): void {
-    if (error instanceof ReadError && error.isSuperseded && wanted.what !== 'playlist') {
-      // The list we went by is old: a fresh one has the present revision, or says that it is gone.
-      if (wanted.what === 'open') this.room.broadcast(wanted.broadcast).unjoin();
-      const refresh: Wanted = { what: 'playlist', broadcast: wanted.broadcast, fromMs: null, toMs: null };
-      if (!this.#requests.has(keyOf(refresh))) void this.#load(keyOf(refresh), refresh);
-    } else {
-      this.#options.onError?.(error);
-    }
-    const count = (this.#failures.get(key)?.count ?? 0) + 1;
-    const waitMs = Math.max(backOffMs(count - 1, this.#random()), (error instanceof ReadError && error.retryAfterMs) || 0);
-    this.#failures.set(key, { count, retryAtMs: this.#now() + waitMs });
+  /** It is on disk: show it as the event it has become; the one that comes by the socket replaces it. */
+  #acknowledged(frame: Extract<ServerFrame, { type: 'ack' }>): void {
+    const event = this.#own.acknowledged(frame, this.#you, this.room.latest ?? 0);
+    if (event !== null) this.#arrive([event]);
   }
 
-  /** A seek: what was asked for the place left behind is no longer wanted. Lists and the open slice are wanted anywhere. */
-  #abortSuperseded(): void {
-    this.#look = '';
+  #takeSpans(spans: readonly WireSpan[]): void {
+    this.timeline.spans = spans;
+    if (this.#adapter !== null) giveSpans(this.#adapter, spans);
     this.look();
-    for (const [key, request] of this.#requests) {
-      if (request.generation >= this.timeline.generation || !key.startsWith('slice') || this.#wantedKeys.has(key)) continue;
-      this.#requests.delete(key);
-      request.controller.abort();
-    }
-    this.#look = '';
-  }
-
-  #abortAll(): void {
-    for (const request of this.#requests.values()) request.controller.abort();
-    this.#requests.clear();
-    this.#failures.clear();
-  }
-
-  async #loadRecording(recording: string): Promise<void> {
-    const key = `recording ${recording}`;
-    const request: Request = { controller: new AbortController(), generation: 0 };
-    this.#requests.set(key, request);
-    for (let failures = 0; !request.controller.signal.aborted; failures += 1) {
-      try {
-        const { spans } = await this.#reader.recording(recording, request.controller.signal);
-        if (request.controller.signal.aborted) return;
-        this.#spans = spans;
-        this.timeline.spans = spans;
-        if (this.#adapter !== null) giveSpans(this.#adapter, spans);
-        this.#requests.delete(key);
-        this.#look = '';
-        this.look();
-        return;
-      } catch (error) {
-        if (request.controller.signal.aborted) return;
-        this.#options.onError?.(error);
-        await new Promise((resolve) => setTimeout(resolve, backOffMs(failures, this.#random())));
-      }
-    }
   }
 }
 
