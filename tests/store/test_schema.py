@@ -1,0 +1,68 @@
+"""Events and rows as Arrow tables and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatsync.chat.event import KINDS, Event
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, event_from, events_table, rows_table
+from tests.builders import BASE_US, author, event
+
+json_values = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=5)
+events = st.builds(
+    event,
+    st.integers(1, 2**40),
+    kind=st.sampled_from(sorted(KINDS)),
+    program_us=st.integers(0, 2**50),
+    text=st.none() | st.text(),
+    author=st.none() | st.text(min_size=1, max_size=5).map(author),
+    reply_to=st.none() | st.integers(1, 2**40),
+    target=st.none() | st.integers(1, 2**40),
+    details=st.dictionaries(st.text(max_size=5), json_values, max_size=3),
+)
+
+
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    for name in ("program_us", "wall_us"):
+        index = table.schema.get_field_index(name)
+        table = table.set_column(index, name, table.column(name).cast(pa.int64()))
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+@given(st.lists(events, max_size=5))
+def test_events_survive_the_table(said: list[Event]) -> None:
+    """There and back, every field is what it was; names come from elsewhere."""
+    table = events_table((one, None if one.author is None else 3) for one in said)
+    assert EVENTS.equals(table.schema, check_metadata=True)
+    rows = _rows(table)
+    assert said == [event_from(row, one.author) for row, one in zip(rows, said, strict=True)]
+    assert [None if one.author is None else 3 for one in said] == [row["name_version"] for row in rows]
+
+
+def test_anonymous_kinds_lose_author_and_id() -> None:
+    """Nothing in the row tells whose it was."""
+    vote = event(7, "poll_voted", text=None)
+    (row,) = _rows(events_table([(vote, 1), (event(8), 1)], anonymous_kinds=frozenset({"poll_voted"})).slice(0, 1))
+    assert ("", None, None, None) == (row["id"], row["author_key"], row["role"], row["name_version"])
+
+
+def test_rows_become_a_table() -> None:
+    """Instants are integer µs, truths 0 or 1; no rows make an empty table of the same schema."""
+    row = ("math", 1, 1, 9, "/s9.ts", None, 2_000_000, 0, 0, 1, 0, BASE_US, "explicit", 0)
+    table = rows_table([row], SEGMENTS)
+    assert SEGMENTS.equals(table.schema, check_metadata=True)
+    assert (True, False) == (table.column("discontinuity")[0].as_py(), table.column("gap")[0].as_py())
+    assert BASE_US == table.column("program_us").cast(pa.int64())[0].as_py()
+    assert (0, OBSERVATIONS) == (rows_table([], OBSERVATIONS).num_rows, rows_table([], OBSERVATIONS).schema)
+
+
+def test_files_say_which_schema_they_have() -> None:
+    """Name and version stand in the metadata."""
+    for name, schema in (("events", EVENTS), ("segments", SEGMENTS), ("observations", OBSERVATIONS)):
+        told = {key.decode(): value.decode() for key, value in schema.metadata.items()}
+        assert {"chatsync.schema": name, "chatsync.schema_version": str(SCHEMA_VERSION)} == told
