@@ -42,13 +42,15 @@ def say_of(frame: SayFrame, author: Author) -> Act:
 
     Raises:
         NotAllowedError: the role may not say this kind here.
-        MessageRejectedError: unknown kind, or the text breaks a rule.
+        MessageRejectedError: unknown kind, addressed to some only, or the text breaks a rule.
     """
     action = SAYINGS.get(frame.kind)
     if action is None:
         raise MessageRejectedError("unknown_kind", "Say a message, a question or an announcement.")
     if not may(author.role, action):
         raise NotAllowedError(action)
+    if frame.to is not None:
+        raise MessageRejectedError("no_private_messages", "This version sends to everyone only; nothing was sent.")
     return Act(
         kind=frame.kind,
         id=frame.id,

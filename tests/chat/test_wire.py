@@ -397,3 +397,13 @@ def test_a_joined_frame_is_the_frame() -> None:
     assert [1, 2] == [one["offset"] for one in json.loads(joined)["events"]]
     nothing = {"type": "events", "events": [], "through": {"epoch": "1", "offset": 9}}
     assert nothing == json.loads(events_frame([], Position(1, 9)))
+
+
+def test_whom_a_message_is_for_is_read() -> None:
+    """What is addressed to few must never be taken for everyone's by being ignored."""
+    frame = decoded_frame('{"type":"say","id":"a","text":"psst","to":["host"]}')
+    assert isinstance(frame, SayFrame)
+    assert ("host",) == frame.to
+    for wrong in ('"host"', "[5]", "{}"):
+        with pytest.raises(WireError):
+            decoded_frame(SAY + f',"to":{wrong}}}')

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chatsync.chat.event import Author
 from chatsync.chat.text import clean_name
-from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead, encoded, event_to_wire
+from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire
 from chatsync.errors import ChatsyncError, MessageRejectedError
 from chatsync.instants import us_from_ms
 from chatsync.replay.slices import is_sliced
@@ -49,8 +49,8 @@ class PostedMessage(msgspec.Struct, frozen=True):
     author: PostedAuthor
     text: str
     kind: str = "message"
-    reply_to: int | None = None
-    wall_ms: int | None = None
+    reply_to: Number | None = None
+    wall_ms: Number | None = None
     playhead: SayPlayhead | None = None
 
 
