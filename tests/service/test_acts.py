@@ -81,3 +81,11 @@ def test_upvoting_twice_is_upvoting_once() -> None:
     """The id follows from the question, so that dedupe answers the second with the first."""
     first, second = (act_of(ActFrame(id_, "upvote", target=7), author()) for id_ in "ab")
     assert first.id == second.id
+
+
+@pytest.mark.parametrize("to", [(), ("host",)])
+def test_a_message_for_few_is_never_told_to_everyone(to: tuple[str, ...]) -> None:
+    """Whoever names who it is for is refused: nothing private is published by being ignored."""
+    with pytest.raises(MessageRejectedError) as refused:
+        say_of(SayFrame("a", "psst", to=to), author())
+    assert "no_private_messages" == refused.value.reason
