@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import sqlite3
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
@@ -317,20 +318,23 @@ class Sealer:
     async def stop(self) -> None:
         """Write what must not wait: nothing hidden may stay in a file that is asked for after a restart."""
         self._room.on_committed.remove(self.receive_committed)
+        await self._try_to_seal()
+
+    async def _try_to_seal(self) -> None:
+        """One pass; what the disk refuses stays to be done, so that sealing goes on once there is space again."""
         try:
             await self.seal()
         except StoreError as error:
             _log.warning("sealing_waits", room=self._room.room, code=error.code)
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("sealing_waits", room=self._room.room, code="storage", error=type(error).__name__)
 
     # --- passes ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Seal twice a second, at once after a hide, until cancelled."""
         while True:
-            try:
-                await self.seal()
-            except StoreError as error:
-                _log.warning("sealing_waits", room=self._room.room, code=error.code)
+            await self._try_to_seal()
             try:
                 async with asyncio.timeout(_PASS_S):
                     await self._wake.wait()

@@ -1,0 +1,175 @@
+"""Slices are cut, revised and restored; what the disk refuses waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatsync.instants import SECOND_US
+from chatsync.service.sealing import OPEN_FROM_LIFE_US, SliceIndex
+from chatsync.simulation import Scenario
+from chatsync.store.catalog import SliceRow
+from tests.stage import START_US, Stage, slice_path, stage
+
+LECTURE = Scenario(START_US)
+
+
+def _row(start_s: int, end_s: int, *, revision: int = 1) -> SliceRow:
+    return SliceRow(
+        broadcast=1,
+        start_ms=start_s * 1000,
+        end_ms=end_s * 1000,
+        epoch=1,
+        revision=revision,
+        events=1,
+        messages=1,
+        as_of_offset=1,
+        version=1,
+        sha256="",
+        size_bytes=0,
+    )
+
+
+def test_an_index_finds_the_slice_over_an_instant() -> None:
+    """The start is inside, the end is not, and between two slices there is none."""
+    index = SliceIndex(1, entries=[_row(0, 60), _row(120, 180)])
+    found = [index.entry_at(second * SECOND_US) for second in (0, 59, 60, 119, 120, 179, 180)]
+    assert [0, 0, None, None, 120_000, 120_000, None] == [None if row is None else row.start_ms for row in found]
+
+
+def test_a_range_once_used_is_used_again() -> None:
+    """A second of a removed slice has that slice's range; one beside it is clipped by it."""
+    index = SliceIndex(1, entries=[_row(0, 60)])
+    index.remove(_row(0, 60), 2)
+    assert (0, 60 * SECOND_US) == _bounds(index, 30)
+    assert (60 * SECOND_US, 61 * SECOND_US) == _bounds(index, 60)
+
+
+def _bounds(index: SliceIndex, second: int) -> tuple[int, int]:
+    within = index.range_at(second * SECOND_US)
+    return within.start_us, within.end_us
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), min_size=1, max_size=30))
+def test_the_mark_may_be_asked_for_as_long_as_it_is_told(steps: list[tuple[int, int]]) -> None:
+    """Every value of the last minute is a `from_ms` that open.json answers; older ones are not kept."""
+    index = SliceIndex(1)
+    wall_us = mark_us = 0
+    told: list[tuple[int, int]] = []
+    for waited_s, moved_s in steps:
+        wall_us += waited_s * SECOND_US
+        mark_us += moved_s * SECOND_US
+        told.append((wall_us, mark_us))
+        index.note_sealed_until(mark_us, wall_us)
+    until = dict(zip([mark for _, mark in told], [wall for wall, _ in told[1:]] + [wall_us], strict=True))
+    for mark_us, replaced_us in until.items():
+        is_fresh = replaced_us >= wall_us - OPEN_FROM_LIFE_US
+        assert is_fresh == index.may_be_asked_from(mark_us)
+
+
+async def _sealed(it: Stage) -> int:
+    """A message, ten minutes of lecture, one slice; the message's offset."""
+    await it.stream(LECTURE, 10)
+    offset = await it.said_at(START_US + 4 * SECOND_US, "hello")
+    await it.stream(LECTURE, 640, step_s=10)
+    await it.seal()
+    return offset
+
+
+async def test_what_the_disk_refuses_is_sealed_later(tmp_path: Path) -> None:
+    """A slice's file cannot be written: nothing is listed and the message stays in the open slice; then all is well again."""
+    async with stage(tmp_path) as it:
+        in_the_way = it.hub.files.root / "slices"
+        in_the_way.write_text("not a folder")
+        await it.stream(LECTURE, 10)
+        offset = await it.said_at(START_US + 4 * SECOND_US, "hello")
+        await it.stream(LECTURE, 640, step_s=10)
+        sealing = asyncio.create_task(it.sealer().run())
+        await it.settled()
+        assert [] == (await it.chat(query="from_ms=0"))["slices"]
+        assert offset in [event["offset"] for event in await it.replayed()]
+        in_the_way.unlink()
+        for _ in range(100):
+            if (await it.chat(query="from_ms=0"))["slices"]:
+                break
+            await asyncio.sleep(0.05)
+        sealing.cancel()
+        assert 1 == len((await it.chat(query="from_ms=0"))["slices"])
+        assert 1 == [event["offset"] for event in await it.replayed()].count(offset)
+
+
+async def test_nothing_is_written_while_nothing_happens(tmp_path: Path) -> None:
+    """A quiet room costs no commits: two passes without news leave the database as it is."""
+    async with stage(tmp_path, {"class": {"public": True}}) as it:
+        await it.say("hello")
+        await it.seal()
+        await it.seal()
+        before = it.hub.files.database.with_name("chatsync.db-wal").read_bytes()
+        await it.seal()
+        assert before == it.hub.files.database.with_name("chatsync.db-wal").read_bytes()
+
+
+async def test_the_mark_lost_in_a_crash_does_not_cut_twice(tmp_path: Path) -> None:
+    """The slice is on disk and its mark is not: after the start the slice keeps its name, bytes and revision."""
+    async with stage(tmp_path) as it:
+        it.room().records.put_mark = _lost  # type: ignore[method-assign, assignment]
+        await _sealed(it)
+        before = (await it.chat(query="from_ms=0"))["slices"]
+        clock = it.clock
+    async with stage(tmp_path, clock=clock) as it:
+        it.advance(60)
+        await it.seal()
+        assert before == (await it.chat(query="from_ms=0"))["slices"]
+        assert [1, 3] == sorted(event["offset"] for event in await it.replayed())
+
+
+def _lost(*_: object) -> None:
+    """A mark that a crash kept from the disk."""
+
+
+async def test_a_damaged_slice_is_never_served(tmp_path: Path) -> None:
+    """A file that is not what was written answers 502 `corrupt` without a path, and its neighbours go on."""
+    async with stage(tmp_path) as it:
+        await _sealed(it)
+        playlist = await it.chat(query="from_ms=0")
+        (path,) = _files(it)
+        body = bytearray(path.read_bytes())
+        body[len(body) // 2] ^= 1
+        path.write_bytes(body)
+        answer = await it.slice(playlist, playlist["slices"][0])
+        assert (502, "corrupt") == (answer.status_code, answer.json()["code"])
+        assert "slices/" not in answer.text
+
+
+def _files(it: Stage) -> Iterator[Path]:
+    return (it.hub.files.root / "slices").rglob("*.json.gz")
+
+
+async def test_a_stalled_origin_holds_the_watermark_at_the_edge(tmp_path: Path) -> None:
+    """While media stands still nothing beyond the edge is sealed, however long it takes."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 30)
+        edge_us = it.room().broadcasts.current.clock.edge_us
+        it.advance(600)
+        await it.seal()
+        sealed_until_ms = (await it.chat())["sealed_until_ms"]
+        assert edge_us is not None
+        assert sealed_until_ms <= edge_us // 1000
+
+
+@pytest.mark.parametrize("accepts", ["gzip", "identity"])
+async def test_a_slice_is_sent_as_the_client_takes_it(tmp_path: Path, accepts: str) -> None:
+    """Compressed once on disk; whoever takes no gzip gets the same JSON plain."""
+    async with stage(tmp_path) as it:
+        offset = await _sealed(it)
+        playlist = await it.chat(query="from_ms=0")
+        path = slice_path(playlist, playlist["slices"][0])
+        answer = await it.get(path, **{"Accept-Encoding": accepts})
+        assert (accepts == "gzip") == (answer.headers.get("content-encoding") == "gzip")
+        assert offset in [event["offset"] for event in json.loads(answer.content)["events"]]
