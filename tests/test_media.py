@@ -54,6 +54,11 @@ def _playlist(path: Path) -> MediaPlaylist:
     return playlist
 
 
+def _files(stream: LiveStream) -> list[Path]:
+    """The stream's segments, in order."""
+    return [stream.folder / (segment.uri or "") for segment in _playlist(stream.playlist).segments]
+
+
 @pytest.fixture(scope="module")
 def ended_stream(tmp_path_factory: pytest.TempPathFactory) -> LiveStream:
     """A stream of a few seconds that was stopped in order."""
@@ -109,14 +114,13 @@ def test_a_stopped_stream_ends_its_playlist_and_leaves_no_process(ended_stream: 
     ended_stream.stop()
     assert playlist.endlist
     assert not ended_stream.is_running
-    assert [True] * len(playlist.segments) == [(ended_stream.folder / one.uri).is_file() for one in playlist.segments]
+    assert all(path.is_file() for path in _files(ended_stream))
 
 
 def test_every_frame_of_the_stream_carries_a_clock_that_goes_on(ended_stream: LiveStream) -> None:
     """Over segment borders too, each frame's clock is one frame after the one before it."""
     playlist = _playlist(ended_stream.playlist)
-    clocks = [segment_clock(ended_stream.folder / one.uri) for one in playlist.segments]
-    values = [value_ms for clock in clocks for _, value_ms in clock]
+    values = [value_ms for path in _files(ended_stream) for _, value_ms in segment_clock(path)]
     frames = sum(round(one.duration_us / 1000 / FRAME_MS) for one in playlist.segments)
     assert frames == len(values)
     assert all(abs(value_ms - values[0] - index * FRAME_MS) <= 1 for index, value_ms in enumerate(values))
@@ -125,9 +129,9 @@ def test_every_frame_of_the_stream_carries_a_clock_that_goes_on(ended_stream: Li
 def test_the_date_of_every_segment_differs_from_its_picture_by_the_same(ended_stream: LiveStream) -> None:
     """Program date-time and burned clock are two clocks a constant apart, and near each other."""
     apart_us = []
-    for segment in _playlist(ended_stream.playlist).segments:
+    for segment, path in zip(_playlist(ended_stream.playlist).segments, _files(ended_stream), strict=True):
         assert segment.program_us is not None
-        _, value_ms = segment_clock(ended_stream.folder / segment.uri)[0]
+        _, value_ms = segment_clock(path)[0]
         apart_us.append(segment.program_us - unwrapped_us(value_ms, segment.program_us))
     assert max(apart_us) - min(apart_us) <= 2_000
     assert abs(apart_us[0]) < 500_000
@@ -137,11 +141,7 @@ def test_a_recording_holds_the_same_frames(ended_stream: LiveStream, tmp_path: P
     """Put into one MP4, the frames and their clocks are those of the segments."""
     recording = tmp_path / "recording.mp4"
     make_recording(ended_stream.playlist, recording)
-    live = [
-        value_ms
-        for one in _playlist(ended_stream.playlist).segments
-        for _, value_ms in segment_clock(ended_stream.folder / one.uri)
-    ]
+    live = [value_ms for path in _files(ended_stream) for _, value_ms in segment_clock(path)]
     assert live == [value_ms for _, value_ms in segment_clock(recording)]
 
 
