@@ -1,6 +1,6 @@
 """Archiving: hours of program time that changed are written as Parquet, in the background.
 
-Owns: when an hour is written, and when the text of hidden messages is forgotten. Does not know: how (``store.archive``). Source: contract §6.
+Owns: when an hour is written, and when what is past its time is forgotten. Does not know: how (``store.archive``). Source: contract §6.
 """
 
 from __future__ import annotations
@@ -11,15 +11,13 @@ from functools import partial
 import structlog
 
 from chatsync.errors import StoreError
-from chatsync.instants import HOUR_US
 from chatsync.service.clock import Clock
 from chatsync.store.archive import Archive
 from chatsync.store.journal import Journal
 from chatsync.store.writer import Writer
 
-__all__ = ["ARCHIVE_EVERY_S", "HIDDEN_TEXT_US", "Archiving"]
+__all__ = ["ARCHIVE_EVERY_S", "Archiving"]
 
-HIDDEN_TEXT_US = 30 * 24 * HOUR_US  # a hide can be taken back for so long (contract §6)
 ARCHIVE_EVERY_S = 600  # a program hour is written at most so often while it changes
 
 _log = structlog.get_logger(__name__)
@@ -48,17 +46,16 @@ class Archiving:
             except TimeoutError:
                 wanted = set()
             self._wake.clear()
-            await self._forget_hidden_text()
+            await self._sweep()
             self._writer.request_checkpoint()
             await self._archive_rooms({room for room, _ in wanted} or {None})
 
-    async def _forget_hidden_text(self) -> None:
-        before_us = self._clock.system_wall_us() - HIDDEN_TEXT_US
+    async def _sweep(self) -> None:
         try:
-            work = partial(self._journal.forget_hidden_text, before_wall_us=before_us)
+            work = partial(self._journal.sweep, wall_us=self._clock.system_wall_us())
             await asyncio.wrap_future(self._writer.call(work))
         except StoreError as error:
-            _log.warning("hidden_text_kept", code=error.code)
+            _log.warning("not_swept", code=error.code)
 
     async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:
         for room in rooms:

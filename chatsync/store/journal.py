@@ -17,18 +17,17 @@ from typing import Any
 from chatsync.chat.event import KINDS, STATE_KINDS, Author, Draft, Event, Role, Visibility
 from chatsync.errors import CorruptError, IdReusedError, StorageFailedError
 from chatsync.instants import HOUR_US
+from chatsync.store.effects import Effects
 from chatsync.store.files import Files
 from chatsync.store.heads import Head, Heads
-from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
+from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.rows import (
     COLUMNS,
     CREATE,
-    ERASABLE,
     checked,
     details_of,
     event_of,
     insert_sql,
-    placed_check,
     row_of,
 )
 from chatsync.store.writer import Writer, opened
@@ -45,7 +44,6 @@ _CHAIN = COLUMNS.index("chain")
 _PREVIOUS = COLUMNS.index("previous")
 _PUBLIC_KINDS = ", ".join(f"'{kind}'" for kind, seen in KINDS.items() if seen is Visibility.PUBLIC)
 _STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
-_TEXT, _HIDDEN, _HIDDEN_BY = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by"))
 _AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
 
 _TABLES = """
@@ -104,6 +102,7 @@ class Journal:
             self._heads = Heads(files.heads)
         except (sqlite3.Error, OSError) as error:
             raise _read_error(error) from error
+        self._effects = Effects(self._moderation, self._note_changed)
         self._known: dict[str, Head] = {}
         self._changed_hours: dict[tuple[str, int, int], int] = {}
         self._spoke: set[tuple[str, str, int]] = set()
@@ -166,7 +165,7 @@ class Journal:
             self._note_spoke(connection, room, author_key, broadcast)
         event = event_of(row, author)
         self._note_changed(room, broadcast, draft.stamp.program_us, offset)
-        affected = self._effects(connection, event)
+        affected = self._effects.apply(connection, event)
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
         self._heads.put(room, moved)
         self._appends += 1
@@ -255,129 +254,6 @@ class Journal:
         self._heads.forget()
         self._identity.forget()
         self._moderation.forget()
-
-    # --- effects on earlier rows ----------------------------------------------------------------------------------
-
-    def _effects(self, connection: sqlite3.Connection, cause: Event) -> tuple[int, ...]:
-        """What a hide, a restore or a restamp does to earlier rows; the offsets it touched."""
-        match cause.kind:
-            case "hidden":
-                touched = self._hide(connection, cause)
-            case "restored":
-                touched = self._restore(connection, cause)
-            case "restamped":
-                touched = self._restamp(connection, cause)
-            case _:
-                return ()
-        connection.executemany(
-            "INSERT OR IGNORE INTO effects VALUES (?, ?, ?)", [(cause.room, cause.offset, offset) for offset in touched]
-        )
-        return tuple(touched)
-
-    def _named_rows(self, connection: sqlite3.Connection, cause: Event, *, hidden: int) -> list[tuple[Any, ...]]:
-        """Rows a deed names, by offset: one target or all an author said, and the pins that show any of it."""
-        if cause.target is not None:
-            rows = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, cause.target)).fetchall()
-        else:
-            rows = self._rows_of_author(connection, cause.room, str(cause.details.get("author")))
-        for target in [row[2] for row in rows]:
-            rows += connection.execute(
-                f"{_SELECT} WHERE room = ? AND kind = 'pinned' AND target = ?", (cause.room, target)
-            ).fetchall()
-        found = {row[2]: row for row in rows if row[_HIDDEN] == hidden and row[2] < cause.offset}
-        return [checked(found[offset]) for offset in sorted(found)]
-
-    def _rows_of_author(self, connection: sqlite3.Connection, room: str, author_key: str) -> list[tuple[Any, ...]]:
-        spoken = connection.execute(
-            "SELECT broadcast FROM spoke WHERE room = ? AND author_key = ?", (room, author_key)
-        ).fetchall()
-        rows: list[tuple[Any, ...]] = []
-        for (broadcast,) in spoken:
-            rows += connection.execute(
-                f"{_SELECT} INDEXED BY journal_placed "
-                "WHERE room = ? AND broadcast = ? AND author_key = ? AND text_check != 0",
-                (room, broadcast, author_key),
-            ).fetchall()
-        return rows
-
-    def _hide(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
-        touched = []
-        for row in self._named_rows(connection, cause, hidden=0):
-            event = event_of(row, None)
-            self._moderation.put(cause.room, event.offset, (row[_TEXT], row[_TEXT + 1], row[_TEXT + 2]), cause.wall_us)
-            self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)
-            self._say(connection, event, (None, None, None))
-            touched.append(event.offset)
-        return touched
-
-    def _restore(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
-        touched = []
-        for row in self._named_rows(connection, cause, hidden=1):
-            event = event_of(row, None)
-            kept = self._moderation.take(cause.room, event.offset)
-            if kept is None:
-                continue
-            self._place(connection, cause, row, event.program_us, hidden_by=None)
-            self._say(connection, event, kept)
-            touched.append(event.offset)
-        return touched
-
-    def _restamp(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
-        """Details: ``rule`` (``rebase``: by ``shift_us``; ``clamp``: down to ``to_us``), ``stamps`` it applies to.
-
-        It applies to earlier events of the cause's broadcast; what they move to is rounded down to whole milliseconds.
-        """
-        details = cause.details
-        stamps = list(details.get("stamps", ()))
-        marks = ", ".join("?" * len(stamps))
-        values: tuple[Any, ...] = (cause.room, cause.broadcast, cause.offset, *stamps)
-        where = f"room = ? AND broadcast = ? AND offset < ? AND placed_stamp IN ({marks})"
-        is_clamp = details.get("rule") == "clamp"
-        if is_clamp:
-            where, values = f"{where} AND placed_us > ?", (*values, details["to_us"])
-        touched = []
-        found = connection.execute(f"{_SELECT} INDEXED BY journal_placed WHERE {where}", values).fetchall()
-        for row in sorted(found, key=_offset_of):
-            event = event_of(checked(row), None)
-            if event.kind in {"broadcast_closed", "restamped"}:
-                continue
-            moved_us = details["to_us"] if is_clamp else event.program_us + details["shift_us"]
-            moved_us -= moved_us % 1000
-            if moved_us != event.program_us:
-                self._place(connection, cause, row, moved_us, hidden_by=row[_HIDDEN_BY])
-                touched.append(event.offset)
-        return touched
-
-    def _place(
-        self,
-        connection: sqlite3.Connection,
-        cause: Event,
-        row: tuple[Any, ...],
-        placed_us: int,
-        *,
-        hidden_by: int | None,
-    ) -> None:
-        event = event_of(row, None)
-        placed = (placed_us, event.stamp.stamp, int(hidden_by is not None), hidden_by)
-        connection.execute(
-            "UPDATE journal SET placed_us = ?, placed_stamp = ?, hidden = ?, hidden_by = ?, placed_check = ? "
-            "WHERE room = ? AND offset = ?",
-            (*placed, placed_check(event.offset, *placed), event.room, event.offset),
-        )
-        for program_us in {event.program_us, placed_us}:
-            self._note_changed(event.room, event.broadcast, program_us, cause.offset)
-
-    @staticmethod
-    def _say(connection: sqlite3.Connection, event: Event, erasable: HiddenText) -> None:
-        columns = ", ".join(f"{name} = ?" for name in ERASABLE)
-        connection.execute(
-            f"UPDATE journal SET {columns} WHERE room = ? AND offset = ?", (*erasable, event.room, event.offset)
-        )
-
-    def forget_hidden_text(self, connection: sqlite3.Connection, before_wall_us: int) -> int:
-        """In the writer's thread: drop the text of messages hidden before this wall time; how many. They stay hidden for good."""
-        del connection  # the text lies in a database of its own, which commits with this batch
-        return self._moderation.sweep(before_wall_us)
 
     # --- reading (any thread) -------------------------------------------------------------------------------------
 
@@ -553,11 +429,6 @@ class Journal:
 
     def _is_epoch_start(self, room: str, offset: int) -> bool:
         return bool(self.read("SELECT 1 FROM epochs WHERE room = ? AND first_offset = ?", (room, offset)))
-
-
-def _offset_of(row: tuple[Any, ...]) -> int:
-    offset: int = row[2]
-    return offset
 
 
 def _read_error(error: sqlite3.Error | OSError, what: str = "chatsync.db") -> StorageFailedError | CorruptError:
