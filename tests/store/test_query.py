@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chatsync.chat.event import Draft, Event
 from chatsync.errors import CorruptError
 from chatsync.instants import HOUR_US, SECOND_US, Range
-from chatsync.store.opening import Store, open_store
+from chatsync.store.opening import Store, open_store, verify_store
 from chatsync.store.query import Plan, open_duckdb
 from tests.builders import BASE_US, author, draft
 from tests.store.deeds import deed, placed, said
@@ -110,28 +110,52 @@ ranges = st.lists(
 )
 
 
-@settings(max_examples=25)
-@given(first=places, late=places, hidden=st.sets(st.integers(1, 25), max_size=4), within=ranges)
+deeds = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["hidden", "restored"]), st.integers(1, 25)),
+        st.tuples(st.just("rebase"), st.integers(-2 * HOUR_S, 2 * HOUR_S)),
+        st.tuples(st.just("clamp"), seconds),
+    ),
+    max_size=5,
+)
+
+
+def _deed(number: int, what: str, value: int) -> Draft:
+    match what:
+        case "hidden" | "restored":
+            return deed(f"d{number}", what, target=value)
+        case "rebase":
+            details = {"rule": what, "stamps": ["playhead"], "shift_us": value * SECOND_US}
+        case _:
+            details = {"rule": what, "stamps": ["playhead"], "to_us": BASE_US + value * SECOND_US}
+    return deed(f"d{number}", "restamped", by=None, details=details)
+
+
+@settings(max_examples=30)
+@given(first=places, late=places, done=deeds, within=ranges)
 def test_archive_and_journal_tell_the_same(
     tmp_path_factory: pytest.TempPathFactory,
     first: list[tuple[int, str]],
     late: list[tuple[int, str]],
-    hidden: set[int],
+    done: list[tuple[str, int]],
     within: list[Range],
 ) -> None:
-    """For any range: before archiving, after it, with late events and hides on top, and after the next generation."""
+    """For any range: before archiving, after it, with late events and deeds on top, and after the next generation."""
     with open_store(tmp_path_factory.mktemp("data")) as store:
         steps: list[Callable[[], object]] = [
             lambda: said(store, *(placed(f"a{n}", at, str(n), kind=kind) for n, (at, kind) in enumerate(first))),
             store.archive.archive_now,
             lambda: said(store, *(placed(f"b{n}", at, str(n), kind=kind) for n, (at, kind) in enumerate(late))),
-            lambda: said(store, *(deed(f"h{target}", "hidden", target=target) for target in sorted(hidden))),
+            lambda: said(store, *(_deed(number, *one) for number, one in enumerate(done))),
             store.archive.archive_now,
         ]
         for step in steps:
             step()
             for one in [ALL, *within]:
                 assert _in_journal(store, one) == _read(store, one)
+        assert {"rows": len(first) + len(late) + len(done), "slices": 0, "damaged": []} == {
+            name: found for name, found in verify_store(store).items() if name != "files"
+        }
 
 
 def test_an_archived_event_is_what_was_said(store: Store) -> None:
