@@ -148,6 +148,8 @@ class Hub:
             headers = room_settings.request_headers()
             work = follow(live, self.fetcher, room_settings.playlist_url, headers)
             running.tasks.append(asyncio.create_task(work, name=f"follow {room}"))
+        for task in running.tasks:
+            task.add_done_callback(_note_end)
         _log.info("room_started", room=room, public=room_settings.public)
         return running
 
@@ -277,6 +279,12 @@ class Hub:
             RateLimitedError: too many.
         """
         self._rates.take(person, self.clock.monotonic_us(), count)
+
+
+def _note_end(task: asyncio.Task[None]) -> None:
+    """A room's task runs until it is cancelled; one that ends by itself must not do so in silence."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("task_ended", task=task.get_name(), error=type(error).__name__)
 
 
 async def _tick(live: LiveRoom) -> None:

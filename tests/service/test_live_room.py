@@ -1,0 +1,210 @@
+"""One room at work: what media and people do becomes events, in order, durable before anyone is told."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from chatsync.chat.event import Position
+from chatsync.errors import NotFoundError, StorageFullError
+from chatsync.instants import MINUTE_US, SECOND_US
+from chatsync.replay.broadcasts import SILENCE_US_MAX
+from chatsync.service.live_room import BACK_EVENTS_MAX, Act
+from chatsync.simulation import Scenario, playlist_at
+from tests.stage import START_US, WRITER, Stage, stage
+
+LECTURE = Scenario(START_US)
+OPEN = {"class": {"public": True}}
+
+
+class Listener:
+    """Somebody in the room who keeps every frame."""
+
+    def __init__(self, *, is_staff: bool = False) -> None:
+        self.is_staff = is_staff
+        self.frames: list[Any] = []
+        self.sent_away: list[bool] = []
+
+    def receive_frames(self, frames: Sequence[str]) -> None:
+        """Keep them."""
+        self.frames += [msgspec.json.decode(frame) for frame in frames]
+
+    def send_away(self, *, gone: bool) -> None:
+        """Note it."""
+        self.sent_away.append(gone)
+
+    def told(self, kind: str) -> list[Any]:
+        """Frames of a type."""
+        return [frame for frame in self.frames if frame["type"] == kind]
+
+
+def _listening(it: Stage, *, is_staff: bool = False) -> Listener:
+    listener = Listener(is_staff=is_staff)
+    it.room().receivers.add(listener)
+    return listener
+
+
+async def test_nobody_is_told_before_it_is_on_disk(tmp_path: Path) -> None:
+    """A commit that fails is an error to the author and nothing to the others; the next one goes through."""
+    async with stage(tmp_path, OPEN) as it:
+        listener = _listening(it)
+
+        def fail(_: sqlite3.Connection) -> None:
+            raise StorageFullError
+
+        it.hub.writer.before_commit.append(fail)
+        with pytest.raises(StorageFullError):
+            await it.say("lost")
+        it.hub.writer.before_commit.remove(fail)
+        said = await it.say("kept")
+        it.room().flush()
+        assert [["kept"]] == [[event["text"] for event in frame["events"]] for frame in listener.told("events")]
+        assert it.room().log.position.offset == said["offset"]
+
+
+async def test_a_commit_that_was_stored_though_it_failed_is_told_with_the_next(tmp_path: Path) -> None:
+    """The sync failed after the data was down: the log has no hole, and resending gives the stored message."""
+    async with stage(tmp_path, OPEN) as it:
+        listener = _listening(it)
+
+        def fail_late() -> None:
+            raise OSError(5, "sync failed")
+
+        it.hub.writer.after_commit.append(fail_late)
+        with pytest.raises(Exception, match="store"):
+            await it.say("was it stored?", id="m-1")
+        it.hub.writer.after_commit.remove(fail_late)
+        again = await it.say("was it stored?", id="m-1")
+        other = await it.say("another")
+        it.room().flush()
+        texts = [event["text"] for frame in listener.told("events") for event in frame["events"]]
+        assert again["offset"] + 1 == other["offset"]
+        assert ["was it stored?", "another"] == texts
+
+
+async def test_the_first_event_goes_at_once_and_the_rest_together(tmp_path: Path) -> None:
+    """Batching grows with load: many events of a moment travel in few frames, in order."""
+    async with stage(tmp_path, OPEN) as it:
+        listener = _listening(it)
+        await asyncio.gather(*(it.say(f"{number}") for number in range(200)))
+        it.room().flush()
+        frames = listener.told("events")
+        offsets = [event["offset"] for frame in frames for event in frame["events"]]
+        assert sorted(offsets) == offsets
+        assert 200 == len(set(offsets))
+        assert len(frames) < 50
+
+
+async def test_an_act_about_nothing_is_not_found(tmp_path: Path) -> None:
+    """A target that never was, or that is hidden, cannot be upvoted; it can be restored."""
+    async with stage(tmp_path, OPEN) as it:
+        question = await it.say("why?", kind="question")
+        with pytest.raises(NotFoundError):
+            await _upvote(it, 99)
+        await it.act("hide", target=question["offset"])
+        with pytest.raises(NotFoundError):
+            await _upvote(it, question["offset"])
+        await it.act("restore", target=question["offset"])
+        await _upvote(it, question["offset"])
+        assert [{"target": question["offset"], "count": 1}] == it.room().state.upvoted()
+
+
+async def _upvote(it: Stage, target: int) -> None:
+    await it.room().act(Act(kind="question_upvoted", id=f"upvote:{target}", author=WRITER, target=target))
+
+
+async def test_an_answer_counts_from_the_later_of_both_moments(tmp_path: Path) -> None:
+    """Who answers from further back than the question was asked is stamped with the question's moment."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 60)
+        await it.room().receive_tick()
+        at_us = it.now_us
+        question = await it.said_at(at_us, "why?", kind="question")
+        await _upvote(it, question)
+        upvote = it.hub.journal.events_after("class", question, 1)[0]
+        assert at_us == upvote.program_us
+
+
+async def test_a_silent_origin_closes_the_broadcast(tmp_path: Path) -> None:
+    """Fifteen minutes without any answer: closed by `silence`, once; media that comes then opens the next."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 30)
+        await it.room().receive_tick()
+        it.advance(SILENCE_US_MAX / SECOND_US + 1)
+        await it.room().receive_tick()
+        await it.room().receive_tick()
+        assert "silence" == it.room().broadcasts.current.closed_reason
+        await it.reload(playlist_at(LECTURE, it.now_us))
+        assert 2 == it.room().broadcasts.current.number
+
+
+async def test_a_room_without_a_stream_turns_at_midnight(tmp_path: Path) -> None:
+    """One broadcast a UTC day of chat."""
+    async with stage(tmp_path, OPEN) as it:
+        await it.say("today")
+        it.advance(24 * 3600)
+        await it.room().receive_tick()
+        await it.say("tomorrow")
+        assert 2 == it.room().broadcasts.current.number
+        texts = [event.get("text") for event in await it.replayed(broadcast=2)]
+        assert "tomorrow" in texts
+        assert "today" not in texts
+
+
+async def test_a_gap_in_program_time_is_listed(tmp_path: Path) -> None:
+    """Media that jumps ahead leaves a gap with its range and reason, after a restart too."""
+    gapped = Scenario(START_US, stalls=((10, 30 * SECOND_US),))
+    async with stage(tmp_path) as it:
+        await it.stream(gapped, 80)
+        expected = [{"start_ms": START_US // 1000 + 20_000, "end_ms": START_US // 1000 + 50_000, "reason": "stream"}]
+        assert expected == (await it.chat(query="from_ms=0"))["gaps"]
+        clock = it.clock
+    async with stage(tmp_path, clock=clock) as it:
+        assert expected == [gap for gap in (await it.chat(query="from_ms=0"))["gaps"] if gap["reason"] == "stream"]
+
+
+async def test_a_restamp_of_many_is_a_reset(tmp_path: Path) -> None:
+    """Above a thousand moved events nobody is sent each of them: everyone starts afresh, as does whoever resumes."""
+    async with stage(tmp_path) as it:
+        position = Position(1, it.room().log.position.offset)
+        await asyncio.gather(*(it.say(f"early {number}") for number in range(BACK_EVENTS_MAX + 5)))
+        listener = _listening(it)
+        await it.reload(playlist_at(Scenario(it.now_us - 8 * SECOND_US), it.now_us - 3 * SECOND_US))
+        assert ["restamped"] == [frame["reason"] for frame in listener.told("reset")]
+        assert [] == listener.told("back")
+        async with it.connected() as client:
+            await client.hello(None, after={"epoch": "1", "offset": position.offset})
+            assert "reset" == client.frames[0]["type"]
+
+
+async def test_a_step_of_the_system_clock_moves_no_message(tmp_path: Path) -> None:
+    """Only `wall_ms` follows a step of an hour; program times keep their distances."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 60)
+        first = await it.say("before the step")
+        it.clock.step_system(-60 * MINUTE_US)
+        it.advance(2)
+        second = await it.say("after the step")
+        assert 2 * SECOND_US == second["program_us"] - first["program_us"]
+        logged = {event.offset: event.wall_us for event in it.hub.journal.events_after("class", 0, 100)}
+        assert 2 * SECOND_US - 60 * MINUTE_US == logged[second["offset"]] - logged[first["offset"]]
+
+
+async def test_bookkeeping_that_fails_stops_nothing(tmp_path: Path) -> None:
+    """A mark that cannot be written is logged; the room goes on."""
+    async with stage(tmp_path, OPEN) as it:
+
+        def broken(*_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        it.hub.catalog.put_mark = broken  # type: ignore[method-assign, assignment]
+        await it.say("hello")
+        await it.sealer()._try_to_seal()
+        del it.hub.catalog.put_mark
+        assert (await it.say("on we go"))["offset"] > 1
