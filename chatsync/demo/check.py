@@ -7,6 +7,7 @@ who is at the camera, it is wall time, which the burned clock shows.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from chatsync.media import unwrapped_us
 __all__ = ["MISPLACED_US", "checked_run", "replayed_events", "truth_us"]
 
 MISPLACED_US = 500_000  # further than this from what the author saw, a message is in the wrong place
+_COVERED_S = 15.0
+_LOOK_S = 0.5
 
 
 def truth_us(said: Said, clocks: Mapping[int, Sequence[tuple[int, int]]]) -> int | None:
@@ -41,10 +44,22 @@ def truth_us(said: Said, clocks: Mapping[int, Sequence[tuple[int, int]]]) -> int
     return unwrapped_us(value_ms, said.wall_us) + said.into_segment_us - into_us
 
 
-async def replayed_events(http: httpx2.AsyncClient, room: str) -> list[dict[str, Any]]:
-    """Everything the room's broadcasts replay: slices and the open slice, as a player reads them."""
+async def replayed_events(http: httpx2.AsyncClient, room: str, *, through: int = 0) -> list[dict[str, Any]]:
+    """Everything the room's broadcasts replay: slices and the open slice, as a player reads them.
+
+    Args:
+        http: a client of the relay.
+        room: a public room.
+        through: the newest offset that must be covered. A late event gets its slice within 5 s (contract §3), and until then the
+            chat playlist's ``as_of`` says that it is not there yet; one that is never covered is read as it then stands.
+    """
     events: list[dict[str, Any]] = []
     latest = (await http.get(f"/v1/rooms/{room}/chat.json")).json()
+    for _ in range(round(_COVERED_S / _LOOK_S)):
+        if latest["as_of"]["offset"] >= through:
+            break
+        await asyncio.sleep(_LOOK_S)
+        latest = (await http.get(f"/v1/rooms/{room}/chat.json")).json()
     for broadcast in latest["broadcasts"]:
         number = broadcast["broadcast"]
         playlist = (await http.get(f"/v1/rooms/{room}/chat.json", params={"broadcast": number, "from_ms": 0})).json()

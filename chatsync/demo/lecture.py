@@ -123,7 +123,7 @@ class Person:
         self._said: asyncio.Queue[tuple[Said, dict[str, Any]]] = asyncio.Queue()
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._broadcast: int | None = None
-        self._http: httpx2.AsyncClient | None = None
+        self._welcomed = asyncio.Event()
 
     def _now_us(self) -> int:
         return round(asyncio.get_running_loop().time() * SECOND_US)
@@ -157,7 +157,6 @@ class Person:
     async def run(self) -> None:
         """Take part until cancelled."""
         async with httpx2.AsyncClient(trust_env=False, timeout=5) as http, asyncio.TaskGroup() as tasks:
-            self._http = http
             if self._screen is not None:
                 tasks.create_task(self._watch(self._screen, http))
             tasks.create_task(self._talk())
@@ -176,6 +175,7 @@ class Person:
     async def _talk(self) -> None:
         pending: tuple[Said, dict[str, Any]] | None = None
         while True:
+            self._welcomed.clear()
             try:
                 async with connect(
                     self._stage.socket_url, subprotocols=[websockets.Subprotocol(SUBPROTOCOL)]
@@ -186,6 +186,9 @@ class Person:
                     reading = asyncio.create_task(self._read(socket))
                     reporting = asyncio.create_task(self._report(socket))
                     try:
+                        async with asyncio.timeout(_ANSWER_S):
+                            await self._welcomed.wait()
+                        await self._report_once(socket)  # first: a claim counts only on a connection that has reported
                         while True:
                             pending = pending or await self._said.get()
                             await self._send(socket, *pending)
@@ -215,6 +218,7 @@ class Person:
             match frame["type"]:
                 case "welcome":
                     self._broadcast = frame["broadcast"]
+                    self._welcomed.set()
                 case "broadcast" if frame["status"] == "opened":
                     self._broadcast = frame["broadcast"]
                 case "ack" | "error" if frame.get("id") in self._answers:
@@ -225,12 +229,15 @@ class Person:
     async def _report(self, socket: ClientConnection) -> None:
         """Tell the playhead as soon as there is one, then every 10 s."""
         while True:
-            playhead = self._playhead()
-            if playhead is None:
-                await asyncio.sleep(0.2)
-                continue
+            reported = await self._report_once(socket)
+            await asyncio.sleep(_PLAYHEAD_S if reported else 0.2)
+
+    async def _report_once(self, socket: ClientConnection) -> bool:
+        """Tell the playhead; False if there is none."""
+        playhead = self._playhead()
+        if playhead is not None:
             await socket.send(json.dumps({"type": "playhead", "rate": 1.0, "paused": False} | playhead))
-            await asyncio.sleep(_PLAYHEAD_S)
+        return playhead is not None
 
     @property
     def is_ready(self) -> bool:

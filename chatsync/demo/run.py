@@ -167,7 +167,8 @@ class Demo:
     async def _checked(self) -> dict[str, Any]:
         clocks = await asyncio.to_thread(self._burned_clocks)
         async with httpx2.AsyncClient(base_url=self.url, trust_env=False, timeout=30) as http:
-            replayed = await replayed_events(http, ROOM)
+            newest = max((said.ack["offset"] for said in self.ledger.said if said.ack is not None), default=0)
+            replayed = await replayed_events(http, ROOM, through=newest)
         return checked_run(self.ledger.said, replayed, clocks)
 
     def _burned_clocks(self) -> dict[int, list[tuple[int, int]]]:
