@@ -217,7 +217,7 @@ class LiveRoom:
             stamp=stamp,
             wall_us=self.clock.system_wall_us(),
             author=act.author,
-            text=act.text,
+            text=target.text if act.kind == "pinned" and target is not None else act.text,
             reply_to=act.reply_to,
             target=act.target,
             details=act.details,

@@ -245,6 +245,8 @@ class Journal:
         self._spoke.clear()
         for room in self._heads.rooms_put():
             self._heads.put(room, _head_of(connection, room))
+        for hour, through in self._changed_hours.items():
+            self._changed_hours[hour] = min(through, _head_of(connection, hour[0]).offset)
 
     def _forget(self) -> None:
         """A batch was lost: heads and names learned in it are not on disk."""
