@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, Page, expect
 from websockets.sync.client import connect
 
-from tests.e2e.demo import ROOM, Demo
+from tests.e2e.demo import ROOM, ROOT, Demo
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -201,3 +202,27 @@ def test_the_chat_is_read_by_keyboard(watched: Watched, demo: Demo) -> None:
     expect(resume).to_have_count(0)
     watched.until(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop < 5; }})()")
     assert [] == watched.complaints
+
+
+def test_the_snippet_of_the_readme_embeds_a_room(demo: Demo, browser: Browser) -> None:
+    """The README's own lines, with the demo's addresses: the video plays, the chat shows, and whoever has a token may write."""
+    snippet = re.search(r"^```html\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert snippet is not None
+    body = snippet[1].replace("https://chat.example.org", demo.url).replace('room="math-101"', f'room="{ROOM}"')
+    body = body.replace("https://video.example.org/math-101/index.m3u8", "/demo/stream/stream.m3u8")
+    # Chromium does not know where a page that playwright answers for comes from, so it must be allowed to reach this machine.
+    page = browser.new_page(bypass_csp=True, permissions=["local-network-access"])
+    page.route("**/embed.html", lambda route: route.fulfill(content_type="text/html", body=f"<!doctype html>{body}"))
+    page.route("**/chat-token", lambda route: route.fulfill(json={"token": demo.token("Visitor")}))
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(f"{demo.url}/embed.html")
+    page.evaluate("video.muted = true; video.play()")
+    page.wait_for_function(
+        "typeof document.querySelector('chatsync-chat').shown?.cutoffMs === 'number'", timeout=30_000
+    )
+
+    expect(page.locator("chatsync-chat textarea")).to_be_visible()
+    expect(page.locator("chatsync-chat .row").first).to_be_visible()
+    assert [] == complaints
+    page.close()
