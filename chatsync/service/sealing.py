@@ -293,8 +293,9 @@ class Sealer:
         body = self._packed.get(key)
         if body is None:
             body = await asyncio.to_thread(self._read_packed, row)
-            self._packed[key] = body
-            self._packed_bytes += len(body)
+            if key not in self._packed:  # others may have asked for it meanwhile; its bytes count once
+                self._packed[key] = body
+                self._packed_bytes += len(body)
             while self._packed_bytes > PACKED_BYTES_MAX:
                 self._packed_bytes -= len(self._packed.pop(next(iter(self._packed))))
         return body

@@ -6,16 +6,22 @@ Owns: the dependencies of routes. A room the caller may not see is answered as o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Query, Request
 
 from chatsync.chat.policy import may
-from chatsync.errors import NotAllowedError
+from chatsync.errors import NotAllowedError, NotFoundError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub, RunningRoom
 from chatsync.service.live_room import LiveRoom
 
-__all__ = ["Entry", "allowed", "entry", "hub_of", "reader"]
+__all__ = ["Entry", "Ms", "allowed", "entry", "hub_of", "reader"]
+
+_MS_MAX = 253_402_300_799_999  # the end of the year 9999: in µs it fits what SQLite and DuckDB can compare
+
+Ms = Annotated[int, Query(ge=-_MS_MAX, le=_MS_MAX)]
+"""A time in a query, ms since the Unix epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,17 @@ class Entry:
     def room(self) -> LiveRoom:
         """The room entered."""
         return self.running.live
+
+    def broadcast(self, number: int | None) -> int:
+        """The broadcast a request names, the latest if it names none.
+
+        Raises:
+            NotFoundError: the room never had it.
+        """
+        latest = self.room.broadcasts.current.number
+        if number is not None and not 1 <= number <= latest:
+            raise NotFoundError("broadcast")
+        return latest if number is None else number
 
 
 def hub_of(request: Request) -> Hub:

@@ -16,13 +16,13 @@ from chatsync.chat.event import Author
 from chatsync.chat.text import clean_name
 from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire
 from chatsync.errors import ChatsyncError, MessageRejectedError
-from chatsync.instants import us_from_ms
+from chatsync.instants import HOUR_US, us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import act_of, say_of
 from chatsync.service.live_room import Act, Seen
 from chatsync.service.relay import acked
-from chatsync.service.routes.entry import Entry, allowed, entry, reader
+from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
 
 __all__ = ["no_store", "router"]
@@ -31,6 +31,7 @@ router = APIRouter(prefix="/v1/rooms/{room}", tags=["messages"])
 
 PAGE_MAX = 5_000
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
+OLDEST_US = 24 * HOUR_US  # how far back a platform may date a message it received
 _NDJSON = "application/x-ndjson"
 
 
@@ -100,6 +101,8 @@ def _act(entered: Entry, posted: PostedMessage) -> Act:
     author = Author(key=key, name=clean_name(posted.author.name), role=posted.author.role)  # type: ignore[arg-type]
     act = say_of(SayFrame(posted.id, posted.text, posted.kind, posted.reply_to, posted.playhead), author)
     wall_us = None if posted.wall_ms is None else us_from_ms(posted.wall_ms)
+    if wall_us is not None and wall_us < entered.room.clock.wall_us() - OLDEST_US:
+        raise MessageRejectedError("too_old", "A message is fed within a day of its receipt; older chat is imported.")
     return replace(act, source="ingest", wall_us=wall_us, seen=_seen(entered, posted.playhead))
 
 
@@ -134,14 +137,14 @@ async def post_action(request: Request, room: str) -> Response:
 async def get_messages(
     entered: Annotated[Entry, Depends(reader)],
     broadcast: Annotated[int | None, Query(ge=1, le=2**31)] = None,
-    from_ms: int | None = None,
-    to_ms: int | None = None,
+    from_ms: Ms | None = None,
+    to_ms: Ms | None = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1_000,
 ) -> Response:
     """Public events of a broadcast by (program time, offset), for tools; read through DuckDB where they are archived."""
     live = entered.room
-    number = live.broadcasts.current.number if broadcast is None else broadcast
+    number = entered.broadcast(broadcast)
     start_us = -(2**61) if from_ms is None else us_from_ms(from_ms)
     end_us = 2**61 if to_ms is None else us_from_ms(to_ms)
     after = None if cursor is None else entered.hub.authority.opened_cursor(cursor, live.room, number)

@@ -15,13 +15,13 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chatsync.chat.wire import encoded, event_to_wire, position_to_wire
-from chatsync.errors import NotFoundError
+from chatsync.errors import CorruptError, NotFoundError
 from chatsync.instants import HOUR_US, SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import encoded_slice, is_sliced
 from chatsync.replay.state import folded
 from chatsync.service.chat_playlist import chat_playlist
 from chatsync.service.problems import SupersededError
-from chatsync.service.routes.entry import Entry, reader
+from chatsync.service.routes.entry import Entry, Ms, reader
 from chatsync.store.catalog import SliceRow
 
 __all__ = ["router"]
@@ -56,8 +56,8 @@ async def get_chat_playlist(
     entered: Reader,
     request: Request,
     broadcast: Annotated[int | None, Query(ge=1, le=2**31)] = None,
-    from_ms: int | None = None,
-    to_ms: int | None = None,
+    from_ms: Ms | None = None,
+    to_ms: Ms | None = None,
     since: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
     """The slices of a broadcast by revision; with ``since`` only what changed."""
@@ -77,7 +77,7 @@ async def get_chat_playlist(
 async def get_open_slice(
     entered: Reader,
     broadcast: int,
-    from_ms: int,
+    from_ms: Ms,
     after: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
     """What is said since ``from_ms``, a ``sealed_until_ms`` of the last minute; with ``after`` only what is newer."""
@@ -118,8 +118,9 @@ async def get_open_slice(
 async def get_slice(entered: Reader, request: Request, broadcast: int, name: str) -> Response:
     """An immutable revision of a slice. 410 once a newer one stands, 404 if there never was one."""
     match = _NAME.fullmatch(name)
-    if match is None or broadcast < 1:
+    if match is None:
         raise NotFoundError("slice")
+    broadcast = entered.broadcast(broadcast)
     start_ms, end_ms, epoch, revision = map(int, match.groups())
     index = await entered.running.sealer.index(broadcast)
     row = index.entry_at(us_from_ms(start_ms))
@@ -135,7 +136,14 @@ async def get_slice(entered: Reader, request: Request, broadcast: int, name: str
         if revision < row.revision or epoch < row.epoch:
             raise SupersededError(revision=row.revision)
         raise NotFoundError("slice")
-    return await _slice_response(entered, request, row)
+    try:
+        return await _slice_response(entered, request, row)
+    except CorruptError as error:
+        now = index.entry_at(us_from_ms(start_ms))
+        if now is row:
+            raise
+        # It was revised while its file was read.
+        raise SupersededError(revision=None if now is None else now.revision) from error
 
 
 async def _slice_response(entered: Entry, request: Request, row: SliceRow) -> Response:
@@ -160,14 +168,14 @@ async def _slice_response(entered: Entry, request: Request, row: SliceRow) -> Re
 @router.get("/at", summary="The room at an instant")
 async def get_at(
     entered: Reader,
-    program_ms: int,
+    program_ms: Ms,
     broadcast: Annotated[int | None, Query(ge=1, le=2**31)] = None,
     last: Annotated[int, Query(ge=0, le=LAST_MAX)] = 50,
     ahead_ms: Annotated[int, Query(ge=0, le=AHEAD_MS_MAX)] = 20_000,
 ) -> Response:
     """State, the last messages before ``program_ms`` (exclusive, newest last) and those of the next ``ahead_ms``."""
     live = entered.room
-    number = live.broadcasts.current.number if broadcast is None else broadcast
+    number = entered.broadcast(broadcast)
     position = live.log.position
     at_us = us_from_ms(program_ms)
     ahead = Range(at_us, at_us + ahead_ms * SECOND_US // 1000)
