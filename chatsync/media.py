@@ -6,7 +6,7 @@ Never in the path of a request, and never given an address from outside (securit
 The burned clock is wall time of the camera, in ms since the Unix epoch modulo 2**32, as a row of black and white blocks along
 the top edge, and as digits for people. ffmpeg sets it itself for every frame: wall time when the first frame left the camera,
 plus the frame's own time. ``EXT-X-PROGRAM-DATE-TIME`` is another clock: ffmpeg takes wall time when the muxer opens, and the
-encoder is opened in between. So the dates run ahead of the picture by a constant of the run: 5 to 8 ms in 16 starts on two
+encoder is opened in between. So the dates run ahead of the picture by a constant of the run: 5 to 13 ms in 20 starts on two
 idle cores, 13 to 44 ms in 10 starts with three busy loops beside it. Comparing the two shows the encoder's own error.
 """
 

@@ -30,6 +30,7 @@ async def readyz(request: Request) -> Response:
         failing.append("stopping")
     if hub.writer.trouble is not None:
         failing.append(hub.writer.trouble)
+        hub.probe_disk()
     origins = {room: r.live.playlist_trouble for room, r in hub.rooms.items() if r.live.playlist_trouble is not None}
     body = {"ready": not failing, "failing": failing, "origins_down": len(origins), "durability": "fsync"}
     return no_store(body, status=503 if failing else 200)
