@@ -170,13 +170,17 @@ class Sealer:
         for broadcast in room.broadcasts.kept:
             await self.index(broadcast.number)
         offset = settled
-        while missed := await asyncio.to_thread(room.journal.events_after, room.room, offset, 5_000):
-            for event in missed:
-                affected = await asyncio.to_thread(room.journal.affected, event)
+        while missed := await asyncio.to_thread(self._missed, offset):
+            for event, affected in missed:
                 self.receive_committed(event, affected)
-            offset = missed[-1].offset
+            offset = missed[-1][0].offset
         for index in tuple(self._indexes.values()):
             await asyncio.to_thread(self._sweep, index)
+
+    def _missed(self, offset: int) -> list[tuple[Event, tuple[int, ...]]]:
+        """In a thread: the next events after an offset, each with the offsets it touched."""
+        journal = self._room.journal
+        return [(event, journal.affected(event)) for event in journal.events_after(self._room.room, offset, 5_000)]
 
     def _sweep(self, index: SliceIndex) -> None:
         """Remove files that no row names: revisions that a crash kept from being removed may hold hidden text."""
@@ -329,6 +333,8 @@ class Sealer:
             _log.warning("sealing_waits", room=self._room.room, code=error.code)
         except (OSError, sqlite3.Error) as error:
             _log.warning("sealing_waits", room=self._room.room, code="storage", error=type(error).__name__)
+        except Exception:
+            _log.exception("sealing_failed", room=self._room.room)  # a fault of ours must not end the sealing
 
     # --- passes ---------------------------------------------------------------------------------------------------
 
