@@ -56,6 +56,8 @@ class Archiving:
             await asyncio.wrap_future(self._writer.call(work))
         except StoreError as error:
             _log.warning("not_swept", code=error.code)
+        except Exception:
+            _log.exception("not_swept")
 
     async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:
         for room in rooms:
@@ -64,3 +66,7 @@ class Archiving:
                 _log.info("archived", room=room, files=written)
             except StoreError as error:
                 _log.warning("archiving_failed", room=room, code=error.code)
+            except (
+                Exception
+            ):  # a full disk speaks through Arrow too; what could not be written is written the next time
+                _log.exception("archiving_failed", room=room)

@@ -139,6 +139,10 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
             _note_trouble(room, error)
             follower.receive_failure(error.code, now_us=room.clock.wall_us())
             continue
+        except Exception:
+            _log.exception("reload_failed", room=room.room)  # a fault of ours must not end the following
+            follower.receive_failure("internal", now_us=room.clock.wall_us())
+            continue
         if reload.kind == "malformed":
             _note_trouble(room, None)
             continue
@@ -151,6 +155,8 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
                 await room.keep_recording(loaded.text, loaded.url)
         except ChatsyncError as error:
             _log.error("reload_not_recorded", room=room.room, code=error.code)
+        except Exception:
+            _log.exception("reload_not_recorded", room=room.room)
 
 
 def _note_trouble(room: LiveRoom, error: OriginError | None) -> None:
@@ -170,3 +176,5 @@ async def _sleep_until(room: LiveRoom, wake_us: int) -> None:
             await room.receive_tick()
         except ChatsyncError as error:
             _log.error("tick_not_recorded", room=room.room, code=error.code)
+        except Exception:
+            _log.exception("tick_failed", room=room.room)

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from chatsync.hls.follower import Follower
+from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
 from chatsync.service.app import create_app
@@ -150,3 +153,21 @@ async def test_a_restarted_relay_takes_the_stream_up_where_it_was(tmp_path: Path
         assert it.room().clock_ms() is not None
         await it.stream(scenario, 20)
         assert (1, 1) == (len(it.room().timeline.runs), it.room().broadcasts.current.number)
+
+
+async def test_a_fault_of_ours_does_not_end_the_following(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no reload should ever raise is logged; the next reload is taken in as if nothing had been."""
+    raised: list[bool] = []
+    extended = LiveRoom.receive_reload
+
+    async def once(live: LiveRoom, timeline: Timeline, reload: Reload, *, age_us: int) -> None:
+        if not raised:
+            raised.append(True)
+            raise KeyError("a fault")
+        await extended(live, timeline, reload, age_us=age_us)
+
+    monkeypatch.setattr(LiveRoom, "receive_reload", once)
+    with origin_of(stream_of_now(segment_s=0.5)) as origin:
+        async with _followed(tmp_path, origin) as live:
+            await _until(lambda: live.broadcasts.current.clock.has_program_time)
+    assert raised
