@@ -27,7 +27,7 @@ from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
 from chatsync.service.problems import install
 from chatsync.service.reading import Reading
-from chatsync.service.routes import admin, health, live, messages, recordings, rooms, slices
+from chatsync.service.routes import admin, api_page, health, live, messages, recordings, rooms, slices
 from chatsync.service.settings import Settings, check_safe, token_key
 from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
@@ -81,10 +81,11 @@ def create_app(
         version=__version__,
         summary="Chat that stays with the picture",
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (slices, rooms, recordings, messages, admin, live, health):
+    for routes in (slices, rooms, recordings, messages, admin, live, health, api_page):
         app.include_router(routes.router)
     _add_player(app)
     install(app)

@@ -52,12 +52,16 @@ class RoomCors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers where the room allows the page; answer preflights itself."""
-        origin = _origin_of(scope)
-        if scope["type"] != "http" or origin is None or not _is_listed(scope, origin):
+        if scope["type"] != "http" or _room_of(scope) is None:
             await self._app(scope, receive, send)
             return
-        headers = [(b"access-control-allow-origin", origin.encode("latin-1")), (b"vary", b"Origin")]
-        if scope["method"] == "OPTIONS":
+        origin = _origin_of(scope)
+        # Also on answers without the other headers: a cache must not hand those to a page that may read them.
+        headers = [(b"vary", b"Origin")]
+        is_listed = origin is not None and _is_listed(scope, origin)
+        if origin is not None and is_listed:
+            headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+        if is_listed and scope["method"] == "OPTIONS":
             headers += [
                 (b"access-control-allow-methods", _METHODS),
                 (b"access-control-allow-headers", _REQUEST_HEADERS),
@@ -67,7 +71,8 @@ class RoomCors:
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        headers.append((b"access-control-expose-headers", _EXPOSED))
+        if is_listed:
+            headers.append((b"access-control-expose-headers", _EXPOSED))
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -82,9 +87,12 @@ def _origin_of(scope: Scope) -> str | None:
     return found[0].decode("latin-1") if len(found) == 1 else None
 
 
-def _is_listed(scope: Scope, origin: str) -> bool:
+def _room_of(scope: Scope) -> str | None:
+    """The room a path is below, whether it exists or not."""
     parts = scope.get("path", "").split("/")
-    if len(parts) < 4 or parts[1:3] != ["v1", "rooms"]:
-        return False
-    running = scope["app"].state.hub.rooms.get(parts[3])
+    return parts[3] if len(parts) >= 4 and parts[1:3] == ["v1", "rooms"] else None
+
+
+def _is_listed(scope: Scope, origin: str) -> bool:
+    running = scope["app"].state.hub.rooms.get(_room_of(scope))
     return running is not None and origin in running.live.settings.origins

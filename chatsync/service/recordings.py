@@ -35,6 +35,10 @@ def recording_of(text: str, url: str, room: LiveRoom) -> dict[str, Any]:
     if not isinstance(playlist, MediaPlaylist):
         raise MessageRejectedError("multivariant_playlist", "Give the media playlist of one variant.")
     spans = spans_by_program_date_time(playlist, lambda program_us: _broadcast_at(room, program_us))
+    if not spans and all(one.start_us is None for one in room.broadcasts.kept):
+        raise MessageRejectedError(
+            "no_broadcast", "No broadcast of this room has begun, so there is no chat to align with."
+        )
     if not spans:
         raise MessageRejectedError(
             "no_program_time", "This playlist has no program date-time, so it cannot be aligned."

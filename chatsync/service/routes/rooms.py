@@ -22,8 +22,8 @@ SEGMENTS_MAX = 5_000
 Reader = Annotated[Entry, Depends(reader)]
 
 
-def _json(entered: Entry, body: dict[str, Any]) -> Response:
-    headers = {"Cache-Control": cache_control(entered, "public, max-age=1"), "X-Content-Type-Options": "nosniff"}
+def _json(entered: Entry, body: dict[str, Any], public: str = "public, max-age=1") -> Response:
+    headers = {"Cache-Control": cache_control(entered, public), "X-Content-Type-Options": "nosniff"}
     return Response(encoded(body), media_type="application/json", headers=headers)
 
 
@@ -53,6 +53,8 @@ async def get_room(entered: Reader) -> Response:
             "viewers": len(live.receivers),
             "you": {"role": entered.identity.role, "may": list(permitted(entered.identity.role))},
         },
+        # What the caller may do follows from their token, so no cache may keep it for others.
+        public="public, max-age=1" if entered.identity.expires_us is None else "private, no-store",
     )
 
 
