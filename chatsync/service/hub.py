@@ -74,7 +74,7 @@ class Hub:
         self.archiving, self.reading = archiving, reading
         self.authority, self.fetcher = authority, fetcher
         self._running: dict[str, RunningRoom] = {}
-        self._restarting: set[str] = set()
+        self._restarting: dict[str, bool] = {}  # whether a guest may know of the room meanwhile
         self._changing = asyncio.Lock()  # one change of rooms at a time
         self._connections: Counter[str] = Counter()
         limits = settings.limits
@@ -112,7 +112,8 @@ class Hub:
         self.is_stopping = True
         for running in tuple(self._running.values()):
             running.live.flush()
-            running.live.send_everyone_away(gone=False)
+        for connection in tuple(self.connections):  # those that have not said hello too
+            connection.send_away(gone=False)
         self._emptied.clear()
         if self.connections:
             await asyncio.wait({asyncio.create_task(self._emptied.wait())}, timeout=_GOODBYE_S)
@@ -169,7 +170,7 @@ class Hub:
             before = self._running.get(room)
             if before is None:
                 return await self._start_room(room, room_settings)
-            self._restarting.add(room)
+            self._restarting[room] = before.live.settings.public and room_settings.public
             try:
                 del self._running[room]
                 await self._stop_room(before, gone=False)
@@ -178,7 +179,7 @@ class Hub:
                     await running.live.close_broadcast("stream_changed")
                 return running
             finally:
-                self._restarting.discard(room)
+                self._restarting.pop(room, None)
 
     async def delete_room(self, room: str) -> None:
         """Stop serving a room. Its log and archive stay on disk: erasing is a deed of its own.
@@ -197,6 +198,7 @@ class Hub:
         for task in running.tasks:
             task.cancel()
         await asyncio.gather(*running.tasks, return_exceptions=True)
+        running.live.is_stopped = True
         running.live.send_everyone_away(gone=gone)
         await asyncio.wrap_future(self.writer.call(lambda _: None))  # what was submitted before has been told by now
         running.live.flush()
@@ -207,8 +209,11 @@ class Hub:
         while True:
             await asyncio.sleep(_EDGE_S)
             for running in tuple(self._running.values()):
-                if running.live.receivers:
-                    running.live.tell_edge()
+                try:
+                    if running.live.receivers:
+                        running.live.tell_edge()
+                except Exception:
+                    _log.exception("edge_not_told", room=running.live.room)
 
     # --- who may enter --------------------------------------------------------------------------------------------
 
@@ -247,11 +252,11 @@ class Hub:
         """As :meth:`admitted`, with the room's tasks: for HTTP."""
         identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())
         running = self._running.get(room)
+        is_public = self._restarting.get(room, False) if running is None else running.live.settings.public
+        if not (is_public if token is None else identity.may_enter(room)):
+            raise UnknownRoomError
         if running is None:
             raise RoomRestartingError if room in self._restarting else UnknownRoomError
-        may_enter = identity.may_enter(room) if token is not None else running.live.settings.public
-        if not may_enter:
-            raise UnknownRoomError
         return running, identity
 
     def author_of(self, identity: Identity, room: str) -> Author:
@@ -300,3 +305,5 @@ async def _tick(live: LiveRoom) -> None:
             await live.receive_tick()
         except ChatsyncError as error:
             _log.warning("tick_not_recorded", room=live.room, code=error.code)
+        except Exception:
+            _log.exception("tick_failed", room=live.room)

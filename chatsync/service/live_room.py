@@ -30,7 +30,7 @@ from chatsync.chat.room import (
     public_bytes,
 )
 from chatsync.chat.wire import SayPlayhead, encoded
-from chatsync.errors import ChatsyncError, NotFoundError
+from chatsync.errors import ChatsyncError, NotFoundError, RoomRestartingError
 from chatsync.hls.timeline import Reload, Segment, Timeline
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.broadcasts import (
@@ -163,6 +163,7 @@ class LiveRoom:
         self._state_changed = False
         self._typing = 0
         self._told_tallies: dict[str, Any] = {}
+        self.is_stopped = False  # its successor has the log now: whoever still holds this one must come back
 
     # --- what people do -------------------------------------------------------------------------------------------
 
@@ -172,6 +173,7 @@ class LiveRoom:
         Raises:
             IdReusedError: same author and id, other body.
             NotFoundError: the target does not exist.
+            RoomRestartingError: as :meth:`submit`.
             StoreError: nothing was stored.
         """
         return await self.submit(act, await self._target(act))
@@ -182,8 +184,16 @@ class LiveRoom:
         Args:
             act: what is done.
             target: the event it is about, looked up already.
+
+        Raises:
+            RoomRestartingError: the room has been stopped; another serves it, or none.
         """
+        self._check_serving()
         return self._commit(self._draft(act, target))
+
+    def _check_serving(self) -> None:
+        if self.is_stopped:
+            raise RoomRestartingError
 
     async def _target(self, act: Act) -> Event | None:
         if act.target is None:
@@ -292,7 +302,13 @@ class LiveRoom:
                 self.latencies.receive_report(person, latency_us, wall_us=wall_us)
 
     async def close_broadcast(self, reason: str = "host") -> None:
-        """A host ends the broadcast."""
+        """A host ends the broadcast.
+
+        Raises:
+            RoomRestartingError: as :meth:`submit`.
+            StoreError: it is logged later.
+        """
+        self._check_serving()
         await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us()))
 
     # --- what the stream does -------------------------------------------------------------------------------------
@@ -379,6 +395,7 @@ class LiveRoom:
                 kind, details = "broadcast_opened", {"media_sequence": media_sequence}
                 program_us = scene.now_us if start_us is None else start_us
                 self.state = RoomState(mode=self.state.mode)
+                self._state_changed = True
             case Closed(program_us=edge_us, reason=reason):
                 kind, details, program_us = "broadcast_closed", {"reason": reason}, edge_us
             case Reopened():
@@ -469,10 +486,14 @@ class LiveRoom:
                     future.set_exception(result)
                 return
             self._metrics.stamped(self.room, result)
-            if not result.duplicate:
-                self._receive_committed(result)
-            if not future.cancelled():
-                future.set_result(result)
+            try:
+                if not result.duplicate:
+                    self._receive_committed(result)
+                elif result.event.offset > self.log.position.offset:
+                    self._catch_up(result.event.offset + 1)
+            finally:  # whatever went wrong in telling others: it is durable, and its author may know
+                if not future.cancelled():
+                    future.set_result(result)
 
         self._writer.submit(work, done)
         return future
@@ -493,17 +514,17 @@ class LiveRoom:
         self.log.receive_committed(event, gone=gone, back=back)
         if too_many:
             self.log.forget()
+        self._schedule_flush()
+        for told in self.on_committed:
+            told(event, affected)
         if event.kind in STATE_KINDS and event.broadcast == self.broadcasts.current.number:
             self.state.fold(event)
             self._state_changed = True
         if gone or back or too_many:
             self.state = self._edge_state()
             self._state_changed = True
-        for told in self.on_committed:
-            told(event, affected)
         if too_many:
             self._reset_everyone("restamped")
-        self._schedule_flush()
 
     def _catch_up(self, before_offset: int) -> None:
         """Take in events that are in the journal though their commit was reported as failed.
@@ -517,7 +538,9 @@ class LiveRoom:
     def _edge_state(self) -> RoomState:
         if not self.broadcasts.kept:
             return RoomState()
-        return folded(self.journal.state_events(self.room, self.broadcasts.current.number))
+        # The journal may be ahead of what was told so far; the rest is folded when it is told.
+        events = self.journal.state_events(self.room, self.broadcasts.current.number)
+        return folded(event for event in events if event.offset <= self.log.position.offset)
 
     def _schedule_flush(self) -> None:
         """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -60,12 +61,34 @@ async def test_a_room_that_restarts_is_not_one_that_does_not_exist(tmp_path: Pat
         changing = asyncio.create_task(it.hub.put_room("class", RoomSettings(public=True)))
         while not it.hub.is_restarting("class"):
             await it.settled()
+        gate = threading.Event()
+        it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)  # the change waits for this
         with pytest.raises(RoomRestartingError):
             it.hub.entrant("class", None)
         async with it.connected() as client:
+            await client.send({"type": "hello", "token": None, "after": None, "last": 0})
             assert 4001 == await client.closed_with()
+        gate.set()
         await changing
         assert 200 == (await it.get("/v1/rooms/class")).status_code
+
+
+async def test_a_private_room_that_restarts_is_none_to_strangers(tmp_path: Path) -> None:
+    """Only who may enter learns that it is away for a moment."""
+    async with stage(tmp_path, {"class": {"public": False}}) as it:
+        changing = asyncio.create_task(it.hub.put_room("class", RoomSettings(public=False)))
+        while not it.hub.is_restarting("class"):
+            await it.settled()
+        gate = threading.Event()
+        it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)
+        with pytest.raises(UnknownRoomError):
+            it.hub.entrant("class", None)
+        with pytest.raises(UnknownRoomError):
+            it.hub.entrant("class", it.token("other", "stranger"))
+        with pytest.raises(RoomRestartingError):
+            it.hub.entrant("class", it.token("class", "student"))
+        gate.set()
+        await changing
 
 
 async def test_a_room_that_is_removed_is_gone_for_good(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import msgspec
 import pytest
 
 from chatsync.chat.event import Position
-from chatsync.errors import NotFoundError, StorageFullError
+from chatsync.errors import NotFoundError, RoomRestartingError, StorageFullError, StoreError
 from chatsync.instants import MINUTE_US, SECOND_US
 from chatsync.replay.broadcasts import SILENCE_US_MAX
 from chatsync.service.live_room import BACK_EVENTS_MAX, Act
+from chatsync.service.settings import RoomSettings
 from chatsync.simulation import Scenario, playlist_at
 from tests.stage import START_US, WRITER, Stage, stage
 
@@ -208,3 +210,62 @@ async def test_bookkeeping_that_fails_stops_nothing(tmp_path: Path) -> None:
         await it.sealer()._try_to_seal()
         del it.hub.catalog.put_mark
         assert (await it.say("on we go"))["offset"] > 1
+
+
+async def test_sending_again_shows_what_was_stored_though_it_failed(tmp_path: Path) -> None:
+    """The sync failed after the data was down: the ack of the second try means that everyone is told, without a third."""
+    async with stage(tmp_path, OPEN) as it:
+        listener = _listening(it)
+
+        def fail_late() -> None:
+            raise OSError(5, "sync failed")
+
+        it.hub.writer.after_commit.append(fail_late)
+        with pytest.raises(StoreError):
+            await it.say("was it stored?", id="m-1")
+        it.hub.writer.after_commit.remove(fail_late)
+        again = await it.say("was it stored?", id="m-1")
+        it.room().flush()
+        assert again["offset"] == it.room().log.position.offset
+        assert ["was it stored?"] == [event["text"] for frame in listener.told("events") for event in frame["events"]]
+        assert again["offset"] in [event["offset"] for event in await it.replayed()]
+
+
+async def test_what_is_committed_with_a_hide_counts_once(tmp_path: Path) -> None:
+    """The state is folded afresh after a hide; an upvote of the same commit, told after it, is not in it twice."""
+    async with stage(tmp_path, OPEN) as it:
+        live = it.room()
+        first, second = await it.say("one?", kind="question"), await it.say("two?", kind="question")
+        gate = threading.Event()
+        it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)  # what is submitted now is one commit
+        hide = live.submit(Act(kind="hidden", id="h", author=WRITER, target=first["offset"]))
+        upvote = live.submit(Act(kind="question_upvoted", id="u", author=WRITER, target=second["offset"]))
+        gate.set()
+        await asyncio.gather(hide, upvote)
+        assert [{"target": second["offset"], "count": 1}] == live.state.upvoted()
+
+
+async def test_a_new_broadcast_starts_with_an_empty_state_for_those_in_the_room(tmp_path: Path) -> None:
+    """Pins and questions of last week are not left on the screens of who stayed."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 20)
+        await it.say("why?", kind="question")
+        listener = _listening(it)
+        it.room().tell_edge()
+        await it.room().close_broadcast()
+        it.advance(60)
+        await it.reload(playlist_at(LECTURE, it.now_us))
+        it.room().tell_edge()
+        assert 2 == it.room().broadcasts.current.number
+        assert [1, 0] == [len(frame["state"]["questions"]) for frame in listener.told("state")]
+
+
+async def test_a_room_that_was_stopped_takes_nothing(tmp_path: Path) -> None:
+    """Who still holds it after a change is told to come back: the room that follows would not hear of it."""
+    async with stage(tmp_path, OPEN) as it:
+        before = it.room()
+        await it.hub.put_room("class", RoomSettings(public=True))
+        with pytest.raises(RoomRestartingError):
+            await before.act(Act(kind="message", id="m", author=WRITER, text="too late"))
+        with pytest.raises(RoomRestartingError):
+            await before.close_broadcast()

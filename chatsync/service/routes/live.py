@@ -29,14 +29,11 @@ async def live(websocket: WebSocket, room: str) -> None:
         await websocket.send_denial_response(Response(status_code=503, headers=retry))
         return
     connection = LiveConnection(websocket, hub, room)
-    if hub.is_stopping or hub.is_restarting(room):
+    if hub.is_stopping:
         await websocket.accept()
         await websocket.close(int(CloseCode.SHUTTING_DOWN), "come back in a moment")
         return
-    if running is None:
-        await websocket.accept()
-        await websocket.close(int(CloseCode.UNKNOWN_ROOM), "there is no such room")
-        return
+    # A room that does not exist waits for a hello too: closing it sooner would tell which private rooms do.
     hub.connections.add(connection)
     try:
         await connection.run()
