@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chatsync.chat.event import Author, Position
 from chatsync.chat.policy import may, permitted
@@ -77,7 +77,7 @@ def acked(act_id: str, appended: Appended) -> dict[str, Any]:
 class _Queue:
     """Frames on their way to one peer, bounded in bytes."""
 
-    frames: deque[str] = field(default_factory=deque)
+    frames: deque[tuple[str, int]] = field(default_factory=deque)  # and what each counts against the bound
     size_bytes: int = 0
     filled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -115,8 +115,16 @@ class LiveConnection:
             self._leave()
             for task in (reading, writing, closing, *self._tasks):
                 task.cancel()
-            await asyncio.gather(reading, writing, closing, *self._tasks, return_exceptions=True)
+            ends = await asyncio.gather(reading, writing, closing, *self._tasks, return_exceptions=True)
+            self._note_failures(ends)
             await self._say_goodbye()
+
+    def _note_failures(self, ends: Sequence[object]) -> None:
+        """Whatever ended a connection without being meant to is logged, and the peer comes back."""
+        for end in ends:
+            if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
+                _log.error("connection_failed", room=self._room_id, error=type(end).__name__)
+                self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
 
     async def _say_goodbye(self) -> None:
         if self._closing is None:
@@ -125,7 +133,7 @@ class LiveConnection:
         try:
             async with asyncio.timeout(1):
                 await self._socket.close(code=int(self._closing.code), reason=self._closing.reason)
-        except (RuntimeError, TimeoutError, OSError):
+        except (RuntimeError, TimeoutError, OSError, WebSocketDisconnect):
             return  # the peer is gone already
 
     def close(self, code: CloseCode, reason: str) -> None:
@@ -232,6 +240,9 @@ class LiveConnection:
         after = None if hello.after is None else hello.after.to_position()
         lost = hello.after is not None and after is None
         recovery = None if lost else await self._recovered(after, min(max(hello.last, 0), _LAST_MAX))
+        if room.is_stopped:  # while the journal was read; what comes now goes to those in the room that follows
+            self.send_away(gone=False)
+            return
         room.flush()
         if recovery is not None and recovery.through != room.log.position:
             recovery = None  # something was committed while the journal was read and memory no longer reaches back
@@ -240,7 +251,7 @@ class LiveConnection:
             position = position_to_wire(room.log.position)
             self._send({"type": "reset", "reason": "too_old", "position": position})
         room.receivers.add(self)
-        self._send_text(self._welcome(recovery))
+        self._send_welcome(self._welcome(recovery))
 
     async def _recovered(self, after: Position | None, last: int) -> Recovery | None:
         """What the client missed; None when it must start afresh. Nothing is awaited after the last look at memory."""
@@ -334,8 +345,8 @@ class LiveConnection:
     async def _answer_act(self, frame_id: str, act: Act, started_us: int) -> None:
         try:
             appended = await self._here.act(act)
-        except ChatsyncError as error:
-            self._refuse(frame_id, error)
+        except Exception as error:
+            self._note_failed(frame_id, error)
         else:
             self._ack(frame_id, appended, started_us)
 
@@ -345,7 +356,11 @@ class LiveConnection:
         error = future.exception()
         if error is None:
             self._ack(frame_id, future.result(), started_us)
-        elif isinstance(error, ChatsyncError):
+        else:
+            self._note_failed(frame_id, error)
+
+    def _note_failed(self, frame_id: str, error: BaseException) -> None:
+        if isinstance(error, ChatsyncError):
             self._refuse(frame_id, error)
         else:
             _log.error("act_failed", room=self._room_id, error=type(error).__name__)
@@ -373,23 +388,23 @@ class LiveConnection:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def _send(self, frame: dict[str, Any]) -> None:
-        self._send_text(encoded(frame).decode())
+        self.receive_frames((encoded(frame).decode(),))
 
-    def _send_text(self, frame: str) -> None:
-        # A welcome may be larger than the queue's bound: it is the peer's own request, answered once.
-        self._queue.frames.append(frame)
-        self._queue.size_bytes += len(frame)
+    def _send_welcome(self, frame: str) -> None:
+        # It may be larger than the queue's bound, being the peer's own request, answered once. It does not count: else the
+        # next event would close whoever missed much, again at each return.
+        self._queue.frames.append((frame, 0))
         self._queue.filled.set()
 
     def receive_frames(self, frames: Sequence[str]) -> None:
         """Queue frames for the peer; one that reads too slowly is closed and comes back later."""
         queue = self._queue
-        size = sum(map(len, frames))
-        if queue.frames and queue.size_bytes + size > self._limits.send_queue_bytes_max:
+        # What waits already is judged, not what comes: a busy room's batch behind one's own ack is no sign of a slow reader.
+        if queue.size_bytes > self._limits.send_queue_bytes_max:
             self.close(CloseCode.TOO_SLOW, "the connection reads too slowly")
             return
-        queue.frames.extend(frames)
-        queue.size_bytes += size
+        queue.frames.extend((frame, len(frame)) for frame in frames)
+        queue.size_bytes += sum(map(len, frames))
         queue.filled.set()
 
     async def _write(self) -> None:
@@ -399,11 +414,11 @@ class LiveConnection:
                 await queue.filled.wait()
                 queue.filled.clear()
                 while queue.frames:
-                    frame = queue.frames[0]
+                    frame, size_bytes = queue.frames[0]
                     async with asyncio.timeout(self._limits.write_stall_s):
                         await self._socket.send({"type": "websocket.send", "text": frame})
                     queue.frames.popleft()
-                    queue.size_bytes -= len(frame)
+                    queue.size_bytes -= size_bytes
         except TimeoutError:
             self.close(CloseCode.TOO_SLOW, "the connection does not read")
         except (RuntimeError, OSError):

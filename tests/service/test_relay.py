@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chatsync.chat.event import Position
+from chatsync.chat.room import Recovery
+from chatsync.errors import CorruptError
 from chatsync.instants import MINUTE_US
+from chatsync.service.settings import RoomSettings
 from chatsync.simulation import Scenario
 from tests.relay import Client
 from tests.stage import FAST, START_US, Stage, stage
@@ -22,6 +28,13 @@ async def _types(client: Client) -> list[str]:
     await client.send({"type": "ping"})
     await client.until(lambda: any(frame["type"] == "pong" for frame in client.frames))
     return [frame["type"] for frame in client.frames]
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    """Let the relay go on until something is so."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the relay does not know that it is watched
+            await asyncio.sleep(0)
 
 
 async def test_the_welcome_says_where_one_is_and_what_one_may(tmp_path: Path) -> None:
@@ -147,14 +160,15 @@ async def test_a_token_that_runs_out_closes_the_socket(tmp_path: Path) -> None:
 
 async def test_who_does_not_read_is_closed_and_the_others_are_not(tmp_path: Path) -> None:
     """A queue over its bound closes that one socket with 4008."""
-    limits = FAST | {"send_queue_bytes_max": 16 * 1024}
-    async with stage(tmp_path, OPEN, limits=limits) as it, it.connected() as slow, it.connected() as quick:
+    async with stage(tmp_path, OPEN) as it, it.connected() as slow, it.connected() as quick:
         await slow.hello(it.token("class", "slow"))
         await quick.hello(it.token("class", "quick"))
         (connection,) = [one for one in it.hub.connections if one._author and one._author.name == "slow"]
         connection._queue.filled = _Stuck()
-        for number in range(60):
+        for number in range(5_000):  # far less than the bound in each batch
             await quick.say(f"{number} " + "x" * 400)
+            if connection._closing is not None:
+                break
         assert 4008 == await slow.closed_with()
         assert "ack" == (await quick.say("still here"))["type"]
 
@@ -199,3 +213,85 @@ async def test_tallies_and_state_come_once_a_second_at_most(tmp_path: Path) -> N
 
 def _tell(it: Stage) -> None:
     it.room().tell_edge()
+
+
+async def test_who_missed_more_than_the_queue_holds_is_not_closed_by_the_next_event(tmp_path: Path) -> None:
+    """A long welcome is the peer's own request: it does not count against what may wait for a slow reader."""
+    limits = FAST | {"send_queue_bytes_max": 16 * 1024}
+    async with stage(tmp_path, OPEN, limits=limits) as it, it.connected() as client:
+        start = (await it.chat())["as_of"]
+        for number in range(80):
+            await it.say(f"{number} " + "x" * 400)
+        await _until(lambda: bool(it.hub.connections))
+        (connection,) = it.hub.connections
+        connection._queue.filled = _Stuck()
+        await client.send({"type": "hello", "token": None, "after": start})
+        await _until(lambda: bool(it.room().receivers))
+        await it.say("one more")
+        it.room().flush()
+        connection._queue.filled = asyncio.Event()
+        connection._queue.filled.set()
+        assert connection._closing is None
+
+
+async def test_a_batch_over_the_bound_closes_nobody_who_reads(tmp_path: Path) -> None:
+    """Much said at once, behind an ack that was queued a moment before: the reader takes both."""
+    limits = FAST | {"send_queue_bytes_max": 16 * 1024}
+    async with stage(tmp_path, OPEN, limits=limits) as it, it.connected() as client:
+        await client.hello(it.token("class", "student"))
+        (connection,) = it.hub.connections
+        connection.receive_frames(('{"type":"pong"}',))
+        connection.receive_frames(("{" + " " * 20_000 + '"type":"pong"}',))
+        await client.until(lambda: 3 == len(client.frames))
+        assert "ack" == (await client.say("still here"))["type"]
+
+
+async def test_a_room_that_stops_while_somebody_comes_back_sends_them_on(tmp_path: Path) -> None:
+    """What they missed is still being read when the room changes: 4001, not a place in a room nobody talks in."""
+    async with stage(tmp_path, OPEN) as it:
+        position = (await it.chat())["as_of"]
+        await it.say("missed")
+        live = it.room()
+        live.log.forget()
+        gate, reads = threading.Event(), live.read_missed
+
+        def slowly(after: Position, limit: int) -> Recovery:
+            gate.wait(10)
+            return reads(after, limit)
+
+        live.read_missed = slowly  # type: ignore[method-assign]
+        async with it.connected() as client:
+            await client.send({"type": "hello", "token": None, "after": position})
+            await _until(lambda: bool(it.hub._connections))
+            await it.hub.put_room("class", RoomSettings(public=True))
+            gate.set()
+            assert 4001 == await client.closed_with()
+            assert set() == live.receivers
+
+
+async def test_a_fault_while_somebody_comes_in_is_not_silent(tmp_path: Path) -> None:
+    """The journal cannot be read: the socket closes with 4001, so that the client tries again."""
+    async with stage(tmp_path, OPEN) as it:
+        position = (await it.chat())["as_of"]
+        await it.say("missed")
+        it.room().log.forget()
+
+        def damaged(after: Position, limit: int) -> Recovery:
+            raise CorruptError("journal", "a row")
+
+        it.room().read_missed = damaged  # type: ignore[method-assign]
+        async with it.connected() as client:
+            await client.send({"type": "hello", "token": None, "after": position})
+            assert 4001 == await client.closed_with()
+
+
+@pytest.mark.parametrize("room", ["secret", "never"])
+async def test_a_private_room_is_closed_to_strangers_like_one_that_does_not_exist(tmp_path: Path, room: str) -> None:
+    """Both wait for a hello before they close: who listens to the door learns nothing."""
+    async with stage(tmp_path, {"secret": {"public": False}}) as it, it.connected(room) as client:
+        await _until(lambda: bool(it.hub.connections))
+        await it.settled()
+        (connection,) = it.hub.connections
+        assert connection._closing is None
+        await client.send({"type": "hello", "token": None})
+        assert 4501 == await client.closed_with()
