@@ -62,6 +62,7 @@ class SliceIndex:
     )  # (offset, second) of what is due in a slice and not in it
     cutting_until_us: int | None = None  # end of the slice that is being written for the first time
     gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
+    told_from: int = 0  # newer events and `gone` say all that changed since any offset from here on
 
     @property
     def waiting_offsets(self) -> set[int]:
@@ -126,6 +127,12 @@ class SliceIndex:
         known = self.events.pop(offset, None)
         if known is not None:
             del self.tail[bisect_left(self.tail, known.place)]
+
+    def note_gone(self, cause: int, offset: int) -> None:
+        """An event was hidden by the one at ``cause``."""
+        if len(self.gone) == self.gone.maxlen:
+            self.told_from = max(self.told_from, self.gone[0][0])
+        self.gone.append((cause, offset))
 
     def tail_from(self, program_us: int) -> list[Event]:
         """The tail's events at or after an instant, in order."""
@@ -208,7 +215,8 @@ class Sealer:
         ends = [us_from_ms(row.end_ms) for row in (*rows, *removed.values())]
         if ends:  # the mark is written after the slice: a crash between them leaves it behind
             sealed_until = max(ends) if sealed_until is None else max(sealed_until, *ends)
-        return SliceIndex(broadcast, version, rows, removed, sealed_until)
+        position = self._room.log.position.offset
+        return SliceIndex(broadcast, version, rows, removed, sealed_until, told_from=position)
 
     def _tail_events(self, index: SliceIndex) -> list[Event]:
         start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
@@ -252,7 +260,9 @@ class Sealer:
             before = index.events.get(offset)
             index.drop_tail(offset)
             if changed.hidden:
-                index.gone.append((cause.offset, offset))
+                index.note_gone(cause.offset, offset)
+            else:  # restored or moved: neither newer nor gone
+                index.told_from = max(index.told_from, cause.offset)
             if before is not None and index.is_closed_at(before.program_us):
                 index.note_dirty(cause.offset, before.program_us, 0)
             if cause.kind == "restamped" and before is None:

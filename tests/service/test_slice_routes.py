@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
+import httpx2
 import pytest
 
 from chatsync.service import sealing
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
-from tests.stage import START_US, stage
+from tests.stage import START_US, Stage, stage
 
 OPEN = {"class": {"public": True}}
 FAR = "9" * 20
@@ -92,3 +95,52 @@ async def test_a_slice_that_is_revised_while_it_is_read_is_gone(
         monkeypatch.setattr(it.sealer(), "packed", after_a_hide)
         answer = await it.slice(playlist, entry)
         assert (410, entry["revision"] + 1) == (answer.status_code, answer.json().get("revision"))
+
+
+async def _open(it: Stage, **query: Any) -> httpx2.Response:
+    """The open slice from where everything is sealed."""
+    playlist = await it.chat()
+    asked = {"from_ms": playlist["sealed_until_ms"] or 0} | query
+    return await it.get(f"{playlist['base']}{playlist['broadcast']}/open.json?{urlencode(asked)}")
+
+
+async def test_an_open_slice_after_an_offset_has_what_is_newer_and_what_is_gone(tmp_path: Path) -> None:
+    """Who polls with `after` ends with what a full answer shows."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 20)
+        first, second = await it.say("one"), await it.say("two")
+        as_of = (await _open(it)).json()["as_of"]["offset"]
+        await it.act("hide", target=first["offset"])
+        third = await it.say("three")
+        delta = (await _open(it, after=as_of)).json()
+        assert ([third["offset"]], [first["offset"]]) == ([e["offset"] for e in delta["events"]], delta["gone"])
+        full = [event["offset"] for event in (await _open(it)).json()["events"]]
+        assert second["offset"] in full
+        assert first["offset"] not in full
+
+
+async def test_an_open_slice_cannot_tell_what_came_back(tmp_path: Path) -> None:
+    """A restored message is not newer than `after`: 410, so that the poller reads the whole and shows it again."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 20)
+        said = await it.say("one")
+        await it.act("hide", target=said["offset"])
+        as_of = (await _open(it)).json()["as_of"]["offset"]
+        await it.act("restore", target=said["offset"])
+        assert 410 == (await _open(it, after=as_of)).status_code
+        answer = (await _open(it)).json()
+        assert said["offset"] in [event["offset"] for event in answer["events"]]
+        assert 200 == (await _open(it, after=answer["as_of"]["offset"])).status_code
+
+
+async def test_an_open_slice_after_a_restart_does_not_leave_out_a_hide(tmp_path: Path) -> None:
+    """Hides from before the restart are not in memory: `after` of that time is 410, and one never served is too."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 20)
+        said, clock = await it.say("one"), it.clock
+        as_of = (await _open(it)).json()["as_of"]["offset"]
+        await it.act("hide", target=said["offset"])
+        await it.seal()
+    async with stage(tmp_path, clock=clock) as it:
+        assert 410 == (await _open(it, after=as_of)).status_code
+        assert 410 == (await _open(it, after=as_of + 1_000)).status_code

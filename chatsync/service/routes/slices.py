@@ -90,6 +90,8 @@ async def get_open_slice(
     if sealed_until_us is not None and not index.may_be_asked_from(from_us):
         raise SupersededError(sealed_until_ms=ms_from_us(sealed_until_us))
     position = live.log.position
+    if after is not None and not index.told_from <= after <= position.offset:
+        raise SupersededError(sealed_until_ms=None if sealed_until_us is None else ms_from_us(sealed_until_us))
     events = index.tail_from(from_us)
     gone = None
     if after is not None:
