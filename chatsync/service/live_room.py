@@ -16,7 +16,6 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-import uuid_utils
 
 from chatsync.chat.event import STATE_KINDS, Author, Draft, Event, Position
 from chatsync.chat.room import (
@@ -42,7 +41,6 @@ from chatsync.replay.broadcasts import (
     Opened,
     Reopened,
     Restamp,
-    StreamChanged,
 )
 from chatsync.replay.clock import LatencyBook
 from chatsync.replay.stamping import (
@@ -62,6 +60,7 @@ from chatsync.service.metrics import Metrics
 from chatsync.service.recordings import recording_of
 from chatsync.service.room_records import RoomRecords
 from chatsync.service.settings import RoomSettings
+from chatsync.service.stream_events import broadcast_frame, stream_draft
 from chatsync.store.catalog import Catalog
 from chatsync.store.journal import Appended, Journal
 from chatsync.store.writer import Writer
@@ -371,79 +370,29 @@ class LiveRoom:
     async def _log_change(self, change: Change) -> None:
         if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
             return
-        draft = self._change_draft(change)
+        if isinstance(change, Opened):
+            self.state = RoomState(mode=self.state.mode)
+            self._state_changed = True
+        scene = self.scene(self.broadcasts.get(change.broadcast))
+        draft = stream_draft(change, scene, room=self.room, wall_us=self.clock.system_wall_us())
         if draft is not None:
             appended = await self._commit(draft)
             _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
         if isinstance(change, GapFound):
             self.records.put_gap(change.broadcast, change.range, change.reason)
         if isinstance(change, Opened | Closed | Reopened):
-            self._tell_broadcast(change)
+            self.flush()
+            self._send_all(broadcast_frame(change, program_us=self.program_us()))
             self.records.put_broadcasts(self.broadcasts.kept)
         if isinstance(change, Closed):
             for told in self.on_broadcast_closed:
                 told(change.broadcast)
-
-    def _change_draft(self, change: Change) -> Draft | None:
-        wall_us = self.clock.wall_us()
-        broadcast = self.broadcasts.get(change.broadcast) or self.broadcasts.current
-        scene = self.scene(broadcast, wall_us)
-        kind, program_us = "", scene.now_us
-        details: dict[str, Any] = {}
-        match change:
-            case Opened(start_us=start_us, media_sequence=media_sequence):
-                kind, details = "broadcast_opened", {"media_sequence": media_sequence}
-                program_us = scene.now_us if start_us is None else start_us
-                self.state = RoomState(mode=self.state.mode)
-                self._state_changed = True
-            case Closed(program_us=edge_us, reason=reason):
-                kind, details, program_us = "broadcast_closed", {"reason": reason}, edge_us
-            case Reopened():
-                kind, details = "broadcast_opened", {"reason": "end_taken_back"}
-            case StreamChanged(run=run, program_us=at_us):
-                kind, details, program_us = "stream_changed", {"run": run, "reason": "encoder_restarted"}, at_us
-            case Restamp(rule=rule, stamps=stamps, shift_us=shift_us, to_us=to_us):
-                kind = "restamped"
-                details = {"rule": rule, "stamps": list(stamps), "shift_us": shift_us, "to_us": to_us}
-            case GapFound():
-                return None
-        stamp = stamped(kind, Witness(is_host=True), scene)
-        stamp = type(stamp)(
-            stamp="origin" if broadcast.clock.has_program_time else "none",
-            broadcast=change.broadcast,
-            program_us=program_us - program_us % 1000,
-            uncertainty_us=stamp.uncertainty_us,
-        )
-        return Draft(
-            room=self.room,
-            kind=kind,
-            id=str(uuid_utils.uuid7()),
-            stamp=stamp,
-            wall_us=self.clock.system_wall_us(),
-            details=details,
-            source="system",
-        )
 
     def _has_stamps(self, change: Restamp) -> bool:
         """Whether anything is there to move: most streams start with nobody talking."""
         events = self.journal.events_between(self.room, change.broadcast, -(2**62), 2**62, include_hidden=True)
         after_us = -(2**62) if change.to_us is None else change.to_us
         return any(event.stamp.stamp in change.stamps and event.program_us > after_us for event in events)
-
-    def _tell_broadcast(self, change: Opened | Closed | Reopened) -> None:
-        status = "closed" if isinstance(change, Closed) else "opened"
-        self.flush()
-        self._send_all(
-            encoded(
-                {
-                    "type": "broadcast",
-                    "broadcast": change.broadcast,
-                    "status": status,
-                    "program_ms": ms_from_us(self.program_us()),
-                    **({"reason": change.reason} if isinstance(change, Closed) else {}),
-                }
-            )
-        )
 
     # --- what was missed ------------------------------------------------------------------------------------------
 
