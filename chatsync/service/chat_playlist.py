@@ -49,7 +49,8 @@ async def chat_playlist(
     until_us = 2**62 if to_ms is None else us_from_ms(to_ms)
     from_us = _from_us(from_ms, clock_us, index)
     listed = [row for row in index.entries if us_from_ms(row.end_ms) > from_us and us_from_ms(row.start_ms) < until_us]
-    is_delta = since is not None and since <= index.version
+    # Each broadcast counts its own versions: a request that names none may have had its version of the one before.
+    is_delta = since is not None and since <= index.version and (broadcast is not None or number == 1)
     is_live = known is not None and not known.is_closed
     within = Range(from_us, max(from_us, until_us))
     body: dict[str, Any] = {

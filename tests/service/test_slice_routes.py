@@ -144,3 +144,24 @@ async def test_an_open_slice_after_a_restart_does_not_leave_out_a_hide(tmp_path:
     async with stage(tmp_path, clock=clock) as it:
         assert 410 == (await _open(it, after=as_of)).status_code
         assert 410 == (await _open(it, after=as_of + 1_000)).status_code
+
+
+async def test_a_version_of_the_broadcast_before_gives_a_full_answer(tmp_path: Path) -> None:
+    """Who polls without naming a broadcast is never given a delta to another one's list."""
+    async with stage(tmp_path) as it:
+        scenario = Scenario(START_US)
+        await it.stream(scenario, 20)
+        await it.say("last week")
+        await it.stream(scenario, 700)
+        await it.seal()
+        version = (await it.chat())["version"]
+        assert version == (await it.chat(query=f"since={version}"))["since"]
+        await it.room().close_broadcast()
+        await it.stream(scenario, 20)
+        await it.say("this week")
+        await it.stream(scenario, 700)
+        await it.seal()
+        answer = await it.chat(query=f"since={version}")
+        assert (2, 1) == (answer["broadcast"], len(answer["slices"]))
+        assert "since" not in answer
+        assert version == (await it.chat(query=f"broadcast=2&since={version}"))["since"]
