@@ -124,6 +124,7 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
     """Follow a playlist until cancelled. Every failure is logged with its reason and without the address."""
     follower = Follower(url, now_us=room.clock.wall_us(), timeline=room.timeline)
     undated = Undated()
+    unrecorded = False  # the stream has ended and its recording is not kept yet
     while True:
         wake_us = follower.wake_at_us()
         if wake_us is None:
@@ -149,10 +150,12 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
         if room.playlist_trouble is not None:
             _log.info("playlist_back", room=room.room)
         follower.timeline = _dated(follower.timeline, room.clock.wall_us() - loaded.age_us, undated)
+        unrecorded = follower.timeline.ended and (unrecorded or reload.kind != "same")
         try:
             await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
-            if follower.timeline.ended and reload.kind != "same":
+            if unrecorded:
                 await room.keep_recording(loaded.text, loaded.url)
+                unrecorded = False
         except ChatsyncError as error:
             _log.error("reload_not_recorded", room=room.room, code=error.code)
         except Exception:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chatsync.errors import StorageFullError
+from chatsync.hls import follower
 from chatsync.hls.follower import Follower
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import SECOND_US
@@ -127,6 +129,27 @@ async def test_a_stream_that_has_ended_leaves_its_recording(tmp_path: Path) -> N
             assert record is not None
             assert 22_000 == record["duration_ms"]
             assert "ended" == live.broadcasts.current.closed_reason
+
+
+async def test_a_recording_that_could_not_be_kept_is_kept_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full when the stream ends: the playlist is looked at again, and its map is kept then."""
+    refused: list[bool] = []
+    keep = LiveRoom.keep_recording
+
+    async def refused_once(live: LiveRoom, text: str, url: str) -> None:
+        if not refused:
+            refused.append(True)
+            raise StorageFullError
+        await keep(live, text, url)
+
+    monkeypatch.setattr(LiveRoom, "keep_recording", refused_once)
+    monkeypatch.setattr(follower, "ENDED_POLL_US", SECOND_US // 5)
+    with origin_of(stream_of_now(segment_s=1, ends_after=22)) as origin:
+        async with _followed(tmp_path, origin) as live:
+            await _until(lambda: live.catalog.recording("class", "broadcast-1") is not None)
+    assert refused
 
 
 async def test_trouble_is_told_once_and_forgotten_when_it_is_over(tmp_path: Path) -> None:
