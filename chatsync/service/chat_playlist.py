@@ -31,7 +31,7 @@ async def chat_playlist(
     Args:
         entered: the room.
         broadcast: None for the latest.
-        from_ms: program time, inclusive; None: six hours before the clock.
+        from_ms: program time, inclusive; None: six hours before the clock, or before the end of an ended broadcast.
         to_ms: program time, exclusive; None: no bound.
         since: a ``version`` had before: then only what changed after it.
 
@@ -47,11 +47,11 @@ async def chat_playlist(
     known = live.broadcasts.get(number)
     clock_us = None if known is None else known.clock.program_us(live.clock.wall_us())
     until_us = 2**62 if to_ms is None else us_from_ms(to_ms)
-    from_us = _from_us(from_ms, clock_us, index)
+    is_live = known is not None and not known.is_closed
+    from_us = _from_us(from_ms, clock_us if is_live else None, known, index)
     listed = [row for row in index.entries if us_from_ms(row.end_ms) > from_us and us_from_ms(row.start_ms) < until_us]
     # Each broadcast counts its own versions: a request that names none may have had its version of the one before.
     is_delta = since is not None and since <= index.version and (broadcast is not None or number == 1)
-    is_live = known is not None and not known.is_closed
     within = Range(from_us, max(from_us, until_us))
     body: dict[str, Any] = {
         "room": live.room,
@@ -80,12 +80,16 @@ async def chat_playlist(
     return encoded(body), is_live
 
 
-def _from_us(from_ms: int | None, clock_us: int | None, index: SliceIndex) -> int:
+def _from_us(from_ms: int | None, clock_us: int | None, known: Broadcast | None, index: SliceIndex) -> int:
+    """Six hours before the clock; before its end once a broadcast has ended, whose clock only coasts on."""
     if from_ms is not None:
         return us_from_ms(from_ms)
     if clock_us is not None:
         return clock_us - DEFAULT_BACK_US
-    return us_from_ms(index.entries[-1].end_ms) - DEFAULT_BACK_US if index.entries else -(2**61)
+    ends_us = [us_from_ms(index.entries[-1].end_ms)] if index.entries else []
+    if known is not None and known.clock.edge_us is not None:
+        ends_us.append(known.clock.edge_us)
+    return max(ends_us) - DEFAULT_BACK_US if ends_us else -(2**61)
 
 
 def _as_of_offset(head: int, index: SliceIndex) -> int:

@@ -154,7 +154,7 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
         try:
             await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
             if unrecorded:
-                await room.keep_recording(loaded.text, loaded.url)
+                await room.keep_recording(loaded.text)
                 unrecorded = False
         except ChatsyncError as error:
             _log.error("reload_not_recorded", room=room.room, code=error.code)

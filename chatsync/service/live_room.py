@@ -329,11 +329,11 @@ class LiveRoom:
         )
         await self._log_changes(changes)
 
-    async def keep_recording(self, text: str, url: str) -> None:
+    async def keep_recording(self, text: str) -> None:
         """The stream has ended and its playlist is a recording now: keep its map as ``broadcast-<number>``."""
         number = self.broadcasts.current.number
         try:
-            record = await asyncio.to_thread(recording_of, text, url, self)
+            record = await asyncio.to_thread(recording_of, text, self)
         except ChatsyncError as error:
             _log.warning("no_recording", room=self.room, broadcast=number, code=error.code)
             return

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["recording_of", "spans_to_wire"]
 
 
-def recording_of(text: str, url: str, room: LiveRoom) -> dict[str, Any]:
+def recording_of(text: str, room: LiveRoom) -> dict[str, Any]:
     """The map of a recording, as it is stored and served.
 
     Args:
         text: the recording's media playlist.
-        url: where it came from, empty for text.
         room: whose chat it is watched with.
 
     Raises:
@@ -47,7 +46,6 @@ def recording_of(text: str, url: str, room: LiveRoom) -> dict[str, Any]:
     return {
         "duration_ms": ms_from_us(duration_us),
         "spans": spans_to_wire(spans),
-        **({"playlist_url": url} if url else {}),
     }
 
 

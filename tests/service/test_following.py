@@ -138,11 +138,11 @@ async def test_a_recording_that_could_not_be_kept_is_kept_at_the_next_look(
     refused: list[bool] = []
     keep = LiveRoom.keep_recording
 
-    async def refused_once(live: LiveRoom, text: str, url: str) -> None:
+    async def refused_once(live: LiveRoom, text: str) -> None:
         if not refused:
             refused.append(True)
             raise StorageFullError
-        await keep(live, text, url)
+        await keep(live, text)
 
     monkeypatch.setattr(LiveRoom, "keep_recording", refused_once)
     monkeypatch.setattr(follower, "ENDED_POLL_US", SECOND_US // 5)

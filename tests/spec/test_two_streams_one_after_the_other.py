@@ -74,7 +74,7 @@ async def test_a_stream_that_ends_leaves_its_recording(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         ended = Scenario(START_US, ends_after=20)
         await it.stream(ended, 60)
-        await it.room().keep_recording(playlist_at(ended, it.now_us), "http://origin.example/live.m3u8")
+        await it.room().keep_recording(playlist_at(ended, it.now_us))
         record = (await it.get("/v1/rooms/class/recordings/broadcast-1")).json()
         assert 40_000 == record["duration_ms"]
         (span,) = record["spans"]
@@ -84,3 +84,14 @@ async def test_a_stream_that_ends_leaves_its_recording(tmp_path: Path) -> None:
             span["broadcast"],
             span["program_ms"],
         )
+
+
+async def test_an_ended_class_lists_its_slices_next_week_too(tmp_path: Path) -> None:
+    """Whoever opens the recording days later gets its chat without naming a range."""
+    async with stage(tmp_path) as it:
+        await _morning(it)
+        it.clock.advance(7 * 24 * HOUR_US)
+        await it.seal()
+        playlist = await it.chat()
+        assert 1 == playlist["broadcast"]
+        assert 2 <= sum(one["messages"] for one in playlist["slices"])

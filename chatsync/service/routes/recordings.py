@@ -44,14 +44,14 @@ async def put_recording(request: Request, room: str, recording: str, body: Recor
     """Map a playlist's positions to program time by its program date-time."""
     entered = allowed(entry(request, room), "write_recording")
     _checked(recording)
-    text, url = body.playlist, ""
+    text = body.playlist
     if (body.playlist is None) == (body.playlist_url is None):
         raise MessageRejectedError("needs_playlist", "Give either playlist_url or playlist.")
     if body.playlist_url is not None:
         loaded = await entered.hub.fetcher.load(body.playlist_url, headers=entered.room.settings.request_headers())
-        text, url = loaded.text, loaded.url
+        text = loaded.text
     assert text is not None
-    record = await asyncio.to_thread(recording_of, text, url, entered.room)
+    record = await asyncio.to_thread(recording_of, text, entered.room)
     connection_work = _put(entered, recording, record)
     await asyncio.wrap_future(entered.hub.writer.call(connection_work))
     return _answer(entered, record)
