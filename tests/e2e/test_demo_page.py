@@ -188,13 +188,15 @@ def test_the_chat_is_read_by_keyboard(watched: Watched, demo: Demo) -> None:
     demo.wait_until(25)
     page = watched.page
     log = page.locator("chatsync-chat .log")
-    watched.until("document.querySelector('chatsync-chat').shown.messages.length > 15")
+    scrolled = "(() => { const log = document.querySelector('chatsync-chat').shadowRoot.querySelector('.log'); "
+    watched.until(
+        f"{scrolled} return log.scrollHeight - log.clientHeight > 300; }})()"
+    )  # there must be a page to go up
     log.focus()
     page.keyboard.press("PageUp")
     resume = page.locator("chatsync-chat .resume button")
     expect(resume).to_be_visible()
     expect(resume).to_contain_text("new", timeout=30_000)
-    scrolled = "(() => { const log = document.querySelector('chatsync-chat').shadowRoot.querySelector('.log'); "
     assert watched.value(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop > 100; }})()")
 
     page.keyboard.press("End")
