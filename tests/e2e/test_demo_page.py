@@ -190,7 +190,7 @@ def test_the_chat_is_read_by_keyboard(watched: Watched, demo: Demo) -> None:
     log = page.locator("chatsync-chat .log")
     scrolled = "(() => { const log = document.querySelector('chatsync-chat').shadowRoot.querySelector('.log'); "
     watched.until(
-        f"{scrolled} return log.scrollHeight - log.clientHeight > 300; }})()"
+        f"{scrolled} return log.scrollHeight - log.clientHeight > 300; }})()", within_s=60
     )  # there must be a page to go up
     log.focus()
     page.keyboard.press("PageUp")
