@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.stopped = 0
         self.minted: list[tuple[str, str, str]] = []
+        self.folder = folder
         app = FastAPI()
         add_page(app, stream_folder=folder, mint=self._mint, stop=self._stop, room="lecture")
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://demo")
@@ -79,6 +81,25 @@ async def test_the_stream_is_served_as_players_expect_it(shop: Shop) -> None:
 async def test_nothing_but_the_stream_is_served(shop: Shop, name: str) -> None:
     """Other files, and files beside the folder, are not found."""
     assert 404 == (await shop.http.get(f"/demo/stream/{name}")).status_code
+
+
+async def test_a_playlist_that_is_replaced_while_it_is_asked_for_comes_whole(shop: Shop) -> None:
+    """Ffmpeg puts a longer file in its place at any moment: what comes has the length that it says, one version or the other."""
+    playlist = shop.folder / "stream.m3u8"
+    versions = ["#EXTM3U\n" + f"#EXTINF:2,\nstream{n}.ts\n" * n for n in range(40)]
+
+    def replace_it() -> None:
+        for text in versions:
+            fresh = playlist.with_suffix(".tmp")
+            fresh.write_text(text)
+            fresh.replace(playlist)
+
+    replacing = asyncio.create_task(asyncio.to_thread(replace_it))
+    while not replacing.done():
+        answer = await shop.http.get("/demo/stream/stream.m3u8")
+        assert answer.text in versions
+        assert len(answer.content) == int(answer.headers["content-length"])
+    await replacing
 
 
 async def test_whoever_joins_gets_a_token_of_their_own(shop: Shop) -> None:

@@ -5,6 +5,7 @@ Owns: what the demo adds to the relay. Nothing here is part of ``chatsync serve`
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from importlib.resources import files as package_files
@@ -64,8 +65,11 @@ def add_page(
         path = stream_folder / Path(name).name
         if path.suffix not in _TYPES or not path.is_file():
             return Response(status_code=404, headers={"Cache-Control": "no-store"})
-        cache = "no-store" if path.suffix == ".m3u8" else "public, max-age=600"
-        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": cache})
+        if path.suffix == ".m3u8":
+            # Read whole at once: ffmpeg puts a longer file in its place at any moment, and a length told before would be wrong.
+            body = await asyncio.to_thread(path.read_bytes)
+            return Response(body, media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-store"})
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "public, max-age=600"})
 
     @app.get("/demo/setup.json", include_in_schema=False)
     async def setup() -> Response:
