@@ -18,9 +18,9 @@ import websockets
 
 from tests.relay import Client, Relay, connected, token
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
-
 KILLS = int(os.environ.get("CHATSYNC_KILLS", "25"))
+# Each kill is followed by a check of the whole log, which grows.
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 12 * KILLS)]
 WRITERS = 2
 IN_FLIGHT = 16
 RESENT = 20
