@@ -83,6 +83,9 @@ class Receiver(Protocol):
     def receive_frames(self, frames: Sequence[str]) -> None:
         """Take in frames that are encoded already; must not block."""
 
+    def receive_reset(self, reason: str) -> None:
+        """What this reader holds is worth nothing any more: tell it to start afresh from the room's position."""
+
     def send_away(self, *, gone: bool) -> None:
         """Close the connection: for good, or to come back."""
 
@@ -563,5 +566,5 @@ class LiveRoom:
 
     def _reset_everyone(self, reason: str) -> None:
         self.flush()
-        position = {"epoch": str(self.log.position.epoch), "offset": self.log.position.offset}
-        self._send_all(encoded({"type": "reset", "reason": reason, "position": position}))
+        for receiver in tuple(self.receivers):
+            receiver.receive_reset(reason)

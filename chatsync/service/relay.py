@@ -248,8 +248,7 @@ class LiveConnection:
             recovery = None  # something was committed while the journal was read and memory no longer reaches back
         self._session.welcome()
         if recovery is None:
-            position = position_to_wire(room.log.position)
-            self._send({"type": "reset", "reason": "too_old", "position": position})
+            self._send_reset("too_old")
         room.receivers.add(self)
         self._send_welcome(self._welcome(recovery))
 
@@ -389,6 +388,14 @@ class LiveConnection:
 
     def _send(self, frame: dict[str, Any]) -> None:
         self.receive_frames((encoded(frame).decode(),))
+
+    def receive_reset(self, reason: str) -> None:
+        """Tell the peer to start afresh; a welcome without events follows (contract §5)."""
+        self._send_reset(reason)
+        self._send_welcome(self._welcome(None))
+
+    def _send_reset(self, reason: str) -> None:
+        self._send({"type": "reset", "reason": reason, "position": position_to_wire(self._here.log.position)})
 
     def _send_welcome(self, frame: str) -> None:
         # It may be larger than the queue's bound, being the peer's own request, answered once. It does not count: else the

@@ -32,6 +32,7 @@ class Listener:
         self.is_staff = is_staff
         self.frames: list[Any] = []
         self.sent_away: list[bool] = []
+        self.resets: list[str] = []
 
     def receive_frames(self, frames: Sequence[str]) -> None:
         """Keep them."""
@@ -40,6 +41,10 @@ class Listener:
     def send_away(self, *, gone: bool) -> None:
         """Note it."""
         self.sent_away.append(gone)
+
+    def receive_reset(self, reason: str) -> None:
+        """Note it."""
+        self.resets.append(reason)
 
     def told(self, kind: str) -> list[Any]:
         """Frames of a type."""
@@ -177,8 +182,14 @@ async def test_a_restamp_of_many_is_a_reset(tmp_path: Path) -> None:
         position = Position(1, it.room().log.position.offset)
         await asyncio.gather(*(it.say(f"early {number}") for number in range(BACK_EVENTS_MAX + 5)))
         listener = _listening(it)
-        await it.reload(playlist_at(Scenario(it.now_us - 8 * SECOND_US), it.now_us - 3 * SECOND_US))
-        assert ["restamped"] == [frame["reason"] for frame in listener.told("reset")]
+        async with it.connected() as watcher:
+            await watcher.hello(None)
+            await it.reload(playlist_at(Scenario(it.now_us - 8 * SECOND_US), it.now_us - 3 * SECOND_US))
+            await watcher.until(lambda: sum(frame["type"] == "welcome" for frame in watcher.frames) == 2)
+            reset, welcome = watcher.frames[-2:]
+            assert ("reset", "welcome", []) == (reset["type"], welcome["type"], welcome["events"])
+            assert reset["position"] == welcome["position"] == welcome["through"]
+        assert ["restamped"] == listener.resets
         assert [] == listener.told("back")
         async with it.connected() as client:
             await client.hello(None, after={"epoch": "1", "offset": position.offset})
