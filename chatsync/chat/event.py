@@ -117,7 +117,8 @@ class Author(msgspec.Struct, frozen=True):
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """Where an event stands in program time, and what that was made from (contract §1).
 
-    ``program_us`` is a whole millisecond. The last five fields are the clock record: a stamp can be recomputed from them.
+    ``program_us`` is a whole millisecond. The last five fields are the clock record: a stamp can be recomputed from them and
+    the reloads. ``run`` and ``media_sequence`` are where the author's player was (``playhead``), else the live edge of then.
     """
 
     stamp: StampKind

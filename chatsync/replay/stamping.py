@@ -98,6 +98,8 @@ class Scene:
     latencies: LatencyBook
     policy: StampingPolicy
     wall_us: int  # steady wall time of the receipt
+    edge_run: int | None = None  # run and media sequence of the live edge the clock was last set by
+    edge_media_sequence: int | None = None
 
     @property
     def now_us(self) -> int:
@@ -232,6 +234,8 @@ def _stamp(
         uncertainty_us=uncertainty_us,
         latency_us=latency_us,
         claimed_us=claimed_us,
+        run=scene.edge_run,
+        media_sequence=scene.edge_media_sequence,
     )
 
 

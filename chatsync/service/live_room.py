@@ -243,9 +243,10 @@ class LiveRoom:
 
     def scene(self, broadcast: Broadcast | None = None, wall_us: int | None = None) -> Scene:
         """What stamps and the watermark are made from, now."""
+        shown = broadcast or self.broadcasts.current
         return Scene(
-            (broadcast or self.broadcasts.current).number,
-            (broadcast or self.broadcasts.current).clock,
+            shown.number,
+            shown.clock,
             self.latencies,
             StampingPolicy(
                 contribution_us=us_from_ms(self.settings.contribution_ms),
@@ -254,6 +255,8 @@ class LiveRoom:
                 target_duration_us=self.timeline.target_duration_us or 2 * SECOND_US,
             ),
             self.clock.wall_us() if wall_us is None else wall_us,
+            shown.last_run,
+            shown.last_media_sequence,
         )
 
     @property
@@ -328,7 +331,13 @@ class LiveRoom:
         new_rows.append((self.broadcasts.current.number, reload.revised_segments))
         self._metrics.reload(self.room, reload.kind)
         self.records.put_reload(
-            timeline, reload.kind, self.broadcasts.current, new_rows, wall_us=wall_us, age_us=age_us
+            timeline,
+            reload.kind,
+            self.broadcasts.current,
+            new_rows,
+            wall_us=wall_us,
+            age_us=age_us,
+            step_us=self.clock.system_wall_us() - wall_us,
         )
         await self._log_changes(changes)
 

@@ -41,6 +41,7 @@ class RoomRecords:
         *,
         wall_us: int,
         age_us: int,
+        step_us: int,
     ) -> None:
         """Keep an observation and the new segments with their broadcasts; a lost one is found again at the next reload."""
         record = current.to_record()
@@ -49,7 +50,16 @@ class RoomRecords:
         def work(connection: sqlite3.Connection) -> None:
             self._catalog.put_broadcast(connection, self._room, record)
             self._catalog.put_segments(connection, self._room, runs, pieces)
-            self._catalog.put_observation(connection, self._room, wall_us=wall_us, age_us=age_us, edge=edge, kind=kind)
+            self._catalog.put_observation(
+                connection,
+                self._room,
+                wall_us=wall_us,
+                age_us=age_us,
+                edge=edge,
+                kind=kind,
+                broadcast=current.number,
+                step_us=step_us,
+            )
 
         self._writer.submit(work, _log_failure)
 

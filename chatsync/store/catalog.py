@@ -23,7 +23,7 @@ from chatsync.store.writer import opened
 
 __all__ = ["SCHEMA_VERSION", "ArchiveFile", "Catalog", "SliceRow"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
@@ -45,7 +45,8 @@ CREATE TABLE IF NOT EXISTS segments (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS observations (
     room TEXT NOT NULL, wall_us INTEGER NOT NULL, age_us INTEGER NOT NULL, kind TEXT NOT NULL, run INTEGER,
-    media_sequence INTEGER, part_count INTEGER, edge_program_us INTEGER, PRIMARY KEY (room, wall_us)
+    media_sequence INTEGER, part_count INTEGER, edge_program_us INTEGER, broadcast INTEGER, step_us INTEGER,
+    PRIMARY KEY (room, wall_us)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS gaps (
     room TEXT NOT NULL, broadcast INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
@@ -102,6 +103,17 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     schema_version: int
 
 
+# What brings an older folder up to date, by the version it has. Only ever appended to.
+_MIGRATIONS = {
+    1: (
+        "ALTER TABLE observations ADD COLUMN broadcast INTEGER",
+        "ALTER TABLE observations ADD COLUMN step_us INTEGER",
+        "UPDATE observations SET step_us = 0, broadcast = (SELECT broadcast FROM segments AS known "
+        "WHERE (known.room, known.run, known.media_sequence) = (observations.room, observations.run, "
+        "observations.media_sequence))",
+    )
+}
+
 _SLICE_COLUMNS = SliceRow.__struct_fields__
 _FILE_COLUMNS = ArchiveFile.__struct_fields__
 _SEGMENT_COLUMNS = Segment.__struct_fields__
@@ -127,6 +139,7 @@ class Catalog:
                     f"The data folder has schema {version}, and this chatsync knows {SCHEMA_VERSION}: run a newer one."
                 )
             connection.executescript(_TABLES)
+            _migrate(connection, version)
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         finally:
             connection.close()
@@ -234,11 +247,25 @@ class Catalog:
         age_us: int,
         edge: LiveEdge | None,
         kind: str,
+        broadcast: int,
+        step_us: int,
     ) -> None:
-        """Keep what a reload said of the live edge: the record stamps can be made again from."""
+        """Keep what a reload said of the live edge: the record stamps can be made again from.
+
+        Args:
+            connection: the writer's.
+            room: whose playlist it was.
+            wall_us: steady wall time at which the answer was here.
+            age_us: HTTP Age of the answer.
+            edge: the live edge after it; None before the first segment.
+            kind: what the reload was.
+            broadcast: the one that was on then.
+            step_us: how far the system's clock was ahead of the steady one: an event's ``wall_us`` less this is steady.
+        """
         where = (None,) * 4 if edge is None else (edge.run, edge.media_sequence, edge.part_count, edge.program_us)
         connection.execute(
-            "INSERT OR REPLACE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (room, wall_us, age_us, kind, *where)
+            "INSERT OR REPLACE INTO observations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (room, wall_us, age_us, kind, *where, broadcast, step_us),
         )
 
     def last_observed_wall_us(self, room: str) -> int | None:
@@ -353,12 +380,10 @@ class Catalog:
         )
 
     def observation_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
-        """Reloads whose live edge lay in a broadcast, in the order of :data:`~chatsync.store.schema.OBSERVATIONS`."""
+        """Reloads while a broadcast was on, in the order of :data:`~chatsync.store.schema.OBSERVATIONS`."""
         return self._read(
-            "SELECT seen.room, known.broadcast, seen.wall_us, seen.age_us, seen.kind, seen.run, seen.media_sequence, "
-            "seen.part_count, seen.edge_program_us "
-            "FROM observations AS seen JOIN segments AS known USING (room, run, media_sequence) "
-            "WHERE seen.room = ? AND known.broadcast = ? ORDER BY seen.wall_us",
+            "SELECT room, broadcast, wall_us, age_us, kind, run, media_sequence, part_count, edge_program_us, step_us "
+            "FROM observations WHERE room = ? AND broadcast = ? AND run IS NOT NULL ORDER BY wall_us",
             (room, broadcast),
         )
 
@@ -375,6 +400,13 @@ class Catalog:
             tuple(given.values()),
         )
         return [ArchiveFile(**dict(zip(_FILE_COLUMNS, row, strict=True))) for row in rows]
+
+
+def _migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring tables made by an older program up to date; a new folder (version 0) has them as they are now."""
+    for known in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+        for statement in _MIGRATIONS[known]:
+            connection.execute(statement)
 
 
 def _json(value: Any) -> str:

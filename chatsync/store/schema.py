@@ -86,10 +86,12 @@ OBSERVATIONS = pa.schema(
         pa.field("media_sequence", pa.int64(), nullable=False),
         pa.field("part_count", pa.int32(), nullable=False),
         pa.field("edge_program_us", _INSTANT),
+        pa.field("step_us", pa.int64()),
     ],
     metadata={"chatsync.schema": "observations", "chatsync.schema_version": str(SCHEMA_VERSION)},
 )
-"""One row a reload of the playlist, sorted by wall time: where the live edge was, and how old the answer was (Age)."""
+"""One row a reload of the playlist, sorted by steady wall time: where the live edge was, how old the answer was (Age), and how far
+the system's clock was ahead of the steady one (``step_us``)."""
 
 
 def _row(event: Event, name_version: int | None, *, with_author: bool) -> dict[str, Any]:

@@ -107,14 +107,15 @@ def test_a_timeline_is_what_its_rows_say(store: Store) -> None:
     assert [0, 1] == [row[3] for row in store.catalog.segment_rows("math", 1)]
 
 
-def test_observations_belong_to_the_broadcast_of_their_edge(store: Store) -> None:
-    """A reload without an edge is kept, and belongs to none."""
+def test_observations_belong_to_the_broadcast_that_was_on(store: Store) -> None:
+    """One without an edge is kept, and is not in the archive's table."""
     assert store.catalog.last_observed_wall_us("math") is None
     run = Run(1, "https://video.example.org/", BASE_US, "first")
     _do(store, store.catalog.put_segments, "math", [run], [(1, [_segment(0)])])
     edge = LiveEdge(1, 0, 0, 2 * SECOND_US, BASE_US + 2 * SECOND_US)
     for wall_us, seen in ((5, edge), (6, None)):
-        _do(store, store.catalog.put_observation, "math", wall_us=wall_us, age_us=0, edge=seen, kind="advance")
+        told = {"wall_us": wall_us, "age_us": 0, "edge": seen, "kind": "advance", "broadcast": 1, "step_us": 3}
+        _do(store, store.catalog.put_observation, "math", **told)
     assert 6 == store.catalog.last_observed_wall_us("math")
     assert [5] == [row[2] for row in store.catalog.observation_rows("math", 1)]
 
@@ -165,6 +166,25 @@ def test_marks_are_numbers_by_name(store: Store) -> None:
     assert store.catalog.mark("math", "x") is None
     _do(store, store.catalog.put_mark, "math", "x", 7)
     assert (7, None) == (store.catalog.mark("math", "x"), store.catalog.mark("art", "x"))
+
+
+def test_a_folder_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    """Its observations get the broadcast of their edge, and nothing is lost."""
+    with open_store(tmp_path) as store:
+        run = Run(1, "https://video.example.org/", BASE_US, "first")
+        _do(store, store.catalog.put_segments, "math", [run], [(4, [_segment(0)])])
+    for statement in (
+        "DROP TABLE observations",
+        "CREATE TABLE observations (room TEXT NOT NULL, wall_us INTEGER NOT NULL, age_us INTEGER NOT NULL, "
+        "kind TEXT NOT NULL, run INTEGER, media_sequence INTEGER, part_count INTEGER, edge_program_us INTEGER, "
+        "PRIMARY KEY (room, wall_us)) WITHOUT ROWID",
+        "INSERT INTO observations VALUES ('math', 5, 0, 'advance', 1, 0, 0, 7)",
+        "PRAGMA user_version = 1",
+    ):
+        tamper(tmp_path, statement)
+    for _ in range(2):
+        with open_store(tmp_path) as store:
+            assert [("math", 4, 5, 0, "advance", 1, 0, 0, 7, 0)] == store.catalog.observation_rows("math", 4)
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def _fill(store: Store) -> None:
         runs = [Run(1, "https://video.example.org/", BASE_US, "first")]
         store.catalog.put_segments(connection, ROOM, runs, [(1, segments)])
         wall_us = BASE_US + 9 * SECOND_US
-        store.catalog.put_observation(connection, ROOM, wall_us=wall_us, age_us=0, edge=edge, kind="advance")
+        store.catalog.put_observation(
+            connection, ROOM, wall_us=wall_us, age_us=0, edge=edge, kind="advance", broadcast=1, step_us=0
+        )
         store.catalog.put_broadcast(connection, ROOM, {"number": 1, "closed_wall_us": wall_us})
 
     store.writer.call(work).result()
