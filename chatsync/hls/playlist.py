@@ -23,7 +23,18 @@ import m3u8
 import msgspec
 
 from chatsync.errors import PlaylistSyntaxError
-from chatsync.hls.tags import NUMBER_MAX, WARNINGS_MAX, DateRange, Reading, Warned, readable, us_from_ns, whole_number
+from chatsync.hls.tags import (
+    NUMBER_MAX,
+    WARNINGS_MAX,
+    DateRange,
+    PreloadHint,
+    Reading,
+    RenditionReport,
+    Warned,
+    readable,
+    us_from_ns,
+    whole_number,
+)
 from chatsync.instants import Range
 
 __all__ = [
@@ -34,7 +45,9 @@ __all__ = [
     "MultivariantPlaylist",
     "PlaylistPart",
     "PlaylistSegment",
+    "PreloadHint",
     "ProgramSource",
+    "RenditionReport",
     "Variant",
     "Warned",
     "parse_playlist",
@@ -136,7 +149,11 @@ class MediaPlaylist(msgspec.Struct, frozen=True, kw_only=True):
     part_hold_back_us: int | None = None
     can_block_reload: bool = False
     can_skip_until_us: int | None = None
+    can_skip_date_ranges: bool = False  # CAN-SKIP-DATERANGES
     date_ranges: tuple[DateRange, ...] = ()
+    removed_date_ranges: tuple[str, ...] = ()  # RECENTLY-REMOVED-DATERANGES of a delta, IDs
+    preload_hints: tuple[PreloadHint, ...] = ()
+    rendition_reports: tuple[RenditionReport, ...] = ()
     end_program_ns: int | None = None  # a date tag after the last URI: the date of what comes next
     warnings: tuple[Warned, ...] = ()
 
@@ -364,6 +381,8 @@ def _media(data: dict[str, Any], reading: Reading) -> MediaPlaylist:
         endlist=data["is_endlist"],
         end_program_ns=end_ns,
         date_ranges=tuple(reading.date_ranges),
+        preload_hints=tuple(reading.preload_hints),
+        rendition_reports=tuple(reading.rendition_reports),
         numbering_sure=reading.numbering_sure,
         warnings=tuple(reading.warnings),
         **header,

@@ -22,7 +22,9 @@ __all__ = [
     "NUMBER_MAX",
     "WARNINGS_MAX",
     "DateRange",
+    "PreloadHint",
     "Reading",
+    "RenditionReport",
     "Warned",
     "readable",
     "us_from_ns",
@@ -31,6 +33,7 @@ __all__ = [
 
 DURATION_NS_MAX = 86_400 * 1_000_000_000  # no segment lasts longer than a day; it also keeps sums within 64 bits
 NUMBER_MAX = 2**62  # largest sequence number taken
+HINTS_MAX = 100  # preload hints and rendition reports kept per playlist: origins write a few
 WARNINGS_MAX = 100  # kept per playlist; a playlist of nothing but damage must not become a list of its own
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -60,6 +63,26 @@ class DateRange(msgspec.Struct, frozen=True):
     planned_duration_us: int | None
 
 
+class PreloadHint(msgspec.Struct, frozen=True):
+    """One EXT-X-PRELOAD-HINT: a resource that is about to be there (bis §4.4.5.3). Its length is unknown: it is on no timeline."""
+
+    type: str  # PART, MAP, or whatever is written
+    uri: str
+    byte_range_start: int = 0
+    byte_range_length: int | None = None  # None: to the end of the resource
+
+
+class RenditionReport(msgspec.Struct, frozen=True):
+    """One EXT-X-RENDITION-REPORT: how far another rendition's playlist has come (bis §4.4.5.4).
+
+    None means absent or unreadable; it may be left out where it is as in the playlist that says so.
+    """
+
+    uri: str
+    last_media_sequence: int | None  # LAST-MSN
+    last_part: int | None  # LAST-PART, an index
+
+
 def us_from_ns(instant_ns: int) -> int:
     """Microseconds, rounded half up."""
     return (instant_ns + 500) // 1000
@@ -80,6 +103,8 @@ class Reading:
         self.numbering_sure = True
         self.header: dict[str, Any] = {}
         self.date_ranges: list[DateRange] = []
+        self.preload_hints: list[PreloadHint] = []
+        self.rendition_reports: list[RenditionReport] = []
         self.line_number = 0
 
     def warn(self, line_number: int, tag: str, reason: str) -> None:
@@ -197,12 +222,49 @@ def _read_define(reading: Reading, value: str, _data: dict[str, Any], _state: di
 def _read_server_control(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
     attributes = reading.attributes(value)
     reading.header["can_block_reload"] = attributes.get("CAN-BLOCK-RELOAD") == "YES"
+    reading.header["can_skip_date_ranges"] = attributes.get("CAN-SKIP-DATERANGES") == "YES"
     for name, field in (
         ("HOLD-BACK", "hold_back_us"),
         ("PART-HOLD-BACK", "part_hold_back_us"),
         ("CAN-SKIP-UNTIL", "can_skip_until_us"),
     ):
         reading.header[field] = readable(_duration_us, attributes.get(name))
+
+
+def _read_skip(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "SKIPPED-SEGMENTS" not in attributes:
+        raise ValueError("no SKIPPED-SEGMENTS")
+    reading.header["skipped_segments"] = whole_number(attributes["SKIPPED-SEGMENTS"])
+    removed = attributes.get("RECENTLY-REMOVED-DATERANGES", "")
+    reading.header["removed_date_ranges"] = tuple(name for name in removed.split("\t") if name)
+
+
+def _read_preload_hint(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "TYPE" not in attributes or "URI" not in attributes:
+        raise ValueError("preload hint without TYPE or URI")
+    hint = PreloadHint(
+        type=attributes["TYPE"],
+        uri=attributes["URI"],
+        byte_range_start=readable(whole_number, attributes.get("BYTERANGE-START")) or 0,
+        byte_range_length=readable(whole_number, attributes.get("BYTERANGE-LENGTH")),
+    )
+    if len(reading.preload_hints) < HINTS_MAX:
+        reading.preload_hints.append(hint)
+
+
+def _read_rendition_report(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    attributes = reading.attributes(value)
+    if "URI" not in attributes:
+        raise ValueError("rendition report without URI")
+    report = RenditionReport(
+        uri=attributes["URI"],
+        last_media_sequence=readable(whole_number, attributes.get("LAST-MSN")),
+        last_part=readable(whole_number, attributes.get("LAST-PART")),
+    )
+    if len(reading.rendition_reports) < HINTS_MAX:
+        reading.rendition_reports.append(report)
 
 
 def _read_stream_inf(reading: Reading, value: str, data: dict[str, Any], state: dict[str, Any]) -> None:
@@ -360,6 +422,8 @@ _TAGS: dict[str, _Read] = {
     "#EXT-X-DISCONTINUITY-SEQUENCE": _header("discontinuity_sequence", whole_number),
     "#EXT-X-TARGETDURATION": _header("target_duration_us", _duration_us),
     "#EXT-X-PLAYLIST-TYPE": _header("playlist_type", str.upper),
-    "#EXT-X-SKIP": _header_attribute("skipped_segments", "SKIPPED-SEGMENTS", whole_number),
+    "#EXT-X-SKIP": _read_skip,
+    "#EXT-X-PRELOAD-HINT": _read_preload_hint,
+    "#EXT-X-RENDITION-REPORT": _read_rendition_report,
     "#EXT-X-PART-INF": _header_attribute("part_target_us", "PART-TARGET", _duration_us),
 }

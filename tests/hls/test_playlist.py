@@ -17,6 +17,8 @@ from chatsync.hls.playlist import (
     MediaPlaylist,
     MultivariantPlaylist,
     PlaylistSegment,
+    PreloadHint,
+    RenditionReport,
     parse_playlist,
     us_from_ns,
 )
@@ -84,6 +86,8 @@ def test_corpus_values_are_met_to_the_microsecond(name: str) -> None:
     assert header["part_target"] == seconds(playlist.part_target_us)
     assert expected["total_duration_us"] == sum(one.duration_us for one in playlist.segments)
     assert [one.get("id") for one in expected["dateranges"]] == [one.id for one in playlist.date_ranges]
+    hints = [(one["TYPE"], one["URI"]) for one in expected["preload_hints"]]
+    assert hints == [(one.type, one.uri) for one in playlist.preload_hints]
     starts = [None if one.get("start") is None else us_from_iso(one["start"]) for one in expected["dateranges"]]
     assert starts == [
         None if one.start_us is None else (one.start_us + 500) // 1000 * 1000 for one in playlist.date_ranges
@@ -461,3 +465,20 @@ def test_an_audio_stream_is_followed_when_there_is_no_video() -> None:
 def test_rounding_is_half_up() -> None:
     """Also below zero."""
     assert [0, 1, 1, 0, -1] == [us_from_ns(one) for one in (499, 500, 1499, -500, -501)]
+
+
+def test_preload_hints_and_rendition_reports_are_told_and_on_no_timeline() -> None:
+    """Both kinds of hint are kept, with their bytes; a report may leave out what is as here; damaged ones cost a warning."""
+    playlist = parsed(
+        HEAD
+        + "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=24,CAN-SKIP-DATERANGES=YES\n"
+        + '#EXT-X-SKIP:SKIPPED-SEGMENTS=3,RECENTLY-REMOVED-DATERANGES="a b\tc"\n#EXTINF:4,\ns3\n'
+        + '#EXT-X-PRELOAD-HINT:TYPE=MAP,URI="init"\n'
+        + '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="p",BYTERANGE-START=7,BYTERANGE-LENGTH=9\n#EXT-X-PRELOAD-HINT:TYPE=PART\n'
+        + '#EXT-X-RENDITION-REPORT:URI="v",LAST-MSN=3,LAST-PART=1\n#EXT-X-RENDITION-REPORT:URI="w"\n'
+        + "#EXT-X-RENDITION-REPORT:LAST-MSN=3\n"
+    )
+    assert (PreloadHint("MAP", "init"), PreloadHint("PART", "p", 7, 9)) == playlist.preload_hints
+    assert (RenditionReport("v", 3, 1), RenditionReport("w", None, None)) == playlist.rendition_reports
+    assert (True, ("a b", "c")) == (playlist.can_skip_date_ranges, playlist.removed_date_ranges)
+    assert (1, None, 2) == (len(playlist.segments), playlist.open_segment, len(playlist.warnings))
