@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from chatsync.instants import SECOND_US
-from chatsync.simulation import Scenario, playlist_at
+from chatsync.simulation import Scenario, last_listed, listed_at_us, playlist_at
 
 PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 
@@ -35,6 +36,8 @@ class Origin:
     def __init__(self, answer: Callable[[], Answer]) -> None:
         self.answer = answer
         self.asked = 0
+        self.queries: list[str] = []  # of each request, in order
+        self._asking = threading.local()
         self._gone = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -45,6 +48,31 @@ class Origin:
         """From now on: what the stream has by now."""
         headers = {} if age_s is None else {"Age": str(age_s)}
         self.answer = lambda: Answer(playlist_at(scenario, time.time_ns() // 1000).encode(), headers=headers)
+
+    def low_latency(self, scenario: Scenario) -> None:
+        """From now on: what the stream has by now, held back until it has what the request asks for (bis §6.2.5.2)."""
+
+        def answer() -> Answer:
+            query = parse_qs(self._asking.query)
+            if "_HLS_msn" in query:
+                part = int(query["_HLS_part"][0]) if "_HLS_part" in query else None
+                refused = self._held(scenario, int(query["_HLS_msn"][0]), part)
+                if refused:
+                    return Answer(status=refused)
+            text = playlist_at(scenario, time.time_ns() // 1000, skip="_HLS_skip" in query)
+            return Answer(text.encode())
+
+        self.answer = answer
+
+    def _held(self, scenario: Scenario, media_sequence: int, part: int | None) -> int | None:
+        """Wait until the stream has that; the status to refuse with, or None."""
+        now_us = time.time_ns() // 1000
+        if media_sequence > last_listed(scenario, now_us)[0] + 2:
+            return 400
+        wait_us = listed_at_us(scenario, media_sequence, part) - now_us
+        limit_us = 3 * scenario.target_duration_us
+        self._gone.wait(max(min(wait_us, limit_us), 0) / SECOND_US)
+        return 503 if wait_us > limit_us else None
 
     def text(self, body: str, *, content_type: str = PLAYLIST_TYPE, status: int = 200) -> None:
         """From now on: this very text."""
@@ -84,6 +112,8 @@ class Origin:
 
             def do_GET(self) -> None:
                 origin.asked += 1
+                origin._asking.query = urlsplit(self.path).query
+                origin.queries.append(origin._asking.query)
                 answer = origin.answer()
                 try:
                     self._send(answer)

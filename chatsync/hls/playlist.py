@@ -234,9 +234,12 @@ class MultivariantPlaylist(msgspec.Struct, frozen=True, kw_only=True):
         None if there is no variant to play. Playlists of different variants may differ by a second in program time
         and in any way in numbering, so one is followed and kept.
         """
+        return next(iter(self.ranked_variants()), None)
+
+    def ranked_variants(self) -> list[Variant]:
+        """All that can be played, in the order in which they are tried: those with video by BANDWIDTH, then audio only."""
         playable = [variant for variant in self.variants if not variant.is_iframe]
-        with_video = [variant for variant in playable if not variant.is_audio_only]
-        return min(with_video or playable, key=_bandwidth_order, default=None)
+        return sorted(playable, key=lambda variant: (variant.is_audio_only, _bandwidth_order(variant)))
 
 
 def parse_playlist(

@@ -288,13 +288,17 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
     # --- growing ---------------------------------------------------------------------------------------------------
 
-    def extended(self, playlist: MediaPlaylist, *, wall_us: int, url: str) -> tuple[Timeline, Reload]:
+    def extended(
+        self, playlist: MediaPlaylist, *, wall_us: int, url: str, other_variant: bool = False
+    ) -> tuple[Timeline, Reload]:
         """The timeline after an answer of the origin, and what that answer was.
 
         Args:
             playlist: the answer.
             wall_us: wall time when it came.
             url: final URL it came from, kept with a run it opens.
+            other_variant: it is the first answer of another variant than the last one was: numbers mean nothing across variants,
+                so it opens a run, and only its dates say how it lies to what is known.
 
         Returns:
             The same timeline for answers that are ignored (``stale``, ``refetch``, ``malformed``).
@@ -308,6 +312,10 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             if playlist.is_delta:
                 return self, Reload(kind="refetch", run=0, warnings=playlist.warnings)
             return self._with_run(playlist, wall_us, url, "first", "first")
+        if other_variant:
+            if playlist.is_delta:
+                return self, Reload(kind="refetch", run=len(self._tracks), warnings=playlist.warnings)
+            return self._with_run(playlist, wall_us, url, "restart", "variant")
         known = self._known()
         is_bare = not known.track.segments and known.open_segment is None
         kind: ReloadKind = "advance" if is_bare else kind_of(known, playlist, wall_us)

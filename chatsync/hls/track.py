@@ -42,7 +42,7 @@ __all__ = [
     "uri_path",
 ]
 
-RunReason = Literal["first", "restart", "gap"]
+RunReason = Literal["first", "restart", "gap", "variant"]
 Quality = Literal["exact", "estimated", "gap"]
 T = TypeVar("T")
 
