@@ -1,4 +1,4 @@
-"""The command line: ``chatsync serve``, ``demo``, ``token``, ``archive``, ``verify`` and ``config``.
+"""The command line: ``chatsync serve``, ``demo``, ``token``, ``archive``, ``verify``, ``restamp`` and ``config``.
 
 Owns: options, exit statuses, what is printed. Everything heavy is imported inside the commands, so that ``--help`` is quick.
 Exit status: 0 done, 1 something was found or failed, 2 the call or the settings are wrong.
@@ -189,6 +189,48 @@ def verify(
             f"{len(report['damaged'])} damaged"
         )
     raise typer.Exit(1 if report["damaged"] else 0)
+
+
+@app.command()
+def restamp(
+    room: Annotated[str, typer.Argument(help="The room.")],
+    broadcast: Annotated[int | None, typer.Option(min=1, help="Only this broadcast.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Make a room's estimated stamps again from its whole clock record; what a player reported never moves.
+
+    Works on a folder at rest, and through the relay while one runs.
+    """
+    from chatsync.service.calling import call_relay
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.settings import load_settings
+    from chatsync.store.files import FolderLockedError
+    from chatsync.store.opening import open_store
+    from chatsync.store.restamping import restamp_store
+
+    try:
+        settings = load_settings(config, data_folder=data)
+        try:
+            with open_store(settings.data_folder) as store:
+                wall_us = SteadyClock().system_wall_us()
+                results = restamp_store(store, room, broadcast, dry_run=dry_run, wall_us=wall_us)
+        except FolderLockedError:
+            parameters = {"dry_run": dry_run} | ({} if broadcast is None else {"broadcast": broadcast})
+            results = call_relay(settings, f"/v1/rooms/{room}/restamp", parameters, room=room)["broadcasts"]
+    except ChatsyncError as error:
+        _fail(str(error))
+    if json_output:
+        typer.echo(json.dumps({"room": room, "dry_run": dry_run, "broadcasts": results}))
+        return
+    for one in results:
+        verb = "would move" if dry_run else "moved"
+        typer.echo(
+            f"broadcast {one['broadcast']}: {one['examined']} stamps by the clock, {one['moved']} {verb}, "
+            f"the farthest by {one['largest_ms']} ms"
+        )
 
 
 @config_app.command("show")

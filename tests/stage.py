@@ -20,11 +20,12 @@ from chatsync.chat.event import Author
 from chatsync.hls.follower import Follower
 from chatsync.hls.timeline import Reload
 from chatsync.instants import SECOND_US
+from chatsync.service.acts import Act
 from chatsync.service.app import create_app
 from chatsync.service.auth import PersonRole, TokenScope
 from chatsync.service.clock import ManualClock
 from chatsync.service.hub import Hub
-from chatsync.service.live_room import Act, LiveRoom
+from chatsync.service.live_room import LiveRoom
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import RoomSettings, Settings
 from chatsync.simulation import Scenario, playlist_at

@@ -6,16 +6,17 @@ Source: contract §5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 from chatsync.chat.event import Author
 from chatsync.chat.policy import may
 from chatsync.chat.text import clean_text
-from chatsync.chat.wire import ActFrame, SayFrame
+from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead
 from chatsync.errors import MessageRejectedError, NotAllowedError
-from chatsync.service.live_room import Act
+from chatsync.replay.stamping import Playhead
 
-__all__ = ["DEEDS", "act_of", "say_of"]
+__all__ = ["DEEDS", "Act", "Seen", "act_of", "say_of"]
 
 SAYINGS = {"message": "say_message", "question": "say_question", "announcement": "say_announcement"}
 """Kinds one may say, and the action each needs."""
@@ -35,6 +36,30 @@ DEEDS = {
 _NEEDS_TARGET = frozenset({"upvote", "answer"})
 _ONCE_EACH = frozenset({"upvote"})  # the id is made from the target, so that a second one is the first one again
 _REASON_CHARACTERS_MAX = 200
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a connection has said of its picture: the latest playhead report."""
+
+    playhead: Playhead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something a person does in a room, checked and cleaned already."""
+
+    kind: str
+    id: str
+    author: Author
+    seen: Seen = field(default_factory=Seen)
+    claim: SayPlayhead | None = None
+    text: str | None = None
+    reply_to: int | None = None
+    target: int | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+    source: str = "live"
+    wall_us: int | None = None  # when a platform received it; None: now
 
 
 def say_of(frame: SayFrame, author: Author) -> Act:

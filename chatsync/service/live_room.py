@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import msgspec
 import structlog
 
-from chatsync.chat.event import STATE_KINDS, Author, Draft, Event, Position
+from chatsync.chat.event import STATE_KINDS, Draft, Event, Position
 from chatsync.chat.room import (
     GIVING_KINDS,
     TAKING_KINDS,
@@ -54,6 +54,7 @@ from chatsync.replay.stamping import (
     watermark_us,
 )
 from chatsync.replay.state import RoomState, folded
+from chatsync.service.acts import Act, Seen
 from chatsync.service.clock import Clock
 from chatsync.service.following import media_of
 from chatsync.service.metrics import Metrics
@@ -63,9 +64,10 @@ from chatsync.service.settings import RoomSettings
 from chatsync.service.stream_events import broadcast_frame, stream_draft
 from chatsync.store.catalog import Catalog
 from chatsync.store.journal import Appended, Journal
+from chatsync.store.restamping import Restamping, find_restamping, restamp_draft
 from chatsync.store.writer import Writer
 
-__all__ = ["Act", "LiveRoom", "Receiver", "Seen"]
+__all__ = ["LiveRoom", "Receiver"]
 
 ABSENCE_US_MIN = 10 * SECOND_US  # a restart shorter than this misses no reload worth a gap
 BACK_EVENTS_MAX = 1_000  # a restamp that moves more than this is told as a reset (contract §5)
@@ -88,30 +90,6 @@ class Receiver(Protocol):
 
     def send_away(self, *, gone: bool) -> None:
         """Close the connection: for good, or to come back."""
-
-
-@dataclass(slots=True)
-class Seen:
-    """What a connection has said of its picture: the latest playhead report."""
-
-    playhead: Playhead | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something a person does in a room, checked and cleaned already."""
-
-    kind: str
-    id: str
-    author: Author
-    seen: Seen = field(default_factory=Seen)
-    claim: SayPlayhead | None = None
-    text: str | None = None
-    reply_to: int | None = None
-    target: int | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-    source: str = "live"
-    wall_us: int | None = None  # when a platform received it; None: now
 
 
 class LiveRoom:
@@ -227,7 +205,8 @@ class LiveRoom:
             kind=act.kind,
             id=act.id,
             stamp=stamp,
-            wall_us=self.clock.system_wall_us(),
+            wall_us=wall_us + self.clock.system_wall_us() - self.clock.wall_us(),
+            received_us=self.clock.system_wall_us(),
             author=act.author,
             text=target.text if act.kind == "pinned" and target is not None else act.text,
             reply_to=act.reply_to,
@@ -351,6 +330,30 @@ class LiveRoom:
             return
         await self.records.put_recording(f"broadcast-{number}", record)
 
+    async def restamp(self, broadcast: int, *, dry_run: bool = False) -> tuple[Restamping, Event | None]:
+        """Make a broadcast's ``estimate`` and ``arrival`` stamps again from its whole record, as one logged event.
+
+        Args:
+            broadcast: one this room had.
+            dry_run: only say what would move.
+
+        Returns:
+            What was found, and the event; None if nothing moved.
+
+        Raises:
+            CorruptError: a row is damaged.
+            RoomRestartingError: as :meth:`submit`.
+            StoreError: nothing was changed.
+        """
+        found = await asyncio.to_thread(find_restamping, self.journal, self.catalog, self.room, broadcast)
+        if dry_run or not found.moves:
+            return found, None
+        self._check_serving()
+        draft = restamp_draft(found, wall_us=self.clock.system_wall_us())
+        event = (await self._commit(draft, found.placements)).event
+        _log.info("restamped", room=self.room, offset=event.offset, **found.to_wire())
+        return found, event
+
     def note_absence(self) -> None:
         """At the start: program time that passed while this service was down is a gap in the record."""
         current, wall_us = self.broadcasts.current, self.clock.wall_us()
@@ -433,13 +436,15 @@ class LiveRoom:
 
     # --- commit and fan-out ---------------------------------------------------------------------------------------
 
-    def _commit(self, draft: Draft) -> asyncio.Future[Appended]:
+    def _commit(
+        self, draft: Draft, placements: Mapping[int, tuple[int, int]] = MappingProxyType({})
+    ) -> asyncio.Future[Appended]:
         """Hand a draft to the writer. The future is done after the event is durable and queued for everyone."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
 
         def work(connection: sqlite3.Connection) -> Appended:
-            return self.journal.append(connection, draft)
+            return self.journal.append(connection, draft, placements=placements)
 
         def done(result: Appended | BaseException) -> None:
             if isinstance(result, BaseException):

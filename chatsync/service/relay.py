@@ -46,8 +46,8 @@ from chatsync.errors import (
     UnknownRoomError,
 )
 from chatsync.instants import SECOND_US, ms_from_us
-from chatsync.service.acts import act_of, say_of
-from chatsync.service.live_room import BACK_EVENTS_MAX, Act, LiveRoom, Seen
+from chatsync.service.acts import Act, Seen, act_of, say_of
+from chatsync.service.live_room import BACK_EVENTS_MAX, LiveRoom
 from chatsync.store.journal import Appended
 
 if TYPE_CHECKING:

@@ -250,6 +250,9 @@ class Sealer:
 
     def _note_affected(self, cause: Event, affected: tuple[int, ...]) -> None:
         """Offsets were hidden, restored or moved: every slice that held or embeds them must change at once."""
+        by_record = cause.kind == "restamped" and cause.details.get("rule") == "record"
+        if by_record:
+            self._note_range(self._indexes[cause.broadcast], cause)
         for offset in affected:
             changed = self._room.journal.event(self._room.room, offset)
             if changed is None:
@@ -265,7 +268,7 @@ class Sealer:
                 index.told_from = max(index.told_from, cause.offset)
             if before is not None and index.is_closed_at(before.program_us):
                 index.note_dirty(cause.offset, before.program_us, 0)
-            if cause.kind == "restamped" and before is None:
+            if cause.kind == "restamped" and not by_record and before is None:
                 self._note_left(index, cause, changed)
             self._note_hidden(index, cause, changed) if changed.hidden else self._note_placed(
                 index, changed, due_in_us=0
@@ -279,6 +282,13 @@ class Sealer:
             clamped = cause.details.get("rule") == "clamp" and us_from_ms(entry.end_ms) > moved.program_us
             if clamped or us_from_ms(entry.start_ms) <= left_us < us_from_ms(entry.end_ms):
                 index.note_dirty(cause.offset, us_from_ms(entry.start_ms), 0)
+
+    def _note_range(self, index: SliceIndex, cause: Event) -> None:
+        """A restamp by the record says between which moments it moved events: each slice there may have lost one."""
+        for entry in index.entries:
+            start_us, end_us = us_from_ms(entry.start_ms), us_from_ms(entry.end_ms)
+            if start_us < cause.details["end_us"] and cause.details["start_us"] < end_us:
+                index.note_dirty(cause.offset, start_us, 0)
 
     def _note_hidden(self, index: SliceIndex, cause: Event, hidden: Event) -> None:
         if not index.is_closed_at(hidden.program_us):

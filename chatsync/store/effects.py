@@ -8,7 +8,7 @@ Units: µs. Source: contract §2 and §6; decision 0005.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chatsync.chat.event import Event
@@ -32,8 +32,15 @@ class Effects:
     def __init__(self, moderation: ModerationStore, note_changed: Callable[[str, int, int, int], None]) -> None:
         self._moderation, self._note_changed = moderation, note_changed
 
-    def apply(self, connection: sqlite3.Connection, cause: Event) -> tuple[int, ...]:
+    def apply(
+        self, connection: sqlite3.Connection, cause: Event, placements: Mapping[int, tuple[int, int]]
+    ) -> tuple[int, ...]:
         """Do to earlier rows what an event that was just written asks for; the offsets it touched.
+
+        Args:
+            connection: the writer's, in the transaction that wrote the event.
+            cause: the event.
+            placements: for a restamp by the record: (where it stands, where it goes) in program time, by offset.
 
         Raises:
             CorruptError: a row it names is damaged; nothing of it is done.
@@ -44,7 +51,10 @@ class Effects:
             case "restored":
                 touched = self._restore(connection, cause)
             case "restamped":
-                touched = self._restamp(connection, cause)
+                by_record = cause.details.get("rule") == "record"
+                touched = (
+                    self._replace(connection, cause, placements) if by_record else self._restamp(connection, cause)
+                )
             case _:
                 return ()
         connection.executemany(
@@ -124,6 +134,21 @@ class Effects:
             if moved_us != event.program_us:
                 self._place(connection, cause, row, moved_us, hidden_by=row[_HIDDEN_BY])
                 touched.append(event.offset)
+        return touched
+
+    def _replace(
+        self, connection: sqlite3.Connection, cause: Event, placements: Mapping[int, tuple[int, int]]
+    ) -> list[int]:
+        """Put rows where the record says. One that has been moved since the record was read stays where it is now."""
+        touched = []
+        for offset, (from_us, to_us) in sorted(placements.items()):
+            row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, offset)).fetchone()
+            if row is None:
+                continue
+            event = event_of(checked(row), None)
+            if event.program_us == from_us and event.broadcast == cause.broadcast and offset < cause.offset:
+                self._place(connection, cause, row, to_us, hidden_by=row[_HIDDEN_BY])
+                touched.append(offset)
         return touched
 
     def _place(

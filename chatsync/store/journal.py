@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from chatsync.chat.event import KINDS, STATE_KINDS, Author, Draft, Event, Role, Visibility
@@ -130,7 +131,13 @@ class Journal:
 
     # --- appending (in the writer's thread) -----------------------------------------------------------------------
 
-    def append(self, connection: sqlite3.Connection, draft: Draft) -> Appended:
+    def append(
+        self,
+        connection: sqlite3.Connection,
+        draft: Draft,
+        *,
+        placements: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+    ) -> Appended:
         """Give a draft its offset and write it, with its effects on earlier rows.
 
         A draft is the same as an earlier one if kind, text, reply, target and details are; then the earlier event is the answer.
@@ -138,6 +145,7 @@ class Journal:
         Args:
             connection: the writer's, in a transaction.
             draft: stamped already.
+            placements: with a ``restamped`` by the record: where each event stands and where it goes, by offset.
 
         Raises:
             IdReusedError: the same author used the id for another body within 24 h.
@@ -149,15 +157,16 @@ class Journal:
             head = self._known[room] = _head_of(connection, room)
         offset = head.offset + 1
         author_key = "" if author is None else author.key
+        received_us = draft.wall_us if draft.received_us is None else draft.received_us
         key = (room, draft.id, author_key)
         added = connection.execute(
-            "INSERT INTO dedupe VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", (*key, offset, draft.wall_us)
+            "INSERT INTO dedupe VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", (*key, offset, received_us)
         )
         if added.rowcount == 0:
             first = self._first_of(connection, draft, author_key)
             if first is not None:
                 return Appended(first, duplicate=True)
-            connection.execute("REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, draft.wall_us))
+            connection.execute("REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, received_us))
         name_version = None if author is None else self._identity.version(room, author)
         row = row_of(draft, epoch=head.epoch, offset=offset, previous=head.chain, name_version=name_version)
         connection.execute(insert_sql, row)
@@ -165,21 +174,22 @@ class Journal:
             self._note_spoke(connection, room, author_key, broadcast)
         event = event_of(row, author)
         self._note_changed(room, broadcast, draft.stamp.program_us, offset)
-        affected = self._effects.apply(connection, event)
+        affected = self._effects.apply(connection, event, placements)
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
         self._heads.put(room, moved)
         self._appends += 1
         if self._appends % _SWEEP_EVERY == 1:
-            self.sweep(connection, draft.wall_us)
+            self.sweep(connection, received_us)
         return Appended(event, affected=affected)
 
     def _first_of(self, connection: sqlite3.Connection, draft: Draft, author_key: str) -> Event | None:
         """The event that used a draft's id before; None if that is too long ago."""
+        now_us = draft.wall_us if draft.received_us is None else draft.received_us
         offset, received_us = connection.execute(
             "SELECT offset, received_us FROM dedupe WHERE room = ? AND id = ? AND author_key = ?",
             (draft.room, draft.id, author_key),
         ).fetchone()
-        if received_us < draft.wall_us - DEDUPE_US:
+        if received_us < now_us - DEDUPE_US:
             return None
         row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (draft.room, offset)).fetchone()
         if row is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from chatsync.errors import MessageRejectedError, NotAllowedError, TokenError
+from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub
 from chatsync.service.routes.entry import hub_of
@@ -47,6 +47,26 @@ async def delete_room(request: Request, room: str) -> Response:
     hub, _ = _admin(request, room)
     await hub.delete_room(room)
     return no_store({"room": room})
+
+
+@router.post("/rooms/{room}/restamp", summary="Make stamps again from the record")
+async def restamp_room(
+    request: Request,
+    room: str,
+    broadcast: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+    dry_run: bool = False,
+) -> Response:
+    """Recompute `estimate` and `arrival` stamps, of one broadcast or of all; `playhead` stamps never change."""
+    hub, _ = _admin(request, room)
+    live = hub.room(room).live
+    latest = live.broadcasts.current.number
+    if broadcast is not None and broadcast > latest:
+        raise NotFoundError("broadcast")
+    results: list[dict[str, int | None]] = []
+    for number in range(1, latest + 1) if broadcast is None else (broadcast,):
+        found, event = await live.restamp(number, dry_run=dry_run)
+        results.append({**found.to_wire(), "offset": None if event is None else event.offset})
+    return no_store({"room": room, "dry_run": dry_run, "broadcasts": results})
 
 
 @router.get("/rooms", summary="Rooms of this node", tags=["rooms"])

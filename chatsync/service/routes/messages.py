@@ -19,8 +19,7 @@ from chatsync.errors import ChatsyncError, MessageRejectedError
 from chatsync.instants import HOUR_US, us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
-from chatsync.service.acts import act_of, say_of
-from chatsync.service.live_room import Act, Seen
+from chatsync.service.acts import Act, Seen, act_of, say_of
 from chatsync.service.relay import acked
 from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
