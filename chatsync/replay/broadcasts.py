@@ -54,6 +54,7 @@ class Media:
     is_synthetic: bool
     target_duration_us: int
     hold_back_us: int
+    other_variant: bool = False  # the run began because another variant is followed
 
 
 @dataclass(slots=True)
@@ -145,11 +146,12 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True)
 class StreamChanged:
-    """The encoder started a new run within the broadcast."""
+    """A new run within the broadcast: the encoder started again, or another variant is followed."""
 
     broadcast: int
     run: int
     program_us: int
+    other_variant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,8 @@ class Broadcasts:
         jumped = abs(jumped_us) > max(_JUMP_US, media.target_duration_us)
         clock.receive_edge(media.edge_us, wall_us=wall_us, age_us=age_us, new_run=new_run or jumped)
         if new_run:
-            changes.append(StreamChanged(current.number, media.run, media.first_new_us or media.edge_us))
+            at_us = media.first_new_us or media.edge_us
+            changes.append(StreamChanged(current.number, media.run, at_us, other_variant=media.other_variant))
         if jumped_us > _JUMP_US and old_edge_us is not None:
             changes.append(GapFound(current.number, Range(old_edge_us, old_edge_us + jumped_us), "stream"))
         if old_edge_us is None:

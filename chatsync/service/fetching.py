@@ -140,26 +140,28 @@ class PlaylistFetcher:
         """Close all connections."""
         await self._client.aclose()
 
-    async def load(self, url: str, headers: Mapping[str, str] | None = None) -> Loaded:
+    async def load(self, url: str, headers: Mapping[str, str] | None = None, *, held_us: int = 0) -> Loaded:
         """Load a playlist.
 
         Args:
             url: http or https.
             headers: for a protected playlist. They are sent to the one origin they belong to, which is theirs if they are
                 ``RequestHeaders``, else the origin of ``url``; a redirect or a variant elsewhere goes without.
+            held_us: so long the origin may hold the answer back, as a low-latency origin does until there is news.
 
         Raises:
             PlaylistUnavailableError: refused by us, not reached, too slow, too large, or not answered with 200. The reason
                 repeats neither an address nor a word of what came.
             PlaylistSyntaxError: what came does not begin as a playlist does.
 
-        Cost: at most ``limits.playlist_ms_max``, redirects included, and ``limits.playlist_bytes_max`` of memory.
+        Cost: at most ``held_us`` and ``limits.playlist_ms_max``, redirects included, and ``limits.playlist_bytes_max`` of memory.
         """
+        limit_ms = self._limits.playlist_ms_max + held_us // 1_000
         try:
-            async with asyncio.timeout(self._limits.playlist_ms_max / 1_000):
+            async with asyncio.timeout(limit_ms / 1_000):
                 return await self._load(url, headers)
         except TimeoutError:
-            raise PlaylistUnavailableError(f"no whole answer within {self._limits.playlist_ms_max} ms") from None
+            raise PlaylistUnavailableError(f"no whole answer within {limit_ms} ms") from None
         except _RefusedError as refused:
             raise PlaylistUnavailableError(refused.reason) from None
         except httpx2.ConnectError as error:

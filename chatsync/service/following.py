@@ -7,20 +7,20 @@ Units: µs of steady wall time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from chatsync.errors import ChatsyncError, OriginError
 from chatsync.hls.follower import Follower
-from chatsync.hls.timeline import Reload, Segment, Timeline
+from chatsync.hls.timeline import LiveEdge, Reload, Segment, Timeline
 from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
 
 if TYPE_CHECKING:
-    from chatsync.service.fetching import PlaylistFetcher
+    from chatsync.service.fetching import Loaded, PlaylistFetcher
     from chatsync.service.live_room import LiveRoom
 
 __all__ = ["ENDED_RELOAD_US", "follow", "media_of"]
@@ -49,9 +49,9 @@ def media_of(
     edge = timeline.live_edge
     if edge is None:
         return
-    pieces = _pieces(_beyond(before, reload.new_segments), hold_back_us)
+    pieces = _pieces(_beyond(before, timeline, reload.new_segments), hold_back_us)
     target_duration_us = timeline.target_duration_us or 2 * SECOND_US
-    grew = bool(pieces[0]) or reload.kind == "parts"
+    grew = bool(pieces[0]) or _has_more_parts(before.live_edge, edge)
     for index, piece in enumerate(pieces):
         is_last = index == len(pieces) - 1
         newest = piece[-1] if piece else None
@@ -70,6 +70,7 @@ def media_of(
             is_synthetic=_is_synthetic(timeline),
             target_duration_us=target_duration_us,
             hold_back_us=hold_back_us,
+            other_variant=timeline.runs[edge.run - 1].reason == "variant",
         )
         yield media, piece
 
@@ -79,12 +80,23 @@ def _is_synthetic(timeline: Timeline) -> bool:
     return bool(segments) and segments[-1].program_source == "synthetic"
 
 
-def _beyond(before: Timeline, segments: tuple[Segment, ...]) -> list[Segment]:
+def _beyond(before: Timeline, timeline: Timeline, segments: tuple[Segment, ...]) -> list[Segment]:
+    """The segments that lie after the edge as it was: by number in the same run, by date if another variant is followed now."""
     edge = before.live_edge
     if edge is None:
         return list(segments)
+    if timeline.runs[-1].run != edge.run and timeline.runs[-1].reason == "variant" and edge.program_us is not None:
+        edge_us = edge.program_us
+        return [one for one in segments if one.program_us is None or one.program_us + one.duration_us // 2 > edge_us]
     known = edge.media_sequence - 1 if edge.part_count else edge.media_sequence
     return [segment for segment in segments if segment.run != edge.run or segment.media_sequence > known]
+
+
+def _has_more_parts(before: LiveEdge | None, edge: LiveEdge) -> bool:
+    """Whether parts have come, in the open segment or with it; a delta says so as well as a whole playlist."""
+    if before is None or before.run != edge.run:
+        return edge.part_count > 0
+    return edge.part_count > 0 and (edge.media_sequence, edge.part_count) > (before.media_sequence, before.part_count)
 
 
 def _pieces(segments: list[Segment], hold_back_us: int) -> list[tuple[Segment, ...]]:
@@ -123,29 +135,32 @@ def _dated(timeline: Timeline, wall_us: int, undated: Undated) -> Timeline:
 async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Mapping[str, str] | None = None) -> None:
     """Follow a playlist until cancelled. Every failure is logged with its reason and without the address."""
     follower = Follower(url, now_us=room.clock.wall_us(), timeline=room.timeline)
+    ticks = _Ticks(room, room.clock.wall_us())
     undated = Undated()
     unrecorded = False  # the stream has ended and its recording is not kept yet
     while True:
         wake_us = follower.wake_at_us()
         if wake_us is None:
             wake_us = room.clock.wall_us() + ENDED_RELOAD_US
-        await _sleep_until(room, wake_us)
+        await ticks.sleep_until(wake_us)
         try:
             request = follower.next_request(now_us=room.clock.wall_us())
-            loaded = await fetcher.load(request, headers=headers)
+            loaded = await ticks.during(fetcher.load(request, headers=headers, held_us=follower.held_us))
             reload = follower.receive_playlist(
                 loaded.text, url=loaded.url, age_us=loaded.age_us, now_us=room.clock.wall_us()
             )
         except OriginError as error:
-            _note_trouble(room, error)
             follower.receive_failure(error.code, now_us=room.clock.wall_us())
+            if follower.failing_since_us is not None:  # else only its directives were refused
+                _note_trouble(room, error)
             continue
         except Exception:
             _log.exception("reload_failed", room=room.room)  # a fault of ours must not end the following
             follower.receive_failure("internal", now_us=room.clock.wall_us())
             continue
         if reload.kind == "malformed":
-            _note_trouble(room, None)
+            if follower.failing_since_us is not None:
+                _note_trouble(room, None)
             continue
         if room.playlist_trouble is not None:
             _log.info("playlist_back", room=room.room)
@@ -153,7 +168,7 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
         unrecorded = follower.timeline.ended and (unrecorded or reload.kind != "same")
         try:
             await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
-            if unrecorded:
+            if unrecorded and follower.is_whole:
                 await room.keep_recording(loaded.text)
                 unrecorded = False
         except ChatsyncError as error:
@@ -171,13 +186,39 @@ def _note_trouble(room: LiveRoom, error: OriginError | None) -> None:
     room.note_playlist_failure(code)
 
 
-async def _sleep_until(room: LiveRoom, wake_us: int) -> None:
-    """Sleep, looking at the room's own clock once a second: broadcasts also close by silence."""
-    while (left_us := wake_us - room.clock.wall_us()) > 0:
-        await asyncio.sleep(min(left_us, _TICK_US) / SECOND_US)
+@dataclass(slots=True)
+class _Ticks:
+    """Lets the room look at its own clock about once a second, whatever is waited for: broadcasts also close by silence."""
+
+    room: LiveRoom
+    last_us: int
+
+    async def sleep_until(self, wake_us: int) -> None:
+        """Wait for the time to come."""
+        await self._tick_if_due()
+        while (left_us := wake_us - self.room.clock.wall_us()) > 0:
+            await asyncio.sleep(min(left_us, _TICK_US) / SECOND_US)
+            await self._tick_if_due()
+
+    async def during(self, load: Coroutine[Any, Any, Loaded]) -> Loaded:
+        """Wait for an answer, which a low-latency origin may hold for long."""
+        loading = asyncio.ensure_future(load)
         try:
-            await room.receive_tick()
+            while not (await asyncio.wait({loading}, timeout=_TICK_US / SECOND_US))[0]:
+                await self._tick_if_due()
+            return await loading
+        finally:
+            if not loading.done():
+                loading.cancel()
+                await asyncio.wait({loading})
+
+    async def _tick_if_due(self) -> None:
+        if self.room.clock.wall_us() - self.last_us < _TICK_US // 2:
+            return
+        self.last_us = self.room.clock.wall_us()
+        try:
+            await self.room.receive_tick()
         except ChatsyncError as error:
-            _log.error("tick_not_recorded", room=room.room, code=error.code)
+            _log.error("tick_not_recorded", room=self.room.room, code=error.code)
         except Exception:
-            _log.exception("tick_failed", room=room.room)
+            _log.exception("tick_failed", room=self.room.room)

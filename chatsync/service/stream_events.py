@@ -54,8 +54,9 @@ def _described(change: Change, scene: Scene) -> tuple[str | None, int, dict[str,
             return "broadcast_closed", edge_us, {"reason": reason}
         case Reopened():
             return "broadcast_opened", scene.now_us, {"reason": "end_taken_back"}
-        case StreamChanged(run=run, program_us=at_us):
-            return "stream_changed", at_us, {"run": run, "reason": "encoder_restarted"}
+        case StreamChanged(run=run, program_us=at_us, other_variant=other_variant):
+            reason = "variant_changed" if other_variant else "encoder_restarted"
+            return "stream_changed", at_us, {"run": run, "reason": reason}
         case Restamp(rule=rule, stamps=stamps, shift_us=shift_us, to_us=to_us):
             details = {"rule": rule, "stamps": list(stamps), "shift_us": shift_us, "to_us": to_us}
             return "restamped", scene.now_us, details
