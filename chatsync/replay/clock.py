@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 
 from chatsync.instants import MINUTE_US, SECOND_US
 
-__all__ = ["LATENCY_US_MAX", "SAMPLE_LIFE_US", "Latency", "LatencyBook", "ProgramClock"]
+__all__ = ["CROWD_PEOPLE_MIN", "LATENCY_US_MAX", "SAMPLE_LIFE_US", "Latency", "LatencyBook", "ProgramClock"]
 
 SAMPLE_LIFE_US = 60 * SECOND_US  # reloads older than this say nothing about the lag any more
 LATENCY_US_MAX = 60 * SECOND_US  # a viewer further behind has paused or rewound; the watermark does not wait for them
-_LATENCY_PEOPLE_MIN = 3  # fewer people than this are no crowd to take a median of
+CROWD_PEOPLE_MIN = 3  # what fewer people say is better than hold-back, and less sure than it looks
 _RECOUNT_US = SECOND_US  # the median of thousands of viewers is taken at most once a second
 
 
@@ -133,12 +133,12 @@ class LatencyBook:
         self._reports[person] = (wall_us, min(max(latency_us, 0), LATENCY_US_MAX))
 
     def summary(self, wall_us: int) -> Latency | None:
-        """The room's latency, or None while fewer than three people at the edge have said."""
+        """The room's latency, or None while nobody at the edge has said."""
         if self._summary is None or not 0 <= wall_us - self._summed_wall_us < _RECOUNT_US:
             self._reports = {p: r for p, r in self._reports.items() if r[0] > wall_us - MINUTE_US}
             self._summary = _summarised(sorted(latency for _, latency in self._reports.values()))
             self._summed_wall_us = wall_us
-        return self._summary if self._summary.people >= _LATENCY_PEOPLE_MIN else None
+        return self._summary if self._summary.people else None
 
     def p99_us(self, wall_us: int) -> int:
         """99th percentile over everybody who reported, 0 if nobody did."""

@@ -13,7 +13,7 @@ import msgspec
 
 from chatsync.chat.event import MESSAGE_KINDS, Stamp, StampKind
 from chatsync.instants import MS_US, SECOND_US, whole_ms_us
-from chatsync.replay.clock import LatencyBook, ProgramClock
+from chatsync.replay.clock import CROWD_PEOPLE_MIN, LatencyBook, ProgramClock
 
 __all__ = [
     "AHEAD_US_MAX",
@@ -206,16 +206,28 @@ def _playhead(witness: Witness, scene: Scene) -> Stamp:
 
 
 def _estimate(witness: Witness, scene: Scene) -> Stamp:
-    latency = scene.latencies.summary(scene.wall_us)
-    spread_us = 0 if latency is None else latency.half_spread_us
     return _stamp(
         "estimate",
         scene,
         scene.now_us - scene.usual_latency_us,
-        uncertainty_us=max(spread_us, scene.policy.target_duration_us // 2),
+        uncertainty_us=max(_spread_us(scene), scene.policy.target_duration_us // 2),
         latency_us=scene.usual_latency_us,
         claimed_us=None if witness.claim is None else witness.claim.program_us,
     )
+
+
+def _spread_us(scene: Scene) -> int:
+    """How far from the room's latency its viewers are: half of what lies between most of them.
+
+    One or two people show no spread: then others may be as far from them as hold-back is. Without any, players keep to hold-back
+    within a target duration or so, which the caller allows for.
+    """
+    latency = scene.latencies.summary(scene.wall_us)
+    if latency is None:
+        return 0
+    if latency.people < CROWD_PEOPLE_MIN:
+        return max(latency.half_spread_us, abs(latency.median_us - scene.policy.hold_back_us))
+    return latency.half_spread_us
 
 
 def _stamp(

@@ -182,8 +182,7 @@ def _note_trouble(room: LiveRoom, error: OriginError | None) -> None:
     detail = "what came is no playlist" if error is None else str(error)
     if room.playlist_trouble != code:
         _log.warning("playlist_trouble", room=room.room, code=code, detail=detail)
-    room.playlist_trouble = code
-    room.note_playlist_failure(code)
+    room.note_playlist_failure(code, detail)
 
 
 @dataclass(slots=True)

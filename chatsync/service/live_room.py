@@ -32,6 +32,7 @@ from chatsync.chat.wire import SayPlayhead, encoded
 from chatsync.errors import ChatsyncError, NotFoundError, RoomRestartingError
 from chatsync.hls.timeline import Reload, Segment, Timeline
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
+from chatsync.replay.alarm import sync_trouble
 from chatsync.replay.broadcasts import (
     Broadcast,
     Broadcasts,
@@ -62,9 +63,9 @@ from chatsync.service.recordings import recording_of
 from chatsync.service.room_records import RoomRecords
 from chatsync.service.settings import RoomSettings
 from chatsync.service.stream_events import broadcast_frame, stream_draft
+from chatsync.service.sync_alarm import SyncAlarm
 from chatsync.store.catalog import Catalog
 from chatsync.store.journal import Appended, Journal
-from chatsync.store.restamping import Restamping, find_restamping, restamp_draft
 from chatsync.store.writer import Writer
 
 __all__ = ["LiveRoom", "Receiver"]
@@ -134,6 +135,7 @@ class LiveRoom:
         self.receivers: set[Receiver] = set()
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
+        self.alarm = SyncAlarm(room, metrics)
         self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -168,8 +170,7 @@ class LiveRoom:
         Raises:
             RoomRestartingError: the room has been stopped; another serves it, or none.
         """
-        self._check_serving()
-        return self._commit(self._draft(act, target))
+        return self.commit(self._draft(act, target))
 
     def _check_serving(self) -> None:
         if self.is_stopped:
@@ -319,6 +320,7 @@ class LiveRoom:
             step_us=self.clock.system_wall_us() - wall_us,
         )
         await self._log_changes(changes)
+        self._judge_sync()
 
     async def keep_recording(self, text: str) -> None:
         """The stream has ended and its playlist is a recording now: keep its map as ``broadcast-<number>``."""
@@ -329,30 +331,6 @@ class LiveRoom:
             _log.warning("no_recording", room=self.room, broadcast=number, code=error.code)
             return
         await self.records.put_recording(f"broadcast-{number}", record)
-
-    async def restamp(self, broadcast: int, *, dry_run: bool = False) -> tuple[Restamping, Event | None]:
-        """Make a broadcast's ``estimate`` and ``arrival`` stamps again from its whole record, as one logged event.
-
-        Args:
-            broadcast: one this room had.
-            dry_run: only say what would move.
-
-        Returns:
-            What was found, and the event; None if nothing moved.
-
-        Raises:
-            CorruptError: a row is damaged.
-            RoomRestartingError: as :meth:`submit`.
-            StoreError: nothing was changed.
-        """
-        found = await asyncio.to_thread(find_restamping, self.journal, self.catalog, self.room, broadcast)
-        if dry_run or not found.moves:
-            return found, None
-        self._check_serving()
-        draft = restamp_draft(found, wall_us=self.clock.system_wall_us())
-        event = (await self._commit(draft, found.placements)).event
-        _log.info("restamped", room=self.room, offset=event.offset, **found.to_wire())
-        return found, event
 
     def note_absence(self) -> None:
         """At the start: program time that passed while this service was down is a gap in the record."""
@@ -367,6 +345,19 @@ class LiveRoom:
     async def receive_tick(self) -> None:
         """Time has passed: open the first broadcast, turn the day, close after long silence."""
         await self._log_changes(self.broadcasts.receive_tick(self.clock.wall_us()))
+        self._judge_sync()
+
+    def _judge_sync(self, origin_detail: str = "") -> None:
+        """Raise the alarm or call it off; staff are told."""
+        cause = sync_trouble(
+            self.broadcasts.current if self.broadcasts.kept else None,
+            playlist_trouble=self.playlist_trouble,
+            has_media=self.timeline.live_edge is not None,
+            is_dated=self.timeline.is_dated,
+            wall_us=self.clock.wall_us(),
+        )
+        if self.alarm.judge(cause, origin_detail=origin_detail, wall_us=self.clock.wall_us()):
+            self._send_all(self.alarm.frame(), staff_only=True)
 
     async def _log_changes(self, changes: Sequence[Change]) -> None:
         """Write what the stream changed into the room's log, in order.
@@ -391,7 +382,7 @@ class LiveRoom:
         scene = self.scene(self.broadcasts.get(change.broadcast))
         draft = stream_draft(change, scene, room=self.room, wall_us=self.clock.system_wall_us())
         if draft is not None:
-            appended = await self._commit(draft)
+            appended = await self.commit(draft)
             _log.info(draft.kind, room=self.room, offset=appended.event.offset, broadcast=change.broadcast)
         if isinstance(change, GapFound):
             self.records.put_gap(change.broadcast, change.range, change.reason)
@@ -436,10 +427,19 @@ class LiveRoom:
 
     # --- commit and fan-out ---------------------------------------------------------------------------------------
 
-    def _commit(
+    def commit(
         self, draft: Draft, placements: Mapping[int, tuple[int, int]] = MappingProxyType({})
     ) -> asyncio.Future[Appended]:
-        """Hand a draft to the writer. The future is done after the event is durable and queued for everyone."""
+        """Hand a draft to the writer. The future is done after the event is durable and queued for everyone.
+
+        Args:
+            draft: stamped.
+            placements: as ``Journal.append``.
+
+        Raises:
+            RoomRestartingError: as :meth:`submit`.
+        """
+        self._check_serving()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Appended] = loop.create_future()
 
@@ -531,10 +531,11 @@ class LiveRoom:
         for receiver in tuple(self.receivers):
             receiver.receive_frames(staff if receiver.is_staff else public)
 
-    def _send_all(self, frame: bytes) -> None:
+    def _send_all(self, frame: bytes, *, staff_only: bool = False) -> None:
         text = (frame.decode(),)
         for receiver in tuple(self.receivers):
-            receiver.receive_frames(text)
+            if receiver.is_staff or not staff_only:
+                receiver.receive_frames(text)
 
     def tell_edge(self) -> None:
         """Once a second: the edge's state if it changed, and who is there. Sends nothing when nothing changed."""
@@ -566,9 +567,11 @@ class LiveRoom:
         for receiver in tuple(self.receivers):
             receiver.send_away(gone=gone)
 
-    def note_playlist_failure(self, code: str) -> None:
-        """The origin did not give a playlist this time."""
+    def note_playlist_failure(self, code: str, detail: str = "") -> None:
+        """The origin did not give a playlist this time; ``detail`` says in words why, without its address."""
+        self.playlist_trouble = code
         self._metrics.reload(self.room, code)
+        self._judge_sync(detail)
 
     def note_sealed(self, sealed_until_us: int) -> None:
         """Measure how far sealing is behind the program clock."""

@@ -46,6 +46,12 @@ class Metrics:
         self.skew_s = Gauge(
             "chatsync_skew_seconds", "Wall time less the program clock.", ["room"], registry=self.registry
         )
+        self.sync_alarm = Gauge(
+            "chatsync_sync_alarm",
+            "1 while chat is placed less well than it could be, by cause.",
+            ["room", "cause"],
+            registry=self.registry,
+        )
         self.commit_s = Histogram(
             "chatsync_commit_seconds",
             "From receipt of an act to its durable ack.",

@@ -183,8 +183,11 @@ def book(*latencies_s: float) -> LatencyBook:
 
 
 def test_two_people_are_no_crowd() -> None:
-    """Fewer than three people give no latency, but bound the watermark."""
-    assert book(2, 4).summary(BASE_US) is None
+    """Nobody gives no latency; one or two give theirs, and say how few they are, and bound the watermark."""
+    assert book().summary(BASE_US) is None
+    few = book(2, 4).summary(BASE_US)
+    assert few is not None
+    assert (2, 2 * S) == (few.people, few.median_us)
     assert 4 * S == book(2, 4).p99_us(BASE_US)
 
 

@@ -107,6 +107,14 @@ def test_without_playhead_the_rooms_latency_is_taken_off() -> None:
     assert (BASE_US + 92 * S, 8 * S) == (crowd.program_us, crowd.uncertainty_us)
 
 
+def test_one_viewer_is_better_than_hold_back() -> None:
+    """Their latency is taken; how far it is from hold-back is how far off it may be for the others."""
+    latencies = LatencyBook()
+    latencies.receive_report("only one", 9 * S, wall_us=NOW_WALL)
+    made = stamped("message", Witness(), scene(latencies=latencies))
+    assert ("estimate", 9 * S, 3 * S) == (made.stamp, made.latency_us, made.uncertainty_us)
+
+
 def test_a_host_at_the_camera_is_at_wall_time_plus_contribution() -> None:
     """The teacher speaks at the camera's now."""
     host = stamped("message", Witness(is_host=True), scene(contribution_us=250_000))

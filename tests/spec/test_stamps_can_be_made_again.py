@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -103,7 +104,8 @@ async def test_a_folder_at_rest_is_recomputed_by_the_command(tmp_path: Path) -> 
         said = await _begun_late(it)
         await it.seal()
         clock = it.clock
-    done = subprocess.run(
+    done = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-m", "chatsync", "restamp", "class", "--data", str(tmp_path / "data"), "--json"],
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub
+from chatsync.service.restamping import restamp
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
 from chatsync.service.settings import RoomSettings
@@ -64,7 +65,7 @@ async def restamp_room(
         raise NotFoundError("broadcast")
     results: list[dict[str, int | None]] = []
     for number in range(1, latest + 1) if broadcast is None else (broadcast,):
-        found, event = await live.restamp(number, dry_run=dry_run)
+        found, event = await restamp(live, number, dry_run=dry_run)
         results.append({**found.to_wire(), "offset": None if event is None else event.offset})
     return no_store({"room": room, "dry_run": dry_run, "broadcasts": results})
 

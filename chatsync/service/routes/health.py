@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fastapi import APIRouter, Request, Response
 
 from chatsync.errors import NotFoundError
@@ -32,7 +34,14 @@ async def readyz(request: Request) -> Response:
         failing.append(hub.writer.trouble)
         hub.probe_disk()
     origins = {room: r.live.playlist_trouble for room, r in hub.rooms.items() if r.live.playlist_trouble is not None}
-    body = {"ready": not failing, "failing": failing, "origins_down": len(origins), "durability": "fsync"}
+    alarms = Counter(r.live.alarm.cause for r in hub.rooms.values() if r.live.alarm.cause is not None)
+    body = {
+        "ready": not failing,
+        "failing": failing,
+        "origins_down": len(origins),
+        "sync_alarms": dict(sorted(alarms.items())),
+        "durability": "fsync",
+    }
     return no_store(body, status=503 if failing else 200)
 
 

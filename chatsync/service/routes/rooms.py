@@ -47,6 +47,7 @@ async def get_room(entered: Reader) -> Response:
             "clock_ms": live.clock_ms(),
             "stalled": current.clock.is_stalled(wall_us),
             "playlist_trouble": live.playlist_trouble,
+            "sync": live.alarm.to_wire(),
             "window": None
             if program is None
             else {"start_ms": ms_from_us(program.start_us), "end_ms": ms_from_us(program.end_us)},
