@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.instants import HOUR_US, SECOND_US
-from chatsync.simulation import SPEAKERS, Scenario, Utterance, lecture, playlist_at
+from chatsync.simulation import SPEAKERS, Scenario, Utterance, last_listed, lecture, listed_at_us, playlist_at
 
 START_US = 1_764_000_000 * SECOND_US
 SEEDS = st.integers(0, 2**32)
@@ -116,3 +116,57 @@ def test_a_stream_that_is_over_has_its_end_and_grows_no_more() -> None:
     at_end = playlist_at(scenario, START_US + 6 * SECOND_US)
     assert _playlist(scenario, START_US + 6 * SECOND_US).endlist
     assert at_end == playlist_at(scenario, START_US + HOUR_US)
+
+
+LOW_LATENCY = Scenario(START_US, part_us=600_000, window_segments=12, first_media_sequence=7, reports=("b.m3u8",))
+
+
+@given(st.integers(0, 60 * SECOND_US))
+def test_a_low_latency_playlist_goes_on_in_parts_up_to_now(elapsed_us: int) -> None:
+    """After the whole segments come the parts that are complete; the hint names the next; the report is of the newest."""
+    playlist = _playlist(LOW_LATENCY, START_US + elapsed_us)
+    number, parts = divmod(elapsed_us, LOW_LATENCY.segment_us)
+    parts //= 600_000
+    opened = playlist.open_segment
+    assert parts == (0 if opened is None else len(opened.parts))
+    assert opened is None or START_US + number * LOW_LATENCY.segment_us == opened.program_us
+    assert (7 + number - 1, parts) == last_listed(LOW_LATENCY, START_US + elapsed_us)
+    assert [f"seg{7 + number}.{parts}.ts"] == [hint.uri for hint in playlist.preload_hints]
+    (report,) = playlist.rendition_reports
+    newest = (7 + number, parts - 1) if parts else (7 + number - 1, 3)
+    assert newest == (report.last_media_sequence, report.last_part)
+    assert (True, 600_000, 12 * SECOND_US) == (
+        playlist.can_block_reload,
+        playlist.part_target_us,
+        playlist.can_skip_until_us,
+    )
+    for segment in playlist.segments[-3:]:
+        assert segment.duration_us == sum(part.duration_us for part in segment.parts)
+
+
+@given(st.integers(0, 60 * SECOND_US))
+def test_a_delta_is_the_whole_list_without_its_start(elapsed_us: int) -> None:
+    """Six target durations stay; numbers, dates and parts of what stays are the same."""
+    whole = _playlist(LOW_LATENCY, START_US + elapsed_us)
+    delta = parse_playlist(playlist_at(LOW_LATENCY, START_US + elapsed_us, skip=True))
+    assert isinstance(delta, MediaPlaylist)
+    assert max(0, len(whole.segments) - 6) == delta.skipped_segments
+    assert whole.segments[delta.skipped_segments :] == delta.segments
+    assert (whole.media_sequence, whole.open_segment) == (delta.media_sequence, delta.open_segment)
+
+
+@given(st.integers(7, 40), st.none() | st.integers(0, 5))
+def test_a_waiting_request_is_answered_when_the_playlist_has_it(media_sequence: int, part: int | None) -> None:
+    """Not a microsecond earlier; an index past the end of a segment is the first part of the next."""
+    at_us = listed_at_us(LOW_LATENCY, media_sequence, part)
+    wanted = (media_sequence, 0) if part is None else (media_sequence - 1, part + 1)
+    if part is not None and part >= 3:  # the last part comes with its segment
+        wanted = (media_sequence, min(part - 3, 1))
+    assert last_listed(LOW_LATENCY, at_us - 1) < wanted <= last_listed(LOW_LATENCY, at_us)
+
+
+def test_what_a_stream_that_is_over_never_had_comes_with_its_end() -> None:
+    """A request for more is answered then, and not never."""
+    scenario = Scenario(START_US, part_us=500_000, ends_after=3)
+    assert START_US + 6 * SECOND_US == listed_at_us(scenario, 9, 1)
+    assert playlist_at(scenario, START_US + 6 * SECOND_US).endswith("#EXT-X-ENDLIST\n")
