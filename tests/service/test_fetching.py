@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from chatsync.errors import OriginError, PlaylistSyntaxError
+from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
+from chatsync.instants import SECOND_US
 from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind
 from chatsync.service.settings import RequestHeaders, Settings
 from tests.service.hostile_urls import HOSTILE
@@ -325,6 +326,24 @@ async def test_an_origin_that_says_nothing_ends_at_the_deadline() -> None:
     async with origin(live__m3u8=silent) as bad:
         given = settings(bad.port, limits={"playlist_ms_max": 200})
         assert "no whole answer within 200 ms" == await refused(given, bad.url())
+
+
+async def test_an_answer_that_may_be_held_back_is_waited_for() -> None:
+    """A low-latency origin answers when there is news: so long is added to the deadline, and no longer."""
+
+    async def held(writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.4)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n#EXTM3U\n")
+        await writer.drain()
+
+    async with origin(live__m3u8=held) as good:
+        fetcher = PlaylistFetcher(settings(good.port, limits={"playlist_ms_max": 200}))
+        try:
+            assert "#EXTM3U\n" == (await fetcher.load(good.url(), held_us=10 * SECOND_US)).text
+            with pytest.raises(PlaylistUnavailableError, match="no whole answer within 250 ms"):
+                await fetcher.load(good.url(), held_us=50_000)
+        finally:
+            await fetcher.aclose()
 
 
 async def test_size_is_limited_at_the_limit_and_one_beyond() -> None:

@@ -12,6 +12,7 @@ import pytest
 from chatsync.errors import StorageFullError
 from chatsync.hls import follower
 from chatsync.hls.follower import Follower
+from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
@@ -76,6 +77,29 @@ def test_an_end_belongs_to_the_last_piece() -> None:
     """ENDLIST after a fall-back ends the second piece only."""
     scenario = Scenario(START_US, stalls=((5, -60 * SECOND_US),), ends_after=10)
     assert [False, True] == [m.ended for m in _media(playlist_at(scenario, START_US + 200 * SECOND_US))]
+
+
+def test_parts_that_come_with_a_delta_are_news() -> None:
+    """A delta without a new segment still moves the edge, and with it the clock."""
+    scenario = Scenario(START_US, part_us=SECOND_US // 2)
+    first = playlist_at(scenario, START_US + 60 * SECOND_US)
+    (media,) = _media(first, playlist_at(scenario, START_US + 61 * SECOND_US, skip=True))
+    assert (True, None, START_US + 61 * SECOND_US) == (media.has_new, media.first_new_us, media.edge_us)
+
+
+def test_another_variant_tells_only_what_lies_beyond_the_edge() -> None:
+    """All of its list is unknown by number; by date most of it has been seen: no fall-back, no second broadcast."""
+    timeline = Timeline.empty()
+    before = timeline
+    for index, seconds in enumerate((60, 64)):
+        playlist = parse_playlist(playlist_at(Scenario(START_US), START_US + seconds * SECOND_US))
+        assert isinstance(playlist, MediaPlaylist)
+        before = timeline
+        timeline, reload = timeline.extended(playlist, wall_us=START_US, url=URL, other_variant=index == 1)
+    (media, _), *more = media_of(before, timeline, reload, hold_back_us=HOLD_BACK_US)
+    assert [] == more
+    assert (2, True, True) == (media.run, media.other_variant, media.has_new)
+    assert (START_US + 60 * SECOND_US, START_US + 64 * SECOND_US) == (media.first_new_us, media.edge_us)
 
 
 @asynccontextmanager
