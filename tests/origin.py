@@ -74,6 +74,19 @@ class Origin:
         self._gone.wait(max(min(wait_us, limit_us), 0) / SECOND_US)
         return 503 if wait_us > limit_us else None
 
+    def variants(self, **answers: Callable[[], Answer]) -> None:
+        """From now on: a multivariant playlist of these, cheapest first, and under ``<name>.m3u8`` what each answers."""
+        listed = "".join(
+            f"#EXT-X-STREAM-INF:BANDWIDTH={number}00000,RESOLUTION=640x360\n{name}.m3u8\n"
+            for number, name in enumerate(answers, 1)
+        )
+
+        def answer() -> Answer:
+            name = self._asking.path.rpartition("/")[2].removesuffix(".m3u8")
+            return answers[name]() if name in answers else Answer(f"#EXTM3U\n{listed}".encode())
+
+        self.answer = answer
+
     def text(self, body: str, *, content_type: str = PLAYLIST_TYPE, status: int = 200) -> None:
         """From now on: this very text."""
         self.answer = lambda: Answer(body.encode(), status, {"Content-Type": content_type})
@@ -112,6 +125,7 @@ class Origin:
 
             def do_GET(self) -> None:
                 origin.asked += 1
+                origin._asking.path = urlsplit(self.path).path
                 origin._asking.query = urlsplit(self.path).query
                 origin.queries.append(origin._asking.query)
                 answer = origin.answer()

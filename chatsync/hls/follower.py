@@ -381,7 +381,7 @@ class Follower:
         at_once_us = max(now_us, self._began_us + LOAD_GAP_US)
         if self.timeline.ended:
             after_end_us = self._due_after_end_us(now_us)
-            return after_end_us if self.is_whole else at_once_us
+            return at_once_us if self._asked.skip is not None and not self.is_whole else after_end_us
         self._ended_since_us = None
         if reload.kind == "refetch" and self._asked.skip is not None:
             return at_once_us

@@ -145,7 +145,8 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
         await ticks.sleep_until(wake_us)
         try:
             request = follower.next_request(now_us=room.clock.wall_us())
-            loaded = await ticks.during(fetcher.load(request, headers=headers, held_us=follower.held_us))
+            load = fetcher.load(request, headers=headers, held_us=follower.held_us)
+            loaded = await (ticks.during(load) if follower.held_us else load)
             reload = follower.receive_playlist(
                 loaded.text, url=loaded.url, age_us=loaded.age_us, now_us=room.clock.wall_us()
             )

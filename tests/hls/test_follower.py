@@ -13,7 +13,7 @@ from chatsync.hls.follower import Follower, Sample
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import MINUTE_US, SECOND_US
 from chatsync.simulation import Scenario, listed_at_us, playlist_at
-from tests.hls.builders import NOON_US, URL, Media, all_segments, live_text, media_text, stream
+from tests.hls.builders import NOON_US, URL, Media, all_segments, live, live_text, media_text, stream
 from tests.hls.schedules import Schedule, schedules
 
 MULTIVARIANT = (
@@ -578,6 +578,28 @@ def test_another_variant_opens_a_run_at_the_same_program_time() -> None:
     assert ("restart", 2, "variant") == (reload.kind, reload.run, timeline.runs[-1].reason)
     assert [(2, 3), (1, 4)] == [(one.run, one.media_sequence) for one in timeline.locate(NOON_US + 8_000_000)]
     assert "advance" == origin.answer(media_text(media[3:9], first=3)).kind
+
+
+def test_a_variant_known_from_an_earlier_life_is_not_taken_for_another() -> None:
+    """After a restart of the service the cheapest variant is followed; if the newest run was made from another one, that is told."""
+    media = stream(20)
+    for name, runs in (("low", 1), ("mid", 2)):
+        timeline, _ = Timeline.empty().extended(live(media, 0, 6), wall_us=NOON_US, url=f"http://cdn/{name}.m3u8?t=1")
+        restored = Timeline.restored(timeline.runs, list(timeline.segments(1)))
+        origin = Origin("http://o/main.m3u8", restored)
+        origin.answer(THREE.format(""))
+        origin.answer(media_text(media[2:8], first=2))
+        assert runs == len(origin.follower.timeline.runs)
+
+
+def test_an_end_that_is_only_ever_told_in_deltas_makes_no_hot_loop() -> None:
+    """An origin that skips unasked is loaded at the pace of a stream that has ended."""
+    origin = LowLatency(Scenario(NOON_US, part_us=SECOND_US // 2, ends_after=35))
+    while not origin.follower.timeline.ended:
+        origin.step()
+    for index in range(3):
+        origin.step(playlist_at(origin.scenario, origin.now_us, skip=True) + f"# {index}\n")
+    assert origin.times_us[-1] - origin.times_us[-2] >= 5 * SECOND_US
 
 
 def test_the_first_request_of_another_variant_uses_its_rendition_report() -> None:
