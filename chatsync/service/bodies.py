@@ -58,6 +58,7 @@ class BodyLimit:
 
     def _bound(self, content_type: bytes, path: str) -> int:
         many = content_type.split(b";")[0].strip() == b"application/x-ndjson" or "/recordings/" in path
+        many = many or path.endswith("/timeline")
         return self._limits.ndjson_bytes_max if many else self._limits.body_bytes_max
 
 

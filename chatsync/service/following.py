@@ -18,12 +18,13 @@ from chatsync.hls.follower import Follower
 from chatsync.hls.timeline import LiveEdge, Reload, Segment, Timeline
 from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
+from chatsync.service.recordings import recording_of
 
 if TYPE_CHECKING:
     from chatsync.service.fetching import Loaded, PlaylistFetcher
     from chatsync.service.live_room import LiveRoom
 
-__all__ = ["ENDED_RELOAD_US", "follow", "media_of"]
+__all__ = ["ENDED_RELOAD_US", "Taking", "follow", "keep_recording", "media_of"]
 
 ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
 DATE_TARGETS_MAX = 3  # target durations a stream may take to give its first date
@@ -111,33 +112,74 @@ def _pieces(segments: list[Segment], hold_back_us: int) -> list[tuple[Segment, .
     return [tuple(piece) for piece in pieces]
 
 
-@dataclass(slots=True)
-class Undated:
-    """Since when a stream has media without a date."""
+class Taking:
+    """What becomes of a usable answer: the room takes it in, and at the end its recording is kept.
 
-    since_us: int | None = None
-
-
-def _dated(timeline: Timeline, wall_us: int, undated: Undated) -> Timeline:
-    """Give a stream that never says its date an axis of ours: its live edge is now, the rest follows by EXTINF (contract §1).
-
-    A date often comes with the next segments, so it is waited for a few target durations.
+    Args:
+        room: whose playlist it is.
+        follower: that has judged the answer.
     """
-    if timeline.is_dated or timeline.live_edge is None:
-        undated.since_us = None
-        return timeline
-    if undated.since_us is None:
-        undated.since_us = wall_us
-    patience_us = DATE_TARGETS_MAX * (timeline.target_duration_us or 2 * SECOND_US)
-    return timeline if wall_us - undated.since_us < patience_us else timeline.with_synthetic_axis(wall_us)
+
+    def __init__(self, room: LiveRoom, follower: Follower) -> None:
+        self._room, self._follower = room, follower
+        self._undated_since_us: int | None = None  # since when the stream has media without a date
+        self._unrecorded = False  # the stream has ended and its recording is not kept yet
+
+    async def take(self, reload: Reload, text: str, *, age_us: int) -> None:
+        """Hand the room what the follower knows now.
+
+        Args:
+            reload: what the answer was; not ``malformed``.
+            text: the answer.
+            age_us: HTTP Age.
+
+        Raises:
+            StoreError: what it changed could not be stored; the next answer says it again.
+        """
+        room, follower = self._room, self._follower
+        if room.playlist_trouble is not None:
+            _log.info("playlist_back", room=room.room)
+        follower.timeline = self._dated(follower.timeline, room.clock.wall_us() - age_us)
+        self._unrecorded = follower.timeline.ended and (self._unrecorded or reload.kind != "same")
+        await room.receive_reload(follower.timeline, reload, age_us=age_us)
+        if self._unrecorded and follower.is_whole:
+            await keep_recording(room, text)
+            self._unrecorded = False
+
+    def _dated(self, timeline: Timeline, wall_us: int) -> Timeline:
+        """Give a stream that never says its date an axis of ours: its live edge is now, the rest follows by EXTINF (contract §1).
+
+        A date often comes with the next segments, so it is waited for a few target durations.
+        """
+        if timeline.is_dated or timeline.live_edge is None:
+            self._undated_since_us = None
+            return timeline
+        if self._undated_since_us is None:
+            self._undated_since_us = wall_us
+        patience_us = DATE_TARGETS_MAX * (timeline.target_duration_us or 2 * SECOND_US)
+        return timeline if wall_us - self._undated_since_us < patience_us else timeline.with_synthetic_axis(wall_us)
+
+
+async def keep_recording(room: LiveRoom, text: str) -> None:
+    """The stream has ended and its playlist is a recording now: keep its map as ``broadcast-<number>``.
+
+    Raises:
+        StoreError: it is not stored.
+    """
+    number = room.broadcasts.current.number
+    try:
+        record = await asyncio.to_thread(recording_of, text, room)
+    except ChatsyncError as error:
+        _log.warning("no_recording", room=room.room, broadcast=number, code=error.code)
+        return
+    await room.records.put_recording(f"broadcast-{number}", record)
 
 
 async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Mapping[str, str] | None = None) -> None:
     """Follow a playlist until cancelled. Every failure is logged with its reason and without the address."""
     follower = Follower(url, now_us=room.clock.wall_us(), timeline=room.timeline)
     ticks = _Ticks(room, room.clock.wall_us())
-    undated = Undated()
-    unrecorded = False  # the stream has ended and its recording is not kept yet
+    taking = Taking(room, follower)
     while True:
         wake_us = follower.wake_at_us()
         if wake_us is None:
@@ -163,15 +205,8 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
             if follower.failing_since_us is not None:
                 _note_trouble(room, None)
             continue
-        if room.playlist_trouble is not None:
-            _log.info("playlist_back", room=room.room)
-        follower.timeline = _dated(follower.timeline, room.clock.wall_us() - loaded.age_us, undated)
-        unrecorded = follower.timeline.ended and (unrecorded or reload.kind != "same")
         try:
-            await room.receive_reload(follower.timeline, reload, age_us=loaded.age_us)
-            if unrecorded and follower.is_whole:
-                await room.keep_recording(loaded.text)
-                unrecorded = False
+            await taking.take(reload, loaded.text, age_us=loaded.age_us)
         except ChatsyncError as error:
             _log.error("reload_not_recorded", room=room.room, code=error.code)
         except Exception:

@@ -6,7 +6,6 @@ Owns: loading rooms from settings and catalog, admission, per-person connections
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from chatsync.service.following import follow
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
+from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import RoomSettings, Settings
@@ -48,6 +48,7 @@ class RunningRoom:
 
     live: LiveRoom
     sealer: Sealer
+    pushed: PushedPlaylist | None = None  # of a room whose encoder pushes its playlist
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -144,6 +145,7 @@ class Hub:
         running = self._running[room] = RunningRoom(live, sealer)
         running.tasks.append(asyncio.create_task(sealer.run(), name=f"seal {room}"))
         if room_settings.playlist_url is None:
+            running.pushed = PushedPlaylist(live) if room_settings.playlist_push else None
             running.tasks.append(asyncio.create_task(_tick(live), name=f"tick {room}"))
         else:
             headers = room_settings.request_headers()
@@ -158,15 +160,11 @@ class Hub:
         """Create a room or change its settings; it goes on where it was.
 
         Raises:
+            SettingsError: it cannot be started with these; it goes on as it was.
             StoreError: nothing was changed.
         """
-        record = room_settings.model_dump(mode="json")
-
-        def work(connection: sqlite3.Connection) -> None:
-            self.catalog.put_room(connection, room, record)
-
         async with self._changing:
-            await asyncio.wrap_future(self.writer.call(work))
+            await self._keep_settings(room, room_settings)
             before = self._running.get(room)
             if before is None:
                 return await self._start_room(room, room_settings)
@@ -174,12 +172,31 @@ class Hub:
             try:
                 del self._running[room]
                 await self._stop_room(before, gone=False)
-                running = await self._start_room(room, room_settings)
-                if before.live.settings.playlist_url != room_settings.playlist_url:
-                    await running.live.close_broadcast("stream_changed")
-                return running
+                return await self._restarted(room, before.live.settings, room_settings)
             finally:
                 self._restarting.pop(room, None)
+
+    async def _keep_settings(self, room: str, room_settings: RoomSettings) -> None:
+        record = room_settings.model_dump(mode="json")
+        await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.put_room(connection, room, record)))
+
+    async def _restarted(self, room: str, old: RoomSettings, new: RoomSettings) -> RunningRoom:
+        """Start a room that was stopped; as it was before if it cannot be started otherwise.
+
+        Another playlist ends the broadcast unless it goes on with its segments, which its first answer shows (contract §1).
+        """
+        try:
+            running = await self._start_room(room, new)
+        except Exception:
+            await self._keep_settings(room, old)
+            await self._start_room(room, old)
+            raise
+        if (old.playlist_url, old.playlist_push) != (new.playlist_url, new.playlist_push):
+            if new.has_stream:
+                running.live.await_other_stream()
+            else:
+                await running.live.close_broadcast("stream_changed")
+        return running
 
     async def delete_room(self, room: str) -> None:
         """Stop serving a room. Its log and archive stay on disk: erasing is a deed of its own.

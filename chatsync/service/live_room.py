@@ -29,7 +29,7 @@ from chatsync.chat.room import (
     public_bytes,
 )
 from chatsync.chat.wire import SayPlayhead, encoded
-from chatsync.errors import ChatsyncError, NotFoundError, RoomRestartingError
+from chatsync.errors import NotFoundError, RoomRestartingError
 from chatsync.hls.timeline import Reload, Segment, Timeline
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.alarm import sync_trouble
@@ -59,7 +59,6 @@ from chatsync.service.acts import Act, Seen
 from chatsync.service.clock import Clock
 from chatsync.service.following import media_of
 from chatsync.service.metrics import Metrics
-from chatsync.service.recordings import recording_of
 from chatsync.service.room_records import RoomRecords
 from chatsync.service.settings import RoomSettings
 from chatsync.service.stream_events import broadcast_frame, stream_draft
@@ -73,6 +72,7 @@ __all__ = ["LiveRoom", "Receiver"]
 ABSENCE_US_MIN = 10 * SECOND_US  # a restart shorter than this misses no reload worth a gap
 BACK_EVENTS_MAX = 1_000  # a restamp that moves more than this is told as a reset (contract §5)
 TAIL_EVENTS = 2_000
+_OTHER_STREAM = "awaits_other_stream"  # mark: the playlist was changed and has not answered yet
 _ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
 
 _log = structlog.get_logger(__name__)
@@ -121,7 +121,7 @@ class LiveRoom:
         self.clock, self._metrics = clock, metrics
         self.records = RoomRecords(room, catalog, writer)
         records = [Broadcast.from_record(record) for record in catalog.broadcast_records(room, last=3)]
-        self.broadcasts = Broadcasts(has_stream=settings.playlist_url is not None, known=tuple(records))
+        self.broadcasts = Broadcasts(has_stream=settings.has_stream, known=tuple(records))
         self.timeline = catalog.timeline(room)
         self.latencies = LatencyBook()
         head = journal.head(room)
@@ -136,6 +136,7 @@ class LiveRoom:
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
         self.alarm = SyncAlarm(room, metrics)
+        self._awaits_other_stream = bool(catalog.mark(room, _OTHER_STREAM))
         self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -246,7 +247,7 @@ class LiveRoom:
 
     def watermark_us(self) -> int | None:
         """Program time up to which the current broadcast may be sealed; None while a stream is awaited."""
-        return watermark_us(self.scene(), awaits_stream=self.settings.playlist_url is not None)
+        return watermark_us(self.scene(), awaits_stream=self.settings.has_stream)
 
     def program_us(self) -> int:
         """The program clock of the current broadcast, now."""
@@ -254,7 +255,7 @@ class LiveRoom:
 
     def clock_ms(self) -> int | None:
         """The program clock as it travels; None while a stream is awaited that has given no time yet."""
-        waits = self.settings.playlist_url is not None and not self.broadcasts.current.clock.has_program_time
+        waits = self.settings.has_stream and not self.broadcasts.current.clock.has_program_time
         return None if waits else ms_from_us(self.program_us())
 
     def claim(self, playhead: SayPlayhead | None) -> Claim | None:
@@ -303,7 +304,7 @@ class LiveRoom:
         wall_us = self.clock.wall_us()
         self.playlist_trouble = None
         before, self.timeline = self.timeline, timeline
-        changes: list[Change] = []
+        changes = self._after_other_stream(before, reload)
         new_rows: list[tuple[int, tuple[Segment, ...]]] = []
         for media, segments in media_of(before, timeline, reload, hold_back_us=self.hold_back_us):
             changes += self.broadcasts.receive_media(media, wall_us=wall_us, age_us=age_us)
@@ -322,15 +323,19 @@ class LiveRoom:
         await self._log_changes(changes)
         self._judge_sync()
 
-    async def keep_recording(self, text: str) -> None:
-        """The stream has ended and its playlist is a recording now: keep its map as ``broadcast-<number>``."""
-        number = self.broadcasts.current.number
-        try:
-            record = await asyncio.to_thread(recording_of, text, self)
-        except ChatsyncError as error:
-            _log.warning("no_recording", room=self.room, broadcast=number, code=error.code)
-            return
-        await self.records.put_recording(f"broadcast-{number}", record)
+    def await_other_stream(self) -> None:
+        """The room follows another playlist from now on; its first answer tells whether it goes on with what is known."""
+        self._awaits_other_stream = True
+        self.records.put_mark(_OTHER_STREAM, 1)
+
+    def _after_other_stream(self, before: Timeline, reload: Reload) -> list[Change]:
+        if not self._awaits_other_stream or reload.kind in {"stale", "refetch"}:
+            return []
+        self._awaits_other_stream = False
+        self.records.put_mark(_OTHER_STREAM, 0)
+        # Without dates, equal names of segments may be next week's: only dates prove that it is the same program.
+        goes_on = before.is_dated and reload.run == len(before.runs)
+        return [] if goes_on else self.broadcasts.close("stream_changed", self.clock.wall_us())
 
     def note_absence(self) -> None:
         """At the start: program time that passed while this service was down is a gap in the record."""

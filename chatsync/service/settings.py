@@ -21,7 +21,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from chatsync.chat.text import is_room_id
@@ -149,6 +149,9 @@ class RoomSettings(_Model):
     title: str = Field(default="", description="What people call it.", max_length=200)
     public: bool = _setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
     playlist_url: str | None = _setting(None, "The HLS playlist to follow; without one, program time is wall time.")
+    playlist_push: bool = _setting(
+        False, "Whether an encoder whose origin cannot be reached pushes its playlist instead: `POST …/timeline`."
+    )
     request_headers_file: Path | None = _setting(
         None, "File of mode 0600 with `Name: value` lines, sent only to the origin of `playlist_url`."
     )
@@ -176,6 +179,17 @@ class RoomSettings(_Model):
         if self.request_headers_file is None or self.playlist_url is None:
             return None
         return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether there is a playlist; else program time is wall time."""
+        return self.playlist_url is not None or self.playlist_push
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> RoomSettings:
+        if self.playlist_url is not None and self.playlist_push:
+            raise ValueError("a room follows a playlist_url or is pushed one, not both")
+        return self
 
     @field_validator("playlist_url")
     @classmethod

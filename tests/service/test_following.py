@@ -16,6 +16,7 @@ from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.hls.timeline import Reload, Timeline
 from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
+from chatsync.service import following
 from chatsync.service.app import create_app
 from chatsync.service.clock import SteadyClock
 from chatsync.service.following import media_of
@@ -160,7 +161,7 @@ async def test_a_recording_that_could_not_be_kept_is_kept_at_the_next_look(
 ) -> None:
     """The disk is full when the stream ends: the playlist is looked at again, and its map is kept then."""
     refused: list[bool] = []
-    keep = LiveRoom.keep_recording
+    keep = following.keep_recording
 
     async def refused_once(live: LiveRoom, text: str) -> None:
         if not refused:
@@ -168,7 +169,7 @@ async def test_a_recording_that_could_not_be_kept_is_kept_at_the_next_look(
             raise StorageFullError
         await keep(live, text)
 
-    monkeypatch.setattr(LiveRoom, "keep_recording", refused_once)
+    monkeypatch.setattr(following, "keep_recording", refused_once)
     monkeypatch.setattr(follower, "ENDED_POLL_US", SECOND_US // 5)
     with origin_of(stream_of_now(segment_s=1, ends_after=22)) as origin:
         async with _followed(tmp_path, origin) as live:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.service.following import keep_recording
 from chatsync.simulation import Scenario, playlist_at
 from tests.stage import START_US, Stage, stage
 
@@ -74,7 +75,7 @@ async def test_a_stream_that_ends_leaves_its_recording(tmp_path: Path) -> None:
     async with stage(tmp_path) as it:
         ended = Scenario(START_US, ends_after=20)
         await it.stream(ended, 60)
-        await it.room().keep_recording(playlist_at(ended, it.now_us))
+        await keep_recording(it.room(), playlist_at(ended, it.now_us))
         record = (await it.get("/v1/rooms/class/recordings/broadcast-1")).json()
         assert 40_000 == record["duration_ms"]
         (span,) = record["spans"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chatsync.chat.policy import permitted
 from chatsync.chat.wire import encoded
+from chatsync.errors import MessageRejectedError, PlaylistSyntaxError
 from chatsync.instants import ms_from_us
 from chatsync.replay.broadcasts import Broadcast
-from chatsync.service.routes.entry import Entry, reader
+from chatsync.service.routes.entry import Entry, allowed, entry, reader
+from chatsync.service.routes.messages import no_store
 from chatsync.service.routes.slices import cache_control
 
 __all__ = ["router"]
@@ -69,6 +71,19 @@ def _broadcast(one: Broadcast, wall_us: int) -> dict[str, Any]:
         "live": not one.is_closed,
         "closed_reason": one.closed_reason,
     }
+
+
+@router.post("/timeline", summary="Push a playlist")
+async def post_timeline(request: Request, room: str) -> Response:
+    """For an encoder whose origin cannot be reached: its media playlist as it stands now, as the body."""
+    entered = allowed(entry(request, room), "ingest")
+    if entered.running.pushed is None:
+        raise MessageRejectedError("not_pushed", "This room has no `playlist_push`: it follows its playlist itself.")
+    try:
+        text = (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise PlaylistSyntaxError("it is not UTF-8") from error
+    return no_store(await entered.running.pushed.receive(text))
 
 
 @router.get("/timeline", summary="Program time and media position")
