@@ -6,19 +6,21 @@ Units: µs. Source: RFC 8216 §6.2.1-6.2.2, §6.3.4; bis §6.2.5.1 for delta upd
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
 
 from chatsync.hls.playlist import MediaPlaylist, PlaylistSegment, ProgramSource, Warned, us_from_ns
-from chatsync.hls.track import Column, OpenSegment, Segment, Track, first_listed, placed_before, uri_path
+from chatsync.hls.track import Column, OpenSegment, Segment, Track, first_listed, placed_after, placed_before, uri_path
 from chatsync.instants import SECOND_US
 
 __all__ = [
     "TARGET_DURATION_US",
     "Known",
     "ReloadKind",
+    "filled",
     "gap_fits",
     "hole_us",
     "kind_of",
@@ -121,8 +123,11 @@ def _known_part_count(known: Known, playlist: MediaPlaylist) -> int:
 
 
 def _lists_older(known: Known, playlist: MediaPlaylist) -> bool:
+    """Whether media is listed that was missed: before the first known segment, or in a hole between."""
     segments = known.track.segments
-    return bool(segments) and bool(playlist.segments) and playlist.first_media_sequence < segments[0].media_sequence
+    if not segments or not playlist.segments:
+        return False
+    return playlist.first_media_sequence < segments[0].media_sequence or bool(_in_holes(known.track, playlist))
 
 
 def _is_revised(known: Known, playlist: MediaPlaylist) -> bool:
@@ -344,6 +349,38 @@ def prepended(track: Track, playlist: MediaPlaylist) -> tuple[Track, tuple[Segme
             older.append(first)
     older.reverse()
     return Track(run=track.run).appended([*older, *track.segments], track.tail), tuple(older)
+
+
+def filled(track: Track, playlist: MediaPlaylist) -> tuple[Track, tuple[Segment, ...]]:
+    """The run with segments that were missed and are listed now after all, and those. No other segment moves.
+
+    A missed segment goes on from the one before it, or ends where the one after it begins. Cost: none without holes, else
+    O(segments known).
+    """
+    missed = _in_holes(track, playlist)
+    if not missed:
+        return track, ()
+    added: list[Segment] = []
+    merged = list(track.segments)
+    for listed in missed:
+        index = bisect_left(merged, listed.media_sequence, key=lambda segment: segment.media_sequence)
+        before, after = merged[index - 1], merged[index]
+        adjoins = before.media_sequence + 1 == listed.media_sequence
+        placed = placed_after(listed, before) if adjoins else placed_before(listed, after)
+        merged.insert(index, placed)
+        added.append(placed)
+    return Track(run=track.run).appended(merged, track.tail), tuple(added)
+
+
+def _in_holes(track: Track, playlist: MediaPlaylist) -> list[PlaylistSegment]:
+    """Listed segments with numbers between known ones that were never seen."""
+    known = track.segments
+    if not known or known[-1].media_sequence - known[0].media_sequence + 1 == len(known):
+        return []
+    first, last = known[0].media_sequence, known[-1].media_sequence
+    return [
+        one for one in playlist.segments if first < one.media_sequence < last and track.find(one.media_sequence) is None
+    ]
 
 
 def _dated(segment: Segment, program_us: int | None, source: ProgramSource | None, *, estimated: bool) -> Segment:

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from chatsync.hls.classifier import (
     Known,
     ReloadKind,
+    filled,
     gap_fits,
     hole_us,
     kind_of,
@@ -404,6 +405,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         track, dated = redated(track, playlist)
         track, described = revised(track, playlist)
         track, older = prepended(track, playlist)
+        track, missed = filled(track, playlist)
         if kind == "gap":
             track = track.after_hole(hole_us(known, playlist, wall_us), playlist.discontinuity_sequence)
         last = known.last_media_sequence
@@ -414,7 +416,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         reload = Reload(
             kind=kind,
             run=track.run.run,
-            new_segments=(*older, *added),
+            new_segments=(*older, *missed, *added),
             revised_segments=tuple(changed.values()),
             program_gap=first_gap((*before, *added)),
             warnings=warnings,

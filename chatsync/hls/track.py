@@ -37,6 +37,7 @@ __all__ = [
     "first_gap",
     "first_listed",
     "place_in_open",
+    "placed_after",
     "placed_before",
     "region_tolerance_us",
     "uri_path",
@@ -390,6 +391,13 @@ def placed_before(listed: PlaylistSegment, first: Segment) -> Segment:
         program_source=source,
         estimated=estimated,
     )
+
+
+def placed_after(listed: PlaylistSegment, before: Segment) -> Segment:
+    """A listed segment right behind a known one: own date, else forward from there."""
+    at_end = _tail_after(before)
+    placed, _ = _placed(before.run, listed, at_end, trust_playlist=at_end.program_ns is None)
+    return placed
 
 
 def _tail_after(last: Segment) -> Tail:

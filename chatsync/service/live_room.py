@@ -309,7 +309,9 @@ class LiveRoom:
         for media, segments in media_of(before, timeline, reload, hold_back_us=self.hold_back_us):
             changes += self.broadcasts.receive_media(media, wall_us=wall_us, age_us=age_us)
             new_rows.append((self.broadcasts.current.number, segments))
-        new_rows.append((self.broadcasts.current.number, reload.revised_segments))
+        beyond = {(one.run, one.media_sequence) for _, segments in new_rows for one in segments}
+        older = tuple(one for one in reload.new_segments if (one.run, one.media_sequence) not in beyond)
+        new_rows.append((self.broadcasts.current.number, (*older, *reload.revised_segments)))
         self._metrics.reload(self.room, reload.kind)
         self.records.put_reload(
             timeline,
