@@ -5,7 +5,7 @@ Each test follows what an origin answers, word for word, through the follower, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -373,7 +373,7 @@ def test_another_rendition_is_another_run_at_the_same_program_time() -> None:
 
 GOOD = live_text([replace(one, discontinuity=n == 4, gap=n == 5) for n, one in enumerate(stream(9))], 0, 9)
 LINES = GOOD.splitlines()
-DAMAGE = {
+DAMAGE: dict[str, Callable[[str], str]] = {
     "cut": lambda line: line[: len(line) // 2],
     "doubled": lambda line: line + line,
     "noise": lambda line: line[:5] + "\x00\ufffd" + line[5:],
