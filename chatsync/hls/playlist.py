@@ -73,6 +73,7 @@ _HEADER_TAGS = (  # the tags of the whole playlist that are read
     "#EXT-X-PART-INF",
     "#EXT-X-ENDLIST",
 )
+_NAME_TRIES = 8  # a name may also stand in tags, such as those of its parts
 _AUDIO_CODECS = ("mp4a", "ac-3", "ec-3", "ac-4", "opus", "flac", "alac", "mp3")
 
 
@@ -291,32 +292,52 @@ def parse_tail(text: str, *, url: str, anchor_uri: str, anchor_media_sequence: i
     Args:
         text: of a media playlist.
         url: where it came from.
-        anchor_uri: of a known segment as it was written.
+        anchor_uri: of a known segment as it was written; where it is looked for, only the name at its end must be the same, since
+            some origins put another token into every address at each load.
         anchor_media_sequence: its number.
 
     Returns:
         The playlist, ``abridged``; None if the anchor is not where its number says, or anything else makes the short cut doubtful:
         then read it whole.
 
-    Cost: two searches through the text, and reading the tail.
+    Cost: a few searches through the text, and reading the tail.
     """
-    at = text.rfind(f"\n{anchor_uri}\n")
-    if at < 0 or not text.startswith("#EXTM3U") or "\n#EXT-X-SKIP" in text or "{$" in text:
-        return None
+    at = _end_of_line_named(text, _name_of(anchor_uri))
     header = text[: text.find("#EXTINF")]
+    if at < 0 or not text.startswith("#EXTM3U") or "\n#EXT-X-SKIP" in header or "{$" in text:
+        return None
     written = _MEDIA_SEQUENCE.search(header)
     first = anchor_media_sequence + 1
     media_sequence = 0 if written is None else int(written[1])
     if media_sequence + text.count("\n#EXTINF", 0, at) != first:
         return None
     kept = [line for line in header.splitlines() if line.startswith(_HEADER_TAGS)]
-    tail = text[at + len(anchor_uri) + 2 :]
+    tail = text[at + 1 :]
     playlist = parse_playlist("\n".join([*kept, f"#EXT-X-MEDIA-SEQUENCE:{first}", tail]), url=url)
     if not isinstance(playlist, MediaPlaylist) or not playlist.numbering_sure:
         return None
     return msgspec.structs.replace(
         playlist, media_sequence=media_sequence, skipped_segments=first - media_sequence, abridged=True
     )
+
+
+def _name_of(uri: str) -> str:
+    """What stands at the end of a URI's path."""
+    return uri.partition("#")[0].partition("?")[0].rpartition("/")[2]
+
+
+def _end_of_line_named(text: str, name: str) -> int:
+    """Where the last URI line with this name ends; -1 if it is not found near the end of where the name occurs."""
+    at = len(text) if name else -1
+    for _ in range(_NAME_TRIES):
+        at = text.rfind(name, 0, max(at, 0))
+        if at < 0:
+            break
+        start, end = text.rfind("\n", 0, at) + 1, text.find("\n", at)
+        line = text[start:] if end < 0 else text[start:end]
+        if not line.startswith("#") and _name_of(line.strip()) == name:
+            return len(text) if end < 0 else end
+    return -1
 
 
 # --- lines -----------------------------------------------------------------------------------------------------------

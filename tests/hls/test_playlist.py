@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta, timezone
 from typing import Any
@@ -20,11 +21,12 @@ from chatsync.hls.playlist import (
     PreloadHint,
     RenditionReport,
     parse_playlist,
+    parse_tail,
     us_from_ns,
 )
 from chatsync.instants import Range, us_from_iso
 from tests.corpus import expected_names, listed_names, playlist_text, skip_without_corpus
-from tests.hls.builders import NOON_US, Media, media_text, parsed, stream
+from tests.hls.builders import NOON_US, URL, Media, live_text, media_text, parsed, stream
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:4\n"
 PDT = "#EXT-X-PROGRAM-DATE-TIME:"
@@ -482,3 +484,25 @@ def test_preload_hints_and_rendition_reports_are_told_and_on_no_timeline() -> No
     assert (RenditionReport("v", 3, 1), RenditionReport("w", None, None)) == playlist.rendition_reports
     assert (True, ("a b", "c")) == (playlist.can_skip_date_ranges, playlist.removed_date_ranges)
     assert (1, None, 2) == (len(playlist.segments), playlist.open_segment, len(playlist.warnings))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(".ts", ".ts?token=other"),
+        lambda text: text.replace("seg", "https://edge.test/s/other/seg"),
+    ],
+    ids=["plain", "crlf", "query", "path"],
+)
+def test_the_end_of_a_list_is_found_whatever_its_tokens_and_line_ends(written: Callable[[str], str]) -> None:
+    """Only what follows a known segment is read, though its address was another at the last load."""
+    text = written(live_text(stream(50), 0, 50))
+    tail = parse_tail(text, url=URL, anchor_uri="seg29.ts?token=first", anchor_media_sequence=29)
+    assert tail is not None
+    assert (True, 30, 20) == (tail.abridged, tail.skipped_segments, len(tail.segments))
+    whole = parsed(text)
+    assert [one.program_us for one in whole.segments[30:]] == [one.program_us for one in tail.segments]
+    assert parse_tail(text, url=URL, anchor_uri="seg29.ts", anchor_media_sequence=28) is None
+    assert parse_tail(text, url=URL, anchor_uri="unknown.ts", anchor_media_sequence=29) is None
