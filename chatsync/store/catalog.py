@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from chatsync.errors import SettingsError
+from chatsync.hls.known import KnownSegment
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import Range
 from chatsync.store.files import Files
@@ -173,10 +174,19 @@ class Catalog:
         """Remember a recording's map."""
         connection.execute("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)", (room, recording, _json(record)))
 
+    def recordings(self, room: str) -> dict[str, dict[str, Any]]:
+        """All recordings of a room, by id."""
+        rows = self._read("SELECT recording, record FROM recordings WHERE room = ? ORDER BY recording", (room,))
+        return {recording: msgspec.json.decode(record) for recording, record in rows}
+
+    def remove_recording(self, connection: sqlite3.Connection, room: str, recording: str) -> None:
+        """Forget a recording's map."""
+        connection.execute("DELETE FROM recordings WHERE room = ? AND recording = ?", (room, recording))
+
     # --- broadcasts and the timeline ------------------------------------------------------------------------------
 
     def broadcast_records(self, room: str, *, last: int) -> list[dict[str, Any]]:
-        """The latest broadcasts, oldest first, as they were put."""
+        """The latest broadcasts, oldest first, as they were put; all of them if ``last`` is -1."""
         rows = self._read("SELECT record FROM broadcasts WHERE room = ? ORDER BY broadcast DESC LIMIT ?", (room, last))
         return [msgspec.json.decode(record) for (record,) in reversed(rows)]
 
@@ -237,6 +247,18 @@ class Catalog:
             ended=bool(records) and records[0]["closed_reason"] == "ended",
             wall_us=latest[0][0] if latest else None,
         )
+
+    def known_segments(self, room: str) -> list[KnownSegment]:
+        """Every segment of a room that has a program time, of all broadcasts, by run and media sequence."""
+        rows = self._read(
+            "SELECT broadcast, run, media_sequence, uri_path, byte_range, duration_us, program_us, estimated "
+            "FROM segments WHERE room = ? AND program_us IS NOT NULL ORDER BY run, media_sequence",
+            (room,),
+        )
+        return [
+            KnownSegment(broadcast, run, number, path, byte_range, duration_us, program_us, bool(estimated))
+            for broadcast, run, number, path, byte_range, duration_us, program_us, estimated in rows
+        ]
 
     def put_observation(
         self,

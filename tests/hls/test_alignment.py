@@ -5,26 +5,18 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatsync.hls.alignment import (
-    DRIFT_US_MAX,
-    ProgramPlace,
-    Span,
-    place_of,
-    position_of,
-    spans_by_program_date_time,
-)
-from chatsync.instants import MS_US, SECOND_US
+from chatsync.hls.alignment import aligned
+from chatsync.hls.known import Airing, Library
+from chatsync.hls.spans import DRIFT_US_MAX, ProgramPlace, Span, place_of, position_of
+from chatsync.instants import HOUR_US, MS_US, SECOND_US
 from tests.hls.builders import NOON_US, Media, media_text, parsed, stream
 
-
-def one_broadcast(_program_us: int) -> int | None:
-    """Everything is in broadcast 1."""
-    return 1
+ONE_BROADCAST = Library(airings=[Airing(1, NOON_US, NOON_US + HOUR_US)])
 
 
 def spans_of(*media: Media) -> tuple[Span, ...]:
     """Spans of a recording of these segments."""
-    return spans_by_program_date_time(parsed(media_text(media, ended=True)), one_broadcast)
+    return aligned(parsed(media_text(media, ended=True)), ONE_BROADCAST)
 
 
 def span(position_s: float, duration_s: float, program_s: float, *, broadcast: int = 1, score: float = 1.0) -> Span:
@@ -66,12 +58,14 @@ def test_a_recording_without_dates_has_no_spans() -> None:
 
 def test_what_is_in_no_broadcast_is_left_out() -> None:
     """And a change of broadcast begins a span, though program time goes on."""
-    broadcasts = {0: 1, 1: 1, 2: None, 3: 2, 4: 2}
-    playlist = parsed(media_text(stream(5), ended=True))
-    spans = spans_by_program_date_time(
-        playlist, lambda program_us: broadcasts[(program_us - NOON_US) // (2 * SECOND_US)]
+    two = Library(
+        airings=[
+            Airing(1, NOON_US, NOON_US + 400 * SECOND_US),
+            Airing(2, NOON_US + 600 * SECOND_US, NOON_US + HOUR_US),
+        ]
     )
-    assert (span(0, 4, 0), span(6, 4, 6, broadcast=2)) == spans
+    playlist = parsed(media_text(stream(400), ended=True))
+    assert (span(0, 460, 0), span(540, 260, 540, broadcast=2)) == aligned(playlist, two)
 
 
 def test_the_score_is_the_share_that_rests_on_dates() -> None:

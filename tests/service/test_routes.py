@@ -139,7 +139,7 @@ async def test_the_timeline_maps_media_to_program_time(tmp_path: Path) -> None:
 
 
 async def test_a_recording_is_mapped_by_its_dates(tmp_path: Path) -> None:
-    """A host gives a playlist; anyone in the room reads its spans; a playlist without dates is refused with the reason."""
+    """A host gives a playlist; anyone in the room reads its spans; a playlist that fits nothing is refused with the reason."""
     async with stage(tmp_path) as it:
         await it.stream(LECTURE, 60)
         host = {"Authorization": f"Bearer {it.token('class', 'teacher', 'host')}"}
@@ -148,9 +148,10 @@ async def test_a_recording_is_mapped_by_its_dates(tmp_path: Path) -> None:
         made = await it.http.put("/v1/rooms/class/recordings/week-1", json=body, headers=host)
         assert 200 == made.status_code
         assert made.json() == (await it.get("/v1/rooms/class/recordings/week-1")).json()
-        undated = {"playlist": playlist_at(Scenario(START_US, ends_after=10, dated=False), it.now_us)}
+        strange = Scenario(START_US, ends_after=10, dated=False, name="strange")
+        undated = {"playlist": playlist_at(strange, it.now_us)}
         refused = await it.http.put("/v1/rooms/class/recordings/week-2", json=undated, headers=host)
-        assert (422, "no_program_time") == (refused.status_code, refused.json()["reason"])
+        assert (422, "not_aligned") == (refused.status_code, refused.json()["reason"])
         student = {"Authorization": f"Bearer {it.token('class', 'student')}"}
         assert 403 == (await it.http.put("/v1/rooms/class/recordings/x", json=body, headers=student)).status_code
         assert 422 == (await it.http.put("/v1/rooms/class/recordings/x", json={}, headers=host)).status_code

@@ -1,6 +1,6 @@
 """Recordings of a room: an edit list from media positions to program time. Source: contract §4.
 
-In this version a recording is made from the ended stream's own playlist, given by URL or as text, by program date-time.
+Owns: the shapes of bodies, which source a recording is made from, loading a playlist. Does not know: how a map is made.
 """
 
 from __future__ import annotations
@@ -9,13 +9,24 @@ import asyncio
 import re
 import sqlite3
 from typing import Annotated, Any
+from urllib.parse import urljoin
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, NotFoundError
-from chatsync.service.recordings import recording_of
+from chatsync.hls.spans import Method, Span
+from chatsync.instants import us_from_ms
+from chatsync.service.recordings import (
+    SPANS_MAX,
+    recording_of,
+    recording_of_broadcast,
+    recording_of_clips,
+    recording_of_spans,
+    served,
+    variant_of,
+)
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
 
@@ -24,13 +35,48 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/rooms/{room}/recordings", tags=["recordings"])
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_POSITION_MS_MAX = 366 * 24 * 3_600_000  # a year
+_PROGRAM_MS_MAX = 253_402_300_799_999  # the end of the year 9999
+_CLIPS_MAX = 1_000
+_SOURCES = ("playlist_url", "playlist", "spans", "broadcast", "recording", "clips")
+
+PositionMs = Annotated[int, Field(strict=True, ge=0, le=_POSITION_MS_MAX)]
+DurationMs = Annotated[int, Field(strict=True, ge=1, le=_POSITION_MS_MAX)]
+ProgramMs = Annotated[int, Field(strict=True, ge=-_PROGRAM_MS_MAX, le=_PROGRAM_MS_MAX)]
+BroadcastNumber = Annotated[int, Field(strict=True, ge=1, le=2**31)]
+
+
+class SpanBody(BaseModel):
+    """A span as it is served; who gives one need not say how it was found."""
+
+    position_ms: PositionMs
+    duration_ms: DurationMs
+    broadcast: BroadcastNumber
+    program_ms: ProgramMs
+    method: Method = "offset"
+    score: Annotated[float, Field(ge=0, le=1)] = 1.0
+
+
+class ClipBody(BaseModel):
+    """A stretch of an earlier recording, to its end without ``duration_ms``."""
+
+    recording: Annotated[str, Field(max_length=64)]
+    position_ms: PositionMs = 0
+    duration_ms: DurationMs | None = None
 
 
 class RecordingBody(BaseModel):
-    """What a recording is made from: one of the two."""
+    """What a recording is made from: exactly one source."""
 
     playlist_url: str | None = Field(default=None, max_length=2_000)
     playlist: str | None = Field(default=None, max_length=8 * 1024 * 1024)
+    spans: list[SpanBody] | None = Field(default=None, max_length=SPANS_MAX)
+    broadcast: BroadcastNumber | None = None
+    start_program_ms: ProgramMs | None = None
+    recording: str | None = Field(default=None, max_length=64)
+    position_ms: PositionMs = 0
+    clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=_CLIPS_MAX)
+    duration_ms: DurationMs | None = None  # with spans, broadcast or recording
 
 
 def _checked(recording: str) -> str:
@@ -39,40 +85,108 @@ def _checked(recording: str) -> str:
     return recording
 
 
+@router.get("", summary="A room's recordings")
+async def get_recordings(entered: Annotated[Entry, Depends(reader)]) -> Response:
+    """Their ids and lengths."""
+    found = await asyncio.to_thread(entered.hub.catalog.recordings, entered.room.room)
+    return _answer(
+        entered,
+        {"recordings": [{"recording": name, "duration_ms": one["duration_ms"]} for name, one in found.items()]},
+    )
+
+
 @router.put("/{recording}", summary="Make a recording")
 async def put_recording(request: Request, room: str, recording: str, body: RecordingBody) -> Response:
-    """Map a playlist's positions to program time by its program date-time."""
+    """Map a recording's positions to program time, from exactly one source."""
     entered = allowed(entry(request, room), "write_recording")
     _checked(recording)
-    text = body.playlist
-    if (body.playlist is None) == (body.playlist_url is None):
-        raise MessageRejectedError("needs_playlist", "Give either playlist_url or playlist.")
-    if body.playlist_url is not None:
-        loaded = await entered.hub.fetcher.load(body.playlist_url, headers=entered.room.settings.request_headers())
-        text = loaded.text
-    assert text is not None
-    record = await asyncio.to_thread(recording_of, text, entered.room)
-    connection_work = _put(entered, recording, record)
-    await asyncio.wrap_future(entered.hub.writer.call(connection_work))
-    return _answer(entered, record)
+    if sum(getattr(body, source) is not None for source in _SOURCES) != 1:
+        raise MessageRejectedError("needs_one_source", f"Give exactly one of {', '.join(_SOURCES)}.")
+    if (body.broadcast is None) != (body.start_program_ms is None):
+        raise MessageRejectedError("needs_one_source", "Give broadcast and start_program_ms together.")
+    record = await _made(entered, recording, body)
 
-
-def _put(entered: Entry, recording: str, record: dict[str, Any]) -> Any:
     def work(connection: sqlite3.Connection) -> None:
         entered.hub.catalog.put_recording(connection, entered.room.room, recording, record)
 
-    return work
+    await asyncio.wrap_future(entered.hub.writer.call(work))
+    return _answer(entered, served(record))
+
+
+async def _made(entered: Entry, name: str, body: RecordingBody) -> dict[str, Any]:
+    live = entered.room
+    duration_us = None if body.duration_ms is None else us_from_ms(body.duration_ms)
+    if body.broadcast is not None and body.start_program_ms is not None:
+        start_us = us_from_ms(body.start_program_ms)
+        return await asyncio.to_thread(recording_of_broadcast, live, body.broadcast, start_us, duration_us)
+    if body.spans is not None:
+        spans = [_span(one) for one in body.spans]
+        return await asyncio.to_thread(recording_of_spans, spans, live, duration_us=duration_us)
+    clips = body.clips
+    if body.recording is not None:
+        clips = [ClipBody(recording=body.recording, position_ms=body.position_ms, duration_ms=body.duration_ms)]
+    if clips is not None:
+        taken = [
+            (
+                one.recording,
+                us_from_ms(one.position_ms),
+                None if one.duration_ms is None else us_from_ms(one.duration_ms),
+            )
+            for one in clips
+        ]
+        return await asyncio.to_thread(recording_of_clips, live, taken)
+    text = body.playlist if body.playlist_url is None else await _loaded(entered, body.playlist_url)
+    assert text is not None
+    return await asyncio.to_thread(recording_of, text, live, name=name)
+
+
+async def _loaded(entered: Entry, url: str) -> str:
+    """The media playlist at a URL; of a multivariant playlist the cheapest variant's."""
+    headers = await asyncio.to_thread(entered.room.settings.request_headers)
+    loaded = await entered.hub.fetcher.load(url, headers=headers)
+    variant = await asyncio.to_thread(variant_of, loaded.text)
+    if variant is not None:
+        loaded = await entered.hub.fetcher.load(urljoin(loaded.url, variant), headers=headers)
+    return loaded.text
+
+
+def _span(body: SpanBody) -> Span:
+    return Span(
+        position_us=us_from_ms(body.position_ms),
+        duration_us=us_from_ms(body.duration_ms),
+        broadcast=body.broadcast,
+        program_us=us_from_ms(body.program_ms),
+        method=body.method,
+        score=body.score,
+    )
 
 
 @router.get("/{recording}", summary="A recording's map")
 async def get_recording(entered: Annotated[Entry, Depends(reader)], recording: str) -> Response:
     """Duration and spans: which stretch of the recording shows which stretch of program time."""
+    return _answer(entered, served(await _kept(entered, recording)))
+
+
+@router.delete("/{recording}", summary="Forget a recording")
+async def delete_recording(request: Request, room: str, recording: str) -> Response:
+    """Its map is gone; no message is."""
+    entered = allowed(entry(request, room), "write_recording")
+    await _kept(entered, recording)
+
+    def work(connection: sqlite3.Connection) -> None:
+        entered.hub.catalog.remove_recording(connection, entered.room.room, recording)
+
+    await asyncio.wrap_future(entered.hub.writer.call(work))
+    return _answer(entered, {"recording": recording}, public="no-store")
+
+
+async def _kept(entered: Entry, recording: str) -> dict[str, Any]:
     record = await asyncio.to_thread(entered.hub.catalog.recording, entered.room.room, _checked(recording))
     if record is None:
         raise NotFoundError("recording")
-    return _answer(entered, record)
+    return record
 
 
-def _answer(entered: Entry, record: dict[str, Any]) -> Response:
-    headers = {"Cache-Control": cache_control(entered, "public, max-age=30"), "X-Content-Type-Options": "nosniff"}
+def _answer(entered: Entry, record: dict[str, Any], public: str = "public, max-age=30") -> Response:
+    headers = {"Cache-Control": cache_control(entered, public), "X-Content-Type-Options": "nosniff"}
     return Response(encoded(record), media_type="application/json", headers=headers)

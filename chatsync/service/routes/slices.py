@@ -5,6 +5,7 @@ Owns: query parameters, caching headers, 410 and 404. Does not know: how slices 
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -14,13 +15,17 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
+from chatsync.chat.event import Event
 from chatsync.chat.wire import encoded, event_to_wire, position_to_wire
-from chatsync.errors import CorruptError, NotFoundError
-from chatsync.instants import HOUR_US, SECOND_US, Range, ms_from_us, us_from_ms
+from chatsync.errors import CorruptError, MessageRejectedError, NotFoundError
+from chatsync.hls.spans import place_of
+from chatsync.instants import HOUR_US, Range, ms_from_us, us_from_ms
+from chatsync.replay.cuts import Cuts, pieces, standing_at
 from chatsync.replay.slices import encoded_slice, is_sliced
 from chatsync.replay.state import folded
 from chatsync.service.chat_playlist import chat_playlist
 from chatsync.service.problems import SupersededError
+from chatsync.service.recordings import spans_from_wire
 from chatsync.service.routes.entry import Entry, Ms, reader
 from chatsync.store.catalog import SliceRow
 
@@ -170,23 +175,62 @@ async def _slice_response(entered: Entry, request: Request, row: SliceRow) -> Re
 @router.get("/at", summary="The room at an instant")
 async def get_at(
     entered: Reader,
-    program_ms: Ms,
+    program_ms: Ms | None = None,
     broadcast: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+    recording: Annotated[str | None, Query(max_length=64)] = None,
+    position_ms: Ms | None = None,
     last: Annotated[int, Query(ge=0, le=LAST_MAX)] = 50,
     ahead_ms: Annotated[int, Query(ge=0, le=AHEAD_MS_MAX)] = 20_000,
+    cuts: Cuts = "leave",
 ) -> Response:
-    """State, the last messages before ``program_ms`` (exclusive, newest last) and those of the next ``ahead_ms``."""
+    """State, the last messages before a program time or a recording position (exclusive, newest last) and those after it."""
     live = entered.room
-    number = entered.broadcast(broadcast)
     position = live.log.position
-    at_us = us_from_ms(program_ms)
-    ahead = Range(at_us, at_us + ahead_ms * SECOND_US // 1000)
-    before, after, state_events = await entered.hub.reading.around(live.room, number, ahead, last=last)
-    body: dict[str, Any] = {
-        "state": folded(state_events, before_us=at_us).to_wire(msgspec.to_builtins),
-        "before": [event_to_wire(event, author=event.author) for event in before if is_sliced(event)],
-        "after": [event_to_wire(event, author=event.author) for event in after if is_sliced(event)],
-        "as_of": position_to_wire(position),
-    }
+    if (program_ms is None) == (recording is None) or (recording is None) != (position_ms is None):
+        raise MessageRejectedError("needs_one_place", "Give program_ms, or recording and position_ms.")
+    if recording is not None and position_ms is not None:
+        if broadcast is not None:
+            raise MessageRejectedError("needs_one_place", "A recording says itself which broadcast it shows.")
+        body = await _at_position(entered, recording, position_ms, ahead_ms, last=last, cuts=cuts)
+    else:
+        number = entered.broadcast(broadcast)
+        at_us = us_from_ms(program_ms or 0)
+        ahead = Range(at_us, at_us + us_from_ms(ahead_ms))
+        before, after, state_events = await entered.hub.reading.around(live.room, number, ahead, last=last)
+        body = {
+            "state": folded(state_events, before_us=at_us).to_wire(msgspec.to_builtins),
+            "before": [event_to_wire(event, author=event.author) for event in before if is_sliced(event)],
+            "after": [event_to_wire(event, author=event.author) for event in after if is_sliced(event)],
+        }
+    body["as_of"] = position_to_wire(position)
     headers = {"Cache-Control": cache_control(entered, "public, max-age=1"), "X-Content-Type-Options": "nosniff"}
     return Response(encoded(body), media_type="application/json", headers=headers)
+
+
+async def _at_position(
+    entered: Entry, recording: str, position_ms: int, ahead_ms: int, *, last: int, cuts: Cuts
+) -> dict[str, Any]:
+    """The room at a position of a recording; every event says at which position it lies."""
+    live = entered.room
+    record = await asyncio.to_thread(entered.hub.catalog.recording, live.room, recording)
+    if record is None:
+        raise NotFoundError("recording")
+    spans = spans_from_wire(record["spans"])
+    at_us = us_from_ms(position_ms)
+    standing, place = standing_at(at_us, spans), place_of(at_us, spans)
+    if standing is None:
+        raise NotFoundError("recording")
+    positions = Range(at_us, at_us + us_from_ms(ahead_ms))
+    before, after, state_events = await entered.hub.reading.recorded(
+        live.room, pieces(spans, cuts), positions, last=last, broadcast=standing.broadcast
+    )
+    return {
+        "place": None if place is None else {"broadcast": place.broadcast, "program_ms": ms_from_us(place.program_us)},
+        "state": folded(state_events, before_us=standing.program_us).to_wire(msgspec.to_builtins),
+        "before": [_event_at(shown_us, event) for shown_us, event in before if is_sliced(event)],
+        "after": [_event_at(shown_us, event) for shown_us, event in after if is_sliced(event)],
+    }
+
+
+def _event_at(position_us: int, event: Event) -> dict[str, Any]:
+    return event_to_wire(event, author=event.author) | {"position_ms": ms_from_us(position_us)}
