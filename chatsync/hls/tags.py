@@ -1,10 +1,9 @@
-"""The tags of a playlist that bear on time, one reader each, for the hook that m3u8 calls on every tag line.
+"""The tags of a playlist that bear on time, one reader each, and what they say.
 
-Owns: the tag table, attribute lists, variables, numbers and dates as origins write them, and warnings about what was not readable.
-Does not know: how segments are numbered and dated (``hls.playlist``). Source: RFC 8216 §4.2-4.3; bis §4.4 for parts and deltas.
+Owns: the tag table, attribute lists, variables, numbers and dates as origins write them, warnings about what was not readable, and
+how much of a hostile playlist is tried. Does not know: which URI a tag belongs to (``hls.lines``), how segments are numbered and
+dated (``hls.playlist``). Source: RFC 8216 §4.2-4.3; bis §4.4 for parts and deltas.
 Units: ns (``_ns``) for sums, µs (``_us``) for what stands alone; dates count from 1970-01-01T00:00:00Z.
-
-m3u8 keeps pairing tags with URIs: what belongs to a segment is put in ``state["segment"]`` under keys of our own (``x_…``).
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "DAMAGED_MAX",
     "DURATION_NS_MAX",
     "NUMBER_MAX",
     "WARNINGS_MAX",
@@ -26,6 +26,8 @@ __all__ = [
     "Reading",
     "RenditionReport",
     "Warned",
+    "date_ns",
+    "duration_ns",
     "readable",
     "us_from_ns",
     "whole_number",
@@ -34,12 +36,20 @@ __all__ = [
 DURATION_NS_MAX = 86_400 * 1_000_000_000  # no segment lasts longer than a day; it also keeps sums within 64 bits
 NUMBER_MAX = 2**62  # largest sequence number taken
 HINTS_MAX = 100  # preload hints and rendition reports kept per playlist: origins write a few
+ATTRIBUTES_MAX = 40_000  # read per playlist; a window of four days has fewer
+ATTRIBUTES_OF_TAG_MAX = 200
+DAMAGED_MAX = 5_000  # values found unreadable per playlist, then no more of them are tried: each costs ten good ones
+FILLED_CHARACTERS_MAX = (
+    8 * 1024
+)  # of one text with its variables filled in: they are the one thing that makes a text longer
+FILLED_SUM_MAX = 2 * 1024 * 1024  # of all such texts of a playlist
 WARNINGS_MAX = 100  # kept per playlist; a playlist of nothing but damage must not become a list of its own
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND_NS = 1_000_000_000
-# A name starts where no name character is before it; else a line of nothing but such characters would cost its length squared.
-_ATTRIBUTE = re.compile(r'(?<![A-Za-z0-9-])([A-Za-z0-9-]+)\s*=\s*("[^"]*"|[^",]*)\s*(?:,|$)')
+# Nothing is given back once matched: a hostile list must not cost its length squared.
+_ATTRIBUTE = re.compile(r'\s*+([A-Za-z0-9-]++)\s*+=\s*+("[^"]*+"|[^",]*+)\s*+(?:,|$)')
+_ATTRIBUTE_END = re.compile('[",]')
 _VARIABLE = re.compile(r"\{\$([A-Za-z0-9_-]+)\}")
 _DATE = re.compile(r"(?P<seconds>[^.,]*\d)(?:[.,](?P<fraction>\d+))?(?P<zone>\D.*)?", re.DOTALL)
 
@@ -89,9 +99,15 @@ def us_from_ns(instant_ns: int) -> int:
 
 
 class Reading:
-    """State of one parse: the hook m3u8 calls for every line that starts with ``#``, and what it collects.
+    """What one parse has found so far.
 
-    Segment facts go into ``state["segment"]`` under keys of our own, so that m3u8 pairs them with the URI; the rest stays here.
+    Attributes:
+        pending: what tags said of the segment to come, by ``discontinuities``, ``gap``, ``byte_range``, ``parts``; its reader takes it.
+        stream_info: attributes of an EXT-X-STREAM-INF whose URI is still to come.
+        variants: URI, attributes, whether it has only I-frames.
+        is_multivariant: a tag of the multivariant playlist was there.
+        header: fields of ``MediaPlaylist`` by name.
+        numbering_sure: False after damage that may have shifted sequence numbers.
     """
 
     def __init__(self, zone: tzinfo, queries: Mapping[str, str], imports: Mapping[str, str]) -> None:
@@ -101,96 +117,116 @@ class Reading:
         self.variables: dict[str, str] = {}
         self.warnings: list[Warned] = []
         self.numbering_sure = True
+        self.pending: dict[str, Any] = {}
+        self.stream_info: dict[str, str] | None = None
+        self.variants: list[tuple[str, dict[str, str], bool]] = []
+        self.is_multivariant = False
+        self.endlist = False
         self.header: dict[str, Any] = {}
         self.date_ranges: list[DateRange] = []
         self.preload_hints: list[PreloadHint] = []
         self.rendition_reports: list[RenditionReport] = []
         self.line_number = 0
+        self.damaged = 0
+        self._attributes_left = ATTRIBUTES_MAX
+        self._filled_left = FILLED_SUM_MAX
 
     def warn(self, line_number: int, tag: str, reason: str) -> None:
         """Note a line that was not taken as written."""
         if len(self.warnings) < WARNINGS_MAX:
             self.warnings.append(Warned(line_number, tag, reason))
 
+    def damage(self, line_number: int, tag: str, reason: str) -> None:
+        """Note a tag whose value cannot be read."""
+        self.damaged += 1
+        if len(self.warnings) < WARNINGS_MAX:
+            self.warnings.append(Warned(line_number, tag, reason[:120]))
+
     def doubt_numbering(self, line_number: int, tag: str, reason: str) -> None:
         """Note damage after which sequence numbers may be wrong."""
         self.numbering_sure = False
         self.warn(line_number, tag, reason)
 
-    def read_tag(self, line: str, line_number: int, data: dict[str, Any], state: dict[str, Any]) -> bool:
-        """Take a tag; True means m3u8 must not look at the line."""
-        tag, _, value = line.partition(":")
+    def read_tag(self, line_number: int, tag: str, value: str) -> None:
+        """Take a tag other than EXTINF and EXT-X-PROGRAM-DATE-TIME; unknown ones are ignored (RFC 8216 §6.3.1)."""
         read = _TAGS.get(tag)
         if read is None:
-            return not tag.startswith("#EXT-X-ENDLIST")  # unknown tags are ignored (RFC 8216 §6.3.1)
+            if tag.startswith("#EXT-X-ENDLIST"):
+                self.endlist = True
+            return
+        if self.damaged > DAMAGED_MAX and read not in _CHEAP:
+            return
         self.line_number = line_number
         try:
-            read(self, value, data, state)
+            read(self, value)
         except ValueError as error:
-            self.warn(line_number, tag, str(error)[:120])
+            self.damage(line_number, tag, str(error))
             if tag == "#EXT-X-MEDIA-SEQUENCE":
                 self.numbering_sure = False
-        return True
 
     def attributes(self, text: str) -> dict[str, str]:
-        """Attributes of a list (RFC 8216 §4.2) by name, quotes taken off, variables filled in."""
+        """Attributes of a list (RFC 8216 §4.2) by name, quotes taken off, variables filled in; the first of a name counts.
+
+        Raises:
+            ValueError: the playlist has more of them than are read.
+        """
         found: dict[str, str] = {}
-        for match in _ATTRIBUTE.finditer(text):
-            value = match[2]
-            found.setdefault(match[1], self.filled(value[1:-1] if value.startswith('"') else value.strip()))
+        at, steps = 0, min(ATTRIBUTES_OF_TAG_MAX, self._attributes_left)
+        if steps <= 0:
+            self.damaged += DAMAGED_MAX
+            raise ValueError("too many attributes in one playlist")
+        end = len(text)
+        while at < end and steps > 0:
+            steps -= 1
+            self._attributes_left -= 1
+            match = _ATTRIBUTE.match(text, at)
+            if match is None:
+                skipped = _ATTRIBUTE_END.search(text, at)
+                if skipped is None:
+                    break
+                at = skipped.end()
+                continue
+            at = match.end()
+            name, value = match.groups()
+            if name not in found:
+                value = value[1:-1] if value.startswith('"') else value.strip()
+                found[name] = self.filled(value) if "{$" in value else value
         return found
 
     def filled(self, text: str) -> str:
-        """The text, EXT-X-DEFINE variables filled in; unknown ones stay as they are."""
-        if "{$" not in text:
+        """The text, EXT-X-DEFINE variables filled in; unknown ones stay as they are, and all where it would become too long."""
+        if "{$" not in text or not self.variables or self._filled_left < 0:
+            return text
+        length = len(text) + sum(len(self.variables.get(match[1], "")) for match in _VARIABLE.finditer(text))
+        self._filled_left -= length
+        if length > FILLED_CHARACTERS_MAX or self._filled_left < 0:
+            self.warn(self.line_number, "#EXT-X-DEFINE", "variables make it too long: left as written")
             return text
         return _VARIABLE.sub(lambda match: self.variables.get(match[1], match[0]), text)
 
 
-def _segment(state: dict[str, Any]) -> dict[str, Any]:
-    segment: dict[str, Any] = state.setdefault("segment", {})
-    return segment
+def _read_discontinuity(reading: Reading, _value: str) -> None:
+    reading.pending["discontinuities"] = reading.pending.get("discontinuities", 0) + 1
 
 
-def _read_extinf(_reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
-    # First, so that a damaged number does not drop the segment and shift every number after it.
-    state["expect_segment"] = True
-    segment = _segment(state)
-    segment["duration"], segment["title"] = 0.0, ""  # m3u8 reads both
-    segment["x_duration_ns"] = None
-    segment["x_duration_ns"] = _duration_ns(value.partition(",")[0])
+def _read_gap(reading: Reading, _value: str) -> None:
+    reading.pending["gap"] = True
 
 
-def _read_program_date_time(reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
-    date_ns, has_zone = _date_ns(value, reading.zone)
-    _segment(state)["x_program_ns"] = date_ns
-    if not has_zone:
-        reading.warn(reading.line_number, "#EXT-X-PROGRAM-DATE-TIME", "date without zone")
-
-
-def _read_discontinuity(_reading: Reading, _value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
-    segment = _segment(state)
-    segment["x_discontinuities"] = segment.get("x_discontinuities", 0) + 1
-
-
-def _read_gap(_reading: Reading, _value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
-    _segment(state)["x_gap"] = True
-
-
-def _read_byterange(_reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+def _read_byterange(reading: Reading, value: str) -> None:
     length, _, start = value.strip().strip('"').partition("@")
-    _segment(state)["x_byte_range"] = (whole_number(length), whole_number(start) if start else None)
+    reading.pending["byte_range"] = (whole_number(length), whole_number(start) if start else None)
 
 
-def _read_part(reading: Reading, value: str, _data: dict[str, Any], state: dict[str, Any]) -> None:
+def _read_part(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "DURATION" not in attributes:
         raise ValueError("part without DURATION")
-    part = (attributes.get("URI", ""), _duration_ns(attributes["DURATION"]), attributes.get("GAP") == "YES")
-    _segment(state).setdefault("x_parts", []).append(part)
+    part = (attributes.get("URI", ""), duration_ns(attributes["DURATION"]), attributes.get("GAP") == "YES")
+    reading.pending.setdefault("parts", []).append(part)
 
 
-def _read_date_range(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_date_range(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "ID" not in attributes:
         reading.warn(reading.line_number, "#EXT-X-DATERANGE", "date range without ID")
@@ -206,7 +242,7 @@ def _read_date_range(reading: Reading, value: str, _data: dict[str, Any], _state
     )
 
 
-def _read_define(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_define(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "NAME" in attributes:
         name, found = attributes["NAME"], attributes.get("VALUE")
@@ -219,7 +255,7 @@ def _read_define(reading: Reading, value: str, _data: dict[str, Any], _state: di
     reading.variables.setdefault(name, found)
 
 
-def _read_server_control(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_server_control(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     reading.header["can_block_reload"] = attributes.get("CAN-BLOCK-RELOAD") == "YES"
     reading.header["can_skip_date_ranges"] = attributes.get("CAN-SKIP-DATERANGES") == "YES"
@@ -231,7 +267,7 @@ def _read_server_control(reading: Reading, value: str, _data: dict[str, Any], _s
         reading.header[field] = readable(_duration_us, attributes.get(name))
 
 
-def _read_skip(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_skip(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "SKIPPED-SEGMENTS" not in attributes:
         raise ValueError("no SKIPPED-SEGMENTS")
@@ -240,7 +276,7 @@ def _read_skip(reading: Reading, value: str, _data: dict[str, Any], _state: dict
     reading.header["removed_date_ranges"] = tuple(name for name in removed.split("\t") if name)
 
 
-def _read_preload_hint(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_preload_hint(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "TYPE" not in attributes or "URI" not in attributes:
         raise ValueError("preload hint without TYPE or URI")
@@ -254,7 +290,7 @@ def _read_preload_hint(reading: Reading, value: str, _data: dict[str, Any], _sta
         reading.preload_hints.append(hint)
 
 
-def _read_rendition_report(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_rendition_report(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "URI" not in attributes:
         raise ValueError("rendition report without URI")
@@ -267,27 +303,28 @@ def _read_rendition_report(reading: Reading, value: str, _data: dict[str, Any], 
         reading.rendition_reports.append(report)
 
 
-def _read_stream_inf(reading: Reading, value: str, data: dict[str, Any], state: dict[str, Any]) -> None:
-    data["is_variant"] = True
-    state["expect_playlist"] = True
-    state["stream_info"] = reading.attributes(value)
+def _read_stream_inf(reading: Reading, value: str) -> None:
+    reading.is_multivariant = True
+    reading.stream_info = {}
+    reading.stream_info = reading.attributes(value)
 
 
-def _read_iframe_stream_inf(reading: Reading, value: str, data: dict[str, Any], _state: dict[str, Any]) -> None:
+def _read_iframe_stream_inf(reading: Reading, value: str) -> None:
     attributes = reading.attributes(value)
     if "URI" not in attributes:
         raise ValueError("I-frame variant without URI")
-    data["iframe_playlists"].append({"uri": attributes["URI"], "stream_info": attributes})
+    reading.is_multivariant = True
+    reading.variants.append((attributes["URI"], attributes, True))
 
 
-def _read_media(reading: Reading, value: str, data: dict[str, Any], _state: dict[str, Any]) -> None:
-    data["media"].append(reading.attributes(value))
+def _read_media(reading: Reading, _value: str) -> None:
+    reading.is_multivariant = True
 
 
 def _header(field: str, read: Callable[[str], Any]) -> _Read:
     """Reader of a tag with one value for the whole playlist."""
 
-    def reader(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    def reader(reading: Reading, value: str) -> None:
         reading.header[field] = read(value.strip())
 
     return reader
@@ -296,7 +333,7 @@ def _header(field: str, read: Callable[[str], Any]) -> _Read:
 def _header_attribute(field: str, name: str, read: Callable[[str], Any]) -> _Read:
     """Reader of a tag whose one attribute of interest holds for the whole playlist."""
 
-    def reader(reading: Reading, value: str, _data: dict[str, Any], _state: dict[str, Any]) -> None:
+    def reader(reading: Reading, value: str) -> None:
         attributes = reading.attributes(value)
         if name not in attributes:
             raise ValueError(f"no {name}")
@@ -308,19 +345,19 @@ def _header_attribute(field: str, name: str, read: Callable[[str], Any]) -> _Rea
 # --- numbers and dates -------------------------------------------------------------------------------------------------
 
 
-def _duration_ns(text: str) -> int:
+def duration_ns(text: str) -> int:
     """Nanoseconds of a decimal number of seconds.
 
     Raises:
         ValueError: no number, negative, infinite, or longer than a day.
     """
     text = text.strip()
-    whole, _, fraction = text.partition(".")
-    if whole.isdecimal() and whole.isascii() and len(whole) < 6 and len(fraction) <= 9:
-        if not fraction and int(whole) <= 86_400:
-            return int(whole) * _SECOND_NS
-        if fraction.isdecimal() and fraction.isascii() and int(whole) < 86_400:
-            return int(whole) * _SECOND_NS + int(fraction.ljust(9, "0"))
+    if (
+        len(text) <= 15 and text.isascii() and text.replace(".", "", 1).isdecimal()
+    ):  # up to 14 digits are exact as a float
+        near_ns = int(float(text) * _SECOND_NS + 0.5)
+        if near_ns <= DURATION_NS_MAX:
+            return near_ns
     try:
         number = Decimal(text[:64])
     except InvalidOperation:
@@ -331,7 +368,7 @@ def _duration_ns(text: str) -> int:
 
 
 def _duration_us(text: str) -> int:
-    return us_from_ns(_duration_ns(text))
+    return us_from_ns(duration_ns(text))
 
 
 def whole_number(text: str) -> int:
@@ -340,6 +377,8 @@ def whole_number(text: str) -> int:
     Raises:
         ValueError: no whole number, negative, or absurdly large.
     """
+    if len(text) <= 18 and text.isascii() and text.isdecimal():
+        return int(text)
     try:
         number = Decimal(text.strip()[:64])
     except InvalidOperation:
@@ -349,7 +388,7 @@ def whole_number(text: str) -> int:
     return int(number)
 
 
-def _date_ns(text: str, zone: tzinfo = UTC) -> tuple[int, bool]:
+def date_ns(text: str, zone: tzinfo = UTC) -> tuple[int, bool]:
     """Nanoseconds since the Unix epoch, and whether the date names its zone.
 
     Takes all of ISO 8601 that origins write, also lower-case ``z``, a space or ``UTC`` before the end, quotes, second 60 and
@@ -358,6 +397,13 @@ def _date_ns(text: str, zone: tzinfo = UTC) -> tuple[int, bool]:
     Raises:
         ValueError: no date.
     """
+    if text.endswith("Z") and 20 <= len(text) <= 27 and text.isascii():  # the common way, at a third of the cost
+        try:
+            delta = datetime.fromisoformat(text) - _EPOCH
+        except ValueError:
+            pass
+        else:
+            return ((delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds) * 1_000, True
     text = text.strip().strip('"').upper().removesuffix("UTC").strip() + (
         "Z" if text.strip(' "').endswith("UTC") else ""
     )
@@ -391,7 +437,7 @@ def _moment(text: str) -> tuple[datetime, int]:
 
 
 def _date_us(text: str) -> int:
-    return us_from_ns(_date_ns(text)[0])
+    return us_from_ns(date_ns(text)[0])
 
 
 def readable(read: Callable[[str], int], text: str | None) -> int | None:
@@ -404,10 +450,8 @@ def readable(read: Callable[[str], int], text: str | None) -> int | None:
         return None
 
 
-_Read = Callable[[Reading, str, dict[str, Any], dict[str, Any]], None]
+_Read = Callable[[Reading, str], None]
 _TAGS: dict[str, _Read] = {
-    "#EXTINF": _read_extinf,
-    "#EXT-X-PROGRAM-DATE-TIME": _read_program_date_time,
     "#EXT-X-DISCONTINUITY": _read_discontinuity,
     "#EXT-X-GAP": _read_gap,
     "#EXT-X-BYTERANGE": _read_byterange,
@@ -427,3 +471,4 @@ _TAGS: dict[str, _Read] = {
     "#EXT-X-RENDITION-REPORT": _read_rendition_report,
     "#EXT-X-PART-INF": _header_attribute("part_target_us", "PART-TARGET", _duration_us),
 }
+_CHEAP = (_read_discontinuity, _read_gap)  # cannot be damaged

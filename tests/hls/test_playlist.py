@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import timedelta, timezone
 from typing import Any
 
-import m3u8
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -124,22 +123,6 @@ def test_corpus_undated_playlists_stay_undated(name: str) -> None:
     playlist = parsed(playlist_text(name))
     assert not playlist.has_dates
     assert {None} >= {segment.program_us for segment in playlist.segments}
-
-
-# --- the hook contract with m3u8 -----------------------------------------------------------------------------------------
-
-
-def test_m3u8_still_pairs_segments_through_its_state() -> None:
-    """The two state keys the reading rests on still do what they did: pinned against a change inside m3u8 6."""
-
-    def hook(line: str, _number: int, _data: dict[str, Any], state: dict[str, Any]) -> bool:
-        if line.startswith("#EXTINF"):
-            state["expect_segment"] = True
-            state.setdefault("segment", {}).update(duration=0.0, title="", own="kept")
-        return True
-
-    data = m3u8.parse("#EXTM3U\n#EXTINF:x\na.ts\n#EXTINF:x\n", custom_tags_parser=hook)
-    assert [("a.ts", "kept"), (None, "kept")] == [(one.get("uri"), one["own"]) for one in data["segments"]]
 
 
 # --- dates ---------------------------------------------------------------------------------------------------------------
