@@ -1,4 +1,4 @@
-"""The command line: ``chatsync serve``, ``demo``, ``token``, ``archive``, ``verify``, ``restamp`` and ``config``.
+"""The command line: ``chatsync serve``, ``demo``, ``inspect``, ``token``, ``archive``, ``verify``, ``restamp``, ``config``.
 
 Owns: options, exit statuses, what is printed. Everything heavy is imported inside the commands, so that ``--help`` is quick.
 Exit status: 0 done, 1 something was found or failed, 2 the call or the settings are wrong.
@@ -189,6 +189,63 @@ def verify(
             f"{len(report['damaged'])} damaged"
         )
     raise typer.Exit(1 if report["damaged"] else 0)
+
+
+@app.command()
+def inspect(
+    targets: Annotated[list[str], typer.Argument(help="URL, or files in the order they were answered; - is stdin.")],
+    seconds: Annotated[float, typer.Option(min=0, max=86_400, help="How long to follow a URL.")] = 30,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="NAME:VALUE for an origin that needs one; repeat for more.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw program time against wall time and position, as SVG.")
+    ] = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Look at a playlist: can chat be kept with this picture, how precisely, and what is odd about it."""
+    import asyncio
+
+    from chatsync.hls.inspection import Inspection
+    from chatsync.service.inspecting import follow_url, inspect_files, is_url, lines_of
+
+    inspection = Inspection()
+    try:
+        if any(is_url(target) for target in targets):
+            if len(targets) > 1:
+                _fail("follow one URL, or read files")
+            headers = dict(_header_of(line) for line in header or ())
+            following = follow_url(targets[0], inspection, seconds=seconds, headers=headers, progress=_told)
+            try:
+                asyncio.run(following)
+            except KeyboardInterrupt:
+                _told("stopped")  # what was seen so far is worth a report
+        else:
+            inspection = inspect_files(targets)
+    except ChatsyncError as error:
+        _fail(str(error))
+    report = inspection.report()
+    if plot is not None:
+        from chatsync.service.inspect_plot import drawn
+
+        plot.write_text(drawn(report, title=targets[0].partition("?")[0]), encoding="utf-8")
+    if json_output:
+        typer.echo(json.dumps(report))
+        return
+    for line in lines_of(report, " ".join(targets)):
+        typer.echo(line)
+
+
+def _told(line: str) -> None:
+    """Progress, beside what a program reads."""
+    typer.echo(line, err=True)
+
+
+def _header_of(line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name.strip():
+        _fail("a header is NAME:VALUE")
+    return name.strip(), value.strip()
 
 
 @app.command()

@@ -19,6 +19,7 @@ from chatsync.instants import MINUTE_US
 __all__ = ["AIRING_SLACK_US", "Airing", "KnownSegment", "Library", "Listed", "uri_matches"]
 
 AIRING_SLACK_US = MINUTE_US  # media that the room missed at either end of a broadcast still belongs to it
+_SAME_NAME_MAX = 64  # media of one name beyond this, such as the placeholder of every GAP segment: the name tells nothing
 _RUN_LENGTH_MAX = 8  # so many segments in a row are looked at to choose between media of the same names
 
 
@@ -143,7 +144,7 @@ def uri_matches(listed: Sequence[Listed], library: Library) -> list[int | None]:
     Returns:
         Indexes into ``library.segments``.
 
-    Cost: O(segments × media of the same name).
+    Cost: O(segments), each times the media of its name, 64 at most.
     """
     paths = [_parts(one.uri) for one in listed]
     candidates = [_candidates(one, library) for one in listed]
@@ -174,8 +175,9 @@ def uri_matches(listed: Sequence[Listed], library: Library) -> list[int | None]:
 
 
 def _candidates(one: Listed, library: Library) -> list[int]:
-    found = []
-    for index in library.by_name.get((_name(uri_path(one.uri)), one.byte_range), ()):
+    named = library.by_name.get((_name(uri_path(one.uri)), one.byte_range), [])
+    found: list[int] = []
+    for index in named if len(named) <= _SAME_NAME_MAX else ():
         known_us = library.segments[index].duration_us
         if abs(known_us - one.duration_us) <= max(100_000, known_us // 10):
             found.append(index)
