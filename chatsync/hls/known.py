@@ -19,7 +19,9 @@ from chatsync.instants import MINUTE_US
 __all__ = ["AIRING_SLACK_US", "Airing", "KnownSegment", "Library", "Listed", "uri_matches"]
 
 AIRING_SLACK_US = MINUTE_US  # media that the room missed at either end of a broadcast still belongs to it
-_SAME_NAME_MAX = 64  # media of one name beyond this, such as the placeholder of every GAP segment: the name tells nothing
+_SAME_NAME_MAX = (
+    64  # media of one name beyond this, such as the placeholder of every GAP segment: the name tells nothing
+)
 _RUN_LENGTH_MAX = 8  # so many segments in a row are looked at to choose between media of the same names
 
 

@@ -186,6 +186,7 @@ def library_of(room: LiveRoom, *, but: str = "") -> Library:
     Cost: reads all segments of the room and its recordings.
     """
     segments = room.catalog.known_segments(room.room)
+    segments += _not_written_yet(room, segments)
     earlier: list[KnownSegment] = []
     for run, (name, record) in enumerate(sorted(room.catalog.recordings(room.room).items()), 1):
         spans = spans_from_wire(record["spans"])
@@ -196,6 +197,27 @@ def library_of(room: LiveRoom, *, but: str = "") -> Library:
                     KnownSegment(place.broadcast, -run, index, path, byte_range, duration_us, place.program_us)
                 )
     return Library([*earlier, *segments], airings_of(room))
+
+
+def _not_written_yet(room: LiveRoom, written: Sequence[KnownSegment]) -> list[KnownSegment]:
+    """The newest segments of the stream, whose rows are still on their way: they belong to the broadcast that is on."""
+    timeline = room.timeline
+    run = len(timeline.runs)
+    last = max((one.media_sequence for one in written if one.run == run), default=-1)
+    return [
+        KnownSegment(
+            room.broadcasts.current.number,
+            one.run,
+            one.media_sequence,
+            one.uri_path,
+            one.byte_range,
+            one.duration_us,
+            one.program_us,
+            one.estimated,
+        )
+        for one in timeline.segments(run)
+        if one.media_sequence > last and one.program_us is not None
+    ]
 
 
 def _airing(room: LiveRoom, broadcast: int) -> Airing:
