@@ -7,7 +7,7 @@ Units: µs. Source: RFC 8216 §6.2.1-6.2.2, §6.3.4; bis §6.2.5.1 for delta upd
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from msgspec.structs import replace
@@ -20,6 +20,8 @@ __all__ = [
     "TARGET_DURATION_US",
     "Known",
     "ReloadKind",
+    "corrected",
+    "doubted",
     "filled",
     "gap_fits",
     "hole_us",
@@ -335,6 +337,83 @@ def revised(track: Track, playlist: MediaPlaylist) -> tuple[Track, tuple[Segment
         return track, ()
     segments = [changed.get(segment.media_sequence, segment) for segment in track.segments]
     return replace(track, segments=Column(segments)), tuple(changed.values())
+
+
+def doubted(
+    track: Track, playlist: MediaPlaylist, refused: Collection[int], before: Mapping[int, int | None]
+) -> tuple[dict[int, int | None], dict[int, int]]:
+    """Which segments stand by a date that is not theirs, since theirs was refused; and dates to take in its place.
+
+    A plausible date that a later answer gives such a segment is taken once the next answer that lists the segment gives it again.
+
+    Args:
+        track: the run as it was before this answer.
+        playlist: the answer, implausible dates left out.
+        refused: numbers of the listed segments whose dates were left out.
+        before: as this function returned it for the answer before.
+
+    Returns:
+        By number of a segment in the window, the date that was given for it once (µs), None if none was; and by number the date
+        that holds.
+    """
+    now: dict[int, int | None] = dict.fromkeys(number for number in refused if track.find(number) is None)
+    if not before:
+        return now, {}
+    now |= {number: date_us for number, date_us in before.items() if number >= playlist.media_sequence}
+    holding: dict[int, int] = {}
+    for known, listed in _overlapping(track, playlist):
+        number = known.media_sequence
+        if number not in now:
+            continue
+        if known.program_source == "explicit":
+            del now[number]  # it came with the first date of the run
+            continue
+        if known.program_us is None or known.program_source == "synthetic":
+            continue  # the first date that comes is taken at once
+        date_us = listed.program_us if listed.program_source == "explicit" else None
+        once_us = now[number]
+        now[number] = date_us
+        if date_us is not None and once_us is not None and abs(date_us - once_us) <= REVISED_DATE_US:
+            holding[number] = date_us
+            del now[number]
+    return now, holding
+
+
+def corrected(track: Track, dates: Mapping[int, int]) -> tuple[Track, tuple[Segment, ...]]:
+    """The run with other dates for known segments, and what changed: also those that go on from them, forward and backward.
+
+    Cost: none without dates, else O(segments known).
+    """
+    if not dates:
+        return track, ()
+    segments = list(track.segments)
+    changed: set[int] = set()
+    for number in sorted(dates):
+        index = bisect_left(segments, number, key=lambda segment: segment.media_sequence)
+        anchor = _dated(segments[index], dates[number], "explicit", estimated=False)
+        segments[index] = anchor
+        changed.add(index)
+        offset_us = dates[number] - anchor.position_us
+        across = anchor.discontinuity
+        at = index - 1
+        while at >= 0 and segments[at].program_source == "backward":
+            across = across or segments[at].media_sequence + 1 != segments[at + 1].media_sequence
+            segments[at] = _dated(segments[at], segments[at].position_us + offset_us, "backward", estimated=across)
+            changed.add(at)
+            across = across or segments[at].discontinuity
+            at -= 1
+        across, at = False, index + 1
+        while at < len(segments) and segments[at].program_source != "explicit":
+            across = across or segments[at].discontinuity
+            across = across or segments[at].media_sequence - 1 != segments[at - 1].media_sequence
+            segments[at] = _dated(segments[at], segments[at].position_us + offset_us, "forward", estimated=across)
+            changed.add(at)
+            at += 1
+    tail, last, before = track.tail, segments[-1], track.segments[-1]
+    if tail.program_ns is not None and last.program_us is not None and before.program_us is not None:
+        moved_ns = (last.program_us - before.program_us) * 1000
+        tail = tail._replace(program_ns=tail.program_ns + moved_ns, estimated=last.estimated)
+    return Track(run=track.run).appended(segments, tail), tuple(segments[index] for index in sorted(changed))
 
 
 def prepended(track: Track, playlist: MediaPlaylist) -> tuple[Track, tuple[Segment, ...]]:

@@ -11,7 +11,7 @@ leaves a gap, and back, which makes an instant lie in two places. So there is on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -19,6 +19,8 @@ from msgspec.structs import replace
 from chatsync.hls.classifier import (
     Known,
     ReloadKind,
+    corrected,
+    doubted,
     filled,
     gap_fits,
     hole_us,
@@ -131,6 +133,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
     _window_first: int | None = None
     _window_last: int | None = None
     _wall_us: int | None = None  # of the last answer that was not ignored
+    _doubted: Mapping[int, int | None] = msgspec.field(default_factory=dict)  # of the newest run, see ``doubted``
 
     @classmethod
     def empty(cls) -> Timeline:
@@ -306,27 +309,28 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
         Cost: O(segments listed).
         """
-        playlist = playlist.with_dates_within(PLAUSIBLE_DATES)
+        written, playlist = playlist, playlist.with_dates_within(PLAUSIBLE_DATES)
+        refused = _refused(written, playlist)
         if not playlist.segments and playlist.open_segment is None:
             return self._emptied(playlist, wall_us)
         if not self._tracks:
             if playlist.is_delta:
                 return self, Reload(kind="refetch", run=0, warnings=playlist.warnings)
-            return self._with_run(playlist, wall_us, url, "first", "first")
+            return self._with_run(playlist, wall_us, url, "first", reason="first", refused=refused)
         if other_variant:
             if playlist.is_delta:
                 return self, Reload(kind="refetch", run=len(self._tracks), warnings=playlist.warnings)
-            return self._with_run(playlist, wall_us, url, "restart", "variant")
+            return self._with_run(playlist, wall_us, url, "restart", reason="variant", refused=refused)
         known = self._known()
         is_bare = not known.track.segments and known.open_segment is None
         kind: ReloadKind = "advance" if is_bare else kind_of(known, playlist, wall_us)
         if kind in {"stale", "refetch", "malformed"}:
             return self, Reload(kind=kind, run=len(self._tracks), warnings=playlist.warnings)
         if kind == "restart":
-            return self._with_run(playlist, wall_us, url, kind, "restart")
+            return self._with_run(playlist, wall_us, url, kind, reason="restart", refused=refused)
         if kind == "gap" and not gap_fits(known, playlist, wall_us):
-            return self._with_run(playlist, wall_us, url, kind, "gap")
-        return self._continued(playlist, wall_us, kind)
+            return self._with_run(playlist, wall_us, url, kind, reason="gap", refused=refused)
+        return self._continued(playlist, wall_us, kind, refused)
 
     def seen_again(self, *, wall_us: int) -> Timeline:
         """The same timeline after an answer that was word for word the last one."""
@@ -379,7 +383,14 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         return replace(self, ended=self.ended or playlist.endlist, _wall_us=wall_us), reload
 
     def _with_run(
-        self, playlist: MediaPlaylist, wall_us: int, url: str, kind: ReloadKind, reason: RunReason
+        self,
+        playlist: MediaPlaylist,
+        wall_us: int,
+        url: str,
+        kind: ReloadKind,
+        *,
+        reason: RunReason,
+        refused: Collection[int],
     ) -> tuple[Timeline, Reload]:
         """A new run that begins with this answer."""
         number = len(self._tracks) + 1
@@ -395,13 +406,19 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             program_gap=first_gap((*before, *added)),
             warnings=playlist.warnings,
         )
-        return self._snapshot((*self._tracks, bare.appended(added, tail)), playlist, wall_us), reload
+        doubts: dict[int, int | None] = dict.fromkeys(refused)
+        return self._snapshot((*self._tracks, bare.appended(added, tail)), playlist, wall_us, doubts), reload
 
-    def _continued(self, playlist: MediaPlaylist, wall_us: int, kind: ReloadKind) -> tuple[Timeline, Reload]:
+    def _continued(
+        self, playlist: MediaPlaylist, wall_us: int, kind: ReloadKind, refused: Collection[int]
+    ) -> tuple[Timeline, Reload]:
         """The newest run with what this answer adds to it."""
         known = self._known()
         track = known.track
         warnings = playlist.warnings + revised_dates(track, playlist)
+        doubts, holding = doubted(track, playlist, refused, self._doubted)
+        track, right = corrected(track, holding)
+        kind = "revise" if right and kind == "same" else kind
         track, dated = redated(track, playlist)
         track, described = revised(track, playlist)
         track, older = prepended(track, playlist)
@@ -412,7 +429,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         added, tail = track.following([segment for segment in playlist.segments if segment.media_sequence > last])
         before = track.segments[-1:]
         track = track.appended(added, tail)
-        changed = {segment.media_sequence: segment for segment in (*dated, *described)}
+        changed = {segment.media_sequence: segment for segment in (*right, *dated, *described)}
         reload = Reload(
             kind=kind,
             run=track.run.run,
@@ -421,9 +438,11 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             program_gap=first_gap((*before, *added)),
             warnings=warnings,
         )
-        return self._snapshot((*self._tracks[:-1], track), playlist, wall_us), reload
+        return self._snapshot((*self._tracks[:-1], track), playlist, wall_us, doubts), reload
 
-    def _snapshot(self, tracks: tuple[Track, ...], playlist: MediaPlaylist, wall_us: int) -> Timeline:
+    def _snapshot(
+        self, tracks: tuple[Track, ...], playlist: MediaPlaylist, wall_us: int, doubts: Mapping[int, int | None]
+    ) -> Timeline:
         longest_us = max((segment.duration_us for segment in playlist.segments), default=None)
         listed = playlist.open_segment
         return Timeline(
@@ -435,6 +454,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             _window_first=playlist.media_sequence,
             _window_last=playlist.first_media_sequence + len(playlist.segments) - 1,
             _wall_us=wall_us,
+            _doubted=doubts,
         )
 
     def _track(self, run: int) -> Track | None:
@@ -459,3 +479,14 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
         if following and any(track.begins_by(program_us) for track in tracks):
             _, negative_run, media_sequence = min(following)
             yield Place(-negative_run, media_sequence, 0, "gap")
+
+
+def _refused(written: MediaPlaylist, playlist: MediaPlaylist) -> Collection[int]:
+    """Numbers of the closed segments whose own date is left out in the second. Cost: none if nothing is left out."""
+    if written is playlist:
+        return ()
+    return [
+        one.media_sequence
+        for one, kept in zip(written.segments, playlist.segments, strict=True)
+        if one.program_source == "explicit" and kept.program_source != "explicit"
+    ]

@@ -106,6 +106,45 @@ def test_the_date_of_a_known_segment_changes() -> None:
     assert ["first", "advance", "advance"] == kinds(reloads)
 
 
+def test_a_date_that_was_refused_is_corrected_later() -> None:
+    """The one case in which a date is replaced: it was implausible, and two answers give the same good one. Others hold on to theirs."""
+    media = [
+        replace(one, program_us=None if n == 4 else (one.program_us or 0) + 400_000 * (n >= 3))
+        for n, one in enumerate(stream(8))
+    ]
+    bad = live_text([*media[:3], replace(media[3], program_us=0), *media[4:]], 0, 5)
+    timeline, reloads = follow(bad, live_text(media, 0, 6))
+    assert [0, 2, 4, 6, 8] == starts_s(timeline.segments(1))[:5]
+    timeline, reloads = follow(bad, live_text(media, 0, 6), live_text(media, 0, 7), live_text(media, 0, 8))
+    assert [0, 2, 4, 6.4, 8.4, 10.4, 12.4, 14.4] == starts_s(timeline.segments(1))
+    assert ["explicit", "forward"] == [one.program_source for one in timeline.segments(1)[3:5]]
+    assert [[], [3, 4], []] == [[one.media_sequence for one in reload.revised_segments] for reload in reloads[1:]]
+
+
+def test_a_refused_date_with_another_date_in_each_answer() -> None:
+    """None of them holds, so none is taken."""
+    media = stream(8)
+    answers = [
+        live_text([*media[:3], replace(media[3], program_us=at_us), *media[4:]], 0, 5 + n)
+        for n, at_us in enumerate([0, NOON_US + 6_100_000, NOON_US + 6_200_000, 0])
+    ]
+    timeline, _ = follow(*answers)
+    assert [0, 2, 4, 6, 8, 10, 12, 14] == starts_s(timeline.segments(1))
+
+
+def test_the_encoders_clock_is_wrong() -> None:
+    """By hours even: its dates are the program clock and are never corrected; the sample says by how much it is off."""
+    media = stream(6, start_us=NOON_US - 3 * HOUR_US)
+    follower = Follower(URL, now_us=NOON_US + 12 * S)
+    follower.receive_playlist(live_text(media, 0, 6), url=URL, age_us=0, now_us=NOON_US + 12 * S)
+    assert [NOON_US - 3 * HOUR_US + n * 2 * S for n in range(6)] == [
+        one.program_us for one in follower.timeline.segments(1)
+    ]
+    sample = follower.last_sample
+    assert sample is not None
+    assert 3 * HOUR_US == sample.wall_us - (sample.edge_program_us or 0)
+
+
 # --- no program time ------------------------------------------------------------------------------------------------------
 
 
