@@ -10,7 +10,8 @@ import pytest
 
 from chatsync.instants import SECOND_US
 from chatsync.simulation import Scenario, playlist_at
-from tests.stage import START_US, Stage, stage
+from tests.origin import Answer, Origin
+from tests.stage import START_US, URL, Stage, stage
 
 LECTURE = Scenario(START_US)
 START_MS = START_US // 1000
@@ -91,6 +92,55 @@ async def test_segments_of_an_earlier_recording_are_known(tmp_path: Path) -> Non
             (one["method"], one["program_ms"], one["duration_ms"]) for one in clip["spans"]
         ]
         assert {"duration_ms", "spans"} == set((await it.get(f"{BASE}/vod")).json())
+
+
+async def test_a_multivariant_playlist_leads_to_its_cheapest_variant(tmp_path: Path) -> None:
+    """By URL; a URL that gives nothing is the origin's failure."""
+    origin = Origin(Answer)
+    with origin:
+        async with stage(tmp_path, loopback_origins=(origin.host,)) as it:
+            await it.stream(LECTURE, 60)
+            low = playlist_at(Scenario(START_US, ends_after=10), it.now_us)
+            origin.variants(low=lambda: Answer(low.encode()), high=lambda: Answer(status=500))
+            record = await made(it, "vod", {"playlist_url": origin.url})
+            assert [(20_000, START_MS)] == [(one["duration_ms"], one["program_ms"]) for one in record["spans"]]
+            origin.missing()
+            assert 502 == (await put(it, "other", {"playlist_url": origin.url})).status_code
+
+
+async def test_every_broadcast_there_ever_was_is_known(tmp_path: Path) -> None:
+    """Five airings, the first long out of memory: by its dates, and by its names."""
+    async with stage(tmp_path) as it:
+        begun_us = []
+        for number in range(5):
+            begun_us.append(it.now_us)
+            airing = Scenario(it.now_us, ends_after=10, first_media_sequence=number * 1_000)
+            await it.stream(airing, 30)
+            it.advance(600)
+        await it.settled()
+        assert 5 == it.room().broadcasts.current.number
+        assert 1 not in [one.number for one in it.room().broadcasts.kept]
+        first = playlist_at(Scenario(begun_us[0], ends_after=10), it.now_us)
+        undated = playlist_at(Scenario(begun_us[0], ends_after=10, dated=False), it.now_us)
+        for text, method in ((first, "program_date_time"), (undated, "segment_uri")):
+            (one,) = (await made(it, method, {"playlist": text}))["spans"]
+            assert (1, begun_us[0] // 1000, 20_000, method) == (
+                one["broadcast"],
+                one["program_ms"],
+                one["duration_ms"],
+                one["method"],
+            )
+
+
+async def test_a_private_rooms_recordings_are_in_no_cache(tmp_path: Path) -> None:
+    """List, map and the chat at a position."""
+    async with stage(tmp_path, {"class": {"playlist_url": URL}}) as it:
+        await it.stream(LECTURE, 20)
+        assert 200 == (await put(it, "a", {"broadcast": 1, "start_program_ms": START_MS})).status_code
+        token = it.token("class", "student")
+        for path in (BASE, f"{BASE}/a", "/v1/rooms/class/at?recording=a&position_ms=0"):
+            assert "private, no-store" == (await it.get(path, token)).headers["cache-control"]
+            assert 404 == (await it.get(path)).status_code
 
 
 async def test_recordings_are_listed_and_forgotten(tmp_path: Path) -> None:
