@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit faults e2e player-test bench player chromium lock format clean FORCE
+.PHONY: help setup demo check test unit fuzz faults e2e player-test bench player chromium lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,13 +98,16 @@ unit: setup ## the Python tests that need neither a browser nor much time (ARGS=
 faults: setup ## kills, restarts, full disks
 	@$(RUN)/pytest -m "faults and not e2e" $(ARGS)
 
+fuzz: setup ## playlists changed at random for 30 s (FUZZ="--executions 1000000 --seed 7")
+	@$(RUN)/python -m tests.fuzz.run $(FUZZ)
+
 player-test: setup ## the player's own tests
 	@$(RUN)/python hatch_build.py test
 
 e2e: setup ## the page in Chromium; writes build/sync-report.json
 	@$(RUN)/pytest -m e2e $(ARGS)
 
-STEPS := setup chromium check player-test unit faults e2e
+STEPS := setup chromium check player-test unit fuzz faults e2e
 test: ## set-up, checks and every test; says what was left out
 	@rm -f build/left-out.txt; begin=$$SECONDS; \
 	for step in $(STEPS); do \

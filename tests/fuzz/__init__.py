@@ -1,0 +1,1 @@
+"""Playlists changed at random: what must hold whatever an origin sends."""
