@@ -243,6 +243,9 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         while index > first:
             segment, newer = self.segments[index - 1], self.segments[index]
             end_us = _program_us(segment) + segment.duration_us
+            if segment.duration_us == 0 and end_us == program_us:
+                index -= 1  # without length it hides nothing
+                continue
             if end_us <= program_us or end_us - _program_us(newer) <= region_tolerance_us(segment.duration_us):
                 return
             yield Place(segment.run, segment.media_sequence, program_us - _program_us(segment), _quality(segment))

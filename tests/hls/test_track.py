@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.hls.track import Column, region_tolerance_us, uri_path
-from tests.hls.builders import Media, fed, media_text, parsed
+from tests.hls.builders import NOON_US, Media, fed, media_text, parsed
 
 
 def test_a_column_grows_without_copying_and_views_keep_their_length() -> None:
@@ -72,3 +72,11 @@ def test_segments_are_found_by_number_also_behind_missed_ones() -> None:
     found = [timeline.segment(1, number) for number in range(-1, 15)]
     expected = [*range(5), *range(9, 14)]
     assert expected == [one.media_sequence for one in found if one is not None]
+
+
+def test_segments_without_length_hide_no_media() -> None:
+    """A long segment is found at its start though empty ones have the same date."""
+    first = Media("a.ts", duration="6.000", program_us=NOON_US)
+    empty = [Media(f"e{number}.ts", duration="0", program_us=NOON_US) for number in range(3)]
+    timeline, _ = fed(parsed(media_text([first, *empty])))
+    assert [(0, 0)] == [(one.media_sequence, one.into_segment_us) for one in timeline.locate(NOON_US)]
