@@ -28,9 +28,21 @@ from tests.builders import BASE_US, event, stamp
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "websocket.md").read_text()
 PARTS = dict(re.findall(r"^## (.+?)$\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
-SOURCES = ["chat/wire.py", "chat/room.py", "service/relay.py", "service/live_room.py", "service/stream_events.py"]
+SOURCES = [
+    "chat/wire.py",
+    "chat/room.py",
+    "service/relay.py",
+    "service/live_room.py",
+    "service/stream_events.py",
+    "service/sync_alarm.py",
+]
 CLIENT_FRAMES = {str(frame.__struct_config__.tag): frame for frame in get_args(ClientFrame)}
-ADDED = {"ack": {"offset", "program_ms", "stamp", "durable"}, "error": {"retry_after_ms"}, "broadcast": {"reason"}}
+ADDED = {
+    "sync": {"ok", "cause", "since_ms", "detail"},
+    "ack": {"offset", "program_ms", "stamp", "durable"},
+    "error": {"retry_after_ms"},
+    "broadcast": {"reason"},
+}
 INSIDE: dict[str, list[Any]] = {"hello": [WirePosition], "say": [SayPlayhead]}
 
 
