@@ -182,7 +182,8 @@ def _is_same_media(known: Segment, listed: PlaylistSegment) -> bool:
     """Same resource as far as one can tell: a path may differ in front of its last part, where some origins put tokens."""
     if known.byte_range != listed.byte_range or not _is_same_length(known, listed):
         return False
-    return known.uri_path.rpartition("/")[2] == uri_path(listed.uri or "").rpartition("/")[2]
+    name, listed_name = known.uri_path.rpartition("/")[2], uri_path(listed.uri or "").rpartition("/")[2]
+    return not (name and listed_name) or name == listed_name  # a name that was lost may have been any
 
 
 def _is_same_length(known: Segment, listed: PlaylistSegment) -> bool:
@@ -199,7 +200,7 @@ def _revised(known: Segment, listed: PlaylistSegment) -> Segment:
     A discontinuity can only come, not go: its tag leaves the playlist before its segment does.
     """
     path = uri_path(listed.uri or "")
-    same_name = known.uri_path.rpartition("/")[2] == path.rpartition("/")[2]
+    same_name = not path or known.uri_path.rpartition("/")[2] == path.rpartition("/")[2]
     discontinuity = known.discontinuity or listed.discontinuity
     if same_name and known.byte_range == listed.byte_range:
         if known.gap == listed.gap and known.discontinuity == discontinuity:

@@ -45,8 +45,9 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
 ) -> Listed:
     """Read a playlist line by line.
 
-    Each URI counts in the numbering (RFC 8216 §3), with or without its EXTINF. A line that is the rest of a tag is no URI. In a
-    multivariant playlist, URIs without EXTINF are those of its variants.
+    Each URI counts in the numbering (RFC 8216 §3), with or without its EXTINF; so does an EXTINF whose URI is lost, which another
+    one follows: its URI is empty. A line that is the rest of a tag is no URI. In a multivariant playlist, URIs without EXTINF are
+    those of its variants.
 
     Args:
         text: begins with ``#EXTM3U``.
@@ -70,7 +71,16 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
     duration: int | None = None
     date: int | None = None
     has_extinf = False
-    for line_number, line in enumerate(_lines(text, line_characters_max, reading), 1):
+    lines = _lines(text, line_characters_max, reading)
+    for line_number, line in enumerate(lines, 1):
+        if has_extinf and line.startswith("#EXTINF"):
+            reading.doubt_numbering(line_number, "#EXTINF", "the URI before it is missing")
+            lost_date, date = _lost_date(lines, line_number - 1, date, dates_read)
+            if lost_facts := _lost_facts(lines, line_number - 1, reading):
+                facts[len(uris)] = lost_facts
+            uris.append("")
+            durations.append(duration)
+            dates.append(lost_date)
         if line in known_durations:
             duration = known_durations[line]
             has_extinf = True
@@ -118,7 +128,63 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
         elif line.startswith("#EXT"):
             tag, _, value = line.partition(":")
             reading.read_tag(line_number, tag, value)
+    if has_extinf:
+        reading.warn(len(lines), "#EXTINF", "the URI after it is missing")
     return Listed(uris, durations, dates, facts, reading.pending, date)
+
+
+def _lost_date(lines: list[str], at: int, date: int | None, dates_read: _Dates) -> tuple[int | None, int | None]:
+    """The date of a segment whose URI is lost, and of the one after it, whose EXTINF is line ``at``.
+
+    Some origins write a segment's date before its EXTINF, some after it.
+
+    Args:
+        lines: of the playlist.
+        at: index of the EXTINF.
+        date: the last date that was written since the URI before.
+        dates_read: reads a date again.
+
+    Cost: O(lines between the URIs).
+    """
+    start = _extinf_before(lines, at)
+    if not any(line.startswith(_DATE_PREFIX) for line in lines[start + 1 : at]):
+        return date, None
+    ahead = at + 1
+    while ahead < len(lines) and lines[ahead].startswith("#") and not lines[ahead].startswith("#EXTINF"):
+        if lines[ahead].startswith(_DATE_PREFIX):
+            return date, None  # after its EXTINF
+        ahead += 1
+    before = start - 1
+    while before > 0 and lines[before].startswith("#") and not lines[before].startswith("#EXTINF"):
+        if lines[before].startswith(_DATE_PREFIX):
+            return dates_read.read(before + 1, lines[before][25:]), date
+        before -= 1
+    return None, date
+
+
+def _lost_facts(lines: list[str], at: int, reading: Reading) -> dict[str, Any]:
+    """What tags say of a segment whose URI is lost; those behind its EXTINF are left pending, for the one after it."""
+    between = lines[_extinf_before(lines, at) + 1 : at]
+    lost = reading.pending
+    after: dict[str, Any] = {}
+    discontinuities = between.count("#EXT-X-DISCONTINUITY")
+    if discontinuities:
+        after["discontinuities"] = discontinuities
+        lost["discontinuities"] -= discontinuities
+        if not lost["discontinuities"]:
+            del lost["discontinuities"]
+    if "#EXT-X-GAP" in between:
+        after["gap"] = lost.pop("gap")
+    reading.pending = after
+    return lost
+
+
+def _extinf_before(lines: list[str], at: int) -> int:
+    """Index of the EXTINF before this one."""
+    at -= 1
+    while not lines[at].startswith("#EXTINF"):
+        at -= 1
+    return at
 
 
 class _Dates:

@@ -15,7 +15,7 @@ from chatsync.hls.follower import Follower
 from chatsync.hls.playlist import MediaPlaylist, MultivariantPlaylist, parse_playlist
 from chatsync.hls.timeline import PLAUSIBLE_DATES, Reload, Segment, Timeline
 from chatsync.instants import HOUR_US, SECOND_US, Range, iso_from_us
-from tests.hls.builders import NOON_US, URL, Media, all_segments, live_text, media_text, stream
+from tests.hls.builders import NOON_US, URL, Media, all_segments, live_text, media_text, parsed, stream
 
 S = SECOND_US
 
@@ -422,18 +422,46 @@ DAMAGE: dict[str, Callable[[str], str]] = {
 }
 
 
+def facts(playlist: MediaPlaylist) -> list[tuple[object, ...]]:
+    """What a playlist says of each of its segments."""
+    return [
+        (one.media_sequence, one.uri, one.duration_us, one.program_us, one.discontinuity, one.gap)
+        for one in playlist.segments
+    ]
+
+
+@pytest.mark.parametrize("order", ["date_after_extinf", "date_before_extinf"])
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("number", range(1, len(LINES)))
-def test_one_damaged_line(number: int, damage: str) -> None:
-    """It costs at most one segment and never the playlist: the next good answer shows all of it."""
-    text = "\n".join([*LINES[:number], DAMAGE[damage](LINES[number]), *LINES[number + 1 :], ""])
-    timeline, _ = follow(GOOD, text, GOOD)
-    whole, _ = follow(GOOD)
-    assert starts_s(whole.segments(1)) == starts_s(timeline.segments(1))
-    alone = parse_playlist(text)
-    assert isinstance(alone, MediaPlaylist)
-    named = {one.uri for one in alone.segments} & {line for line in LINES if not line.startswith("#")}
-    assert len(named) >= 8
+def test_one_damaged_line(number: int, damage: str, order: str) -> None:
+    """It costs at most its own segment and never the playlist or the run: the next good answer shows all of it."""
+    lines = [*LINES]
+    if order == "date_before_extinf":
+        for at, line in enumerate(LINES):
+            if line.startswith("#EXTINF"):
+                lines[at], lines[at + 1] = LINES[at + 1], line
+    good = "\n".join([*lines, ""])
+    text = "\n".join([*lines[:number], DAMAGE[damage](lines[number]), *lines[number + 1 :], ""])
+    timeline, _ = follow(good, text, good)
+    whole, _ = follow(good)
+    assert all_segments(whole) == all_segments(timeline)
+    alone = parsed(text)
+    kept = set(facts(parsed(good))) & set(facts(alone))
+    assert len(kept) >= 8
+    value_is_lost = lines[number].startswith("#") and ":" in lines[number] and damage in {"not_a_number", "no_colon"}
+    if value_is_lost and len(kept) == 8:
+        assert number + 1 in {warning.line_number for warning in alone.warnings}
+
+
+def test_a_lost_uri() -> None:
+    """Its segment keeps its number, date and length, also if it is new; the name comes with the next answer."""
+    media = stream(9)
+    text = live_text(media, 2, 8).replace("seg6.ts\n", "\n")
+    timeline, reloads = follow(live_text(media, 0, 6), text, live_text(media, 3, 9))
+    assert ["first", "advance", "advance"] == kinds(reloads)
+    assert [f"seg{n}.ts" for n in range(9)] == [one.uri_path for one in timeline.segments(1)]
+    assert [n * 2.0 for n in range(9)] == starts_s(timeline.segments(1))
+    assert any("URI" in warning.reason for warning in reloads[1].warnings)
 
 
 @pytest.mark.parametrize(
