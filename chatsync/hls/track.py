@@ -374,9 +374,9 @@ def _placed(run: int, listed: PlaylistSegment, tail: Tail, *, trust_playlist: bo
 
 
 def placed_before(listed: PlaylistSegment, first: Segment) -> Segment:
-    """A listed segment in front of the first known one: own date, else backward from there."""
-    program_us, source, estimated = listed.program_us, listed.program_source, False
-    if source != "explicit":
+    """A listed segment in front of the first known one: own date, else on from the tag before it, else backward from there."""
+    program_us, source, estimated = listed.program_us, listed.program_source, listed.across_discontinuity
+    if source not in {"explicit", "forward"}:
         program_us = None if first.program_us is None else first.program_us - listed.duration_us
         source = None if program_us is None else "synthetic" if first.program_source == "synthetic" else "backward"
         estimated = first.discontinuity or first.estimated

@@ -135,6 +135,17 @@ def test_a_window_that_grows_back_brings_older_segments_at_negative_positions() 
     assert [NOON_US + n * 2 * SECOND_US for n in range(2, 8)] == [one.program_us for one in timeline.segments(1)]
 
 
+def test_older_segments_go_on_from_the_tag_before_them() -> None:
+    """Backward from what is known is only for those that have no tag before them (RFC 8216 §6.3.3)."""
+    media = [Media(f"seg{n}.ts") for n in range(8)]
+    media[2] = Media("seg2.ts", program_us=NOON_US)
+    media[6] = Media("seg6.ts", program_us=NOON_US + MINUTE_US)
+    timeline, _ = fed(live(media, 4, 8), live(media, 1, 8))
+    starts_s = [((one.program_us or 0) - NOON_US) / SECOND_US for one in timeline.segments(1)]
+    assert [-2, 0, 2, 56, 58, 60, 62] == starts_s
+    assert ["backward", "explicit", "forward"] == [one.program_source for one in timeline.segments(1)[:3]]
+
+
 def test_a_copy_from_before_the_end_does_not_take_the_end_back() -> None:
     """New media does."""
     media = stream(6)

@@ -1,215 +1,201 @@
 """Whatever the origin goes through and however it is looked at, following gives what reading its full history gives.
 
-A model encoder runs for a while, with drift, jumps, ads and gaps, and starts anew under the same or other names. It is looked at by a
-random schedule: windows that slide and shrink, delta updates, older copies, pages that are no playlist, loads that fail, addresses
-with another token each time. ``CHATSYNC_EXAMPLES`` sets how many histories are tried.
+A model encoder runs for a while, with drift, jumps, ads, gaps and dates of 1970, and starts anew under the same or other names. It is
+looked at by a random schedule: windows that slide, shrink and grow back, delta updates, parts at the edge, older copies, the same again,
+pages that are no playlist, loads that fail, addresses with another token each time; and the service starts again in between.
+``CHATSYNC_EXAMPLES`` sets how many histories are tried.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatsync.hls.follower import Follower
-from chatsync.hls.timeline import Segment, Timeline
-from chatsync.instants import MS_US, SECOND_US, iso_from_us
-from tests.hls.builders import NOON_US, URL, parsed
+from chatsync.hls.timeline import OpenSegment, Reload, Segment, Timeline
+from tests.hls.builders import NOON_US, URL, all_segments, parsed
+from tests.hls.model import Encoder, S, encoders
 
-S = SECOND_US
-EXAMPLES = int(os.environ.get("CHATSYNC_EXAMPLES", "150"))
-TARGET_S = 4
-
-
-@dataclass(frozen=True)
-class Made:
-    """A segment as the encoder made it; it is complete at ``done_us`` of wall time."""
-
-    name: str
-    duration_us: int
-    program_us: int | None
-    discontinuity: bool
-    gap: bool
-    done_us: int
-
-    def lines(self, token: str) -> list[str]:
-        """As it is listed."""
-        lines = ["#EXT-X-DISCONTINUITY"] * self.discontinuity + ["#EXT-X-GAP"] * self.gap
-        lines += [] if self.program_us is None else [f"#EXT-X-PROGRAM-DATE-TIME:{iso_from_us(self.program_us)}"]
-        return [*lines, f"#EXTINF:{self.duration_us / S:.6f},", f"{self.name}{token}"]
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """One life of the encoder: media sequence from 0, nothing listed before its first segment is done."""
-
-    media: list[Made]
-
-    def text(self, start: int, end: int, *, token: str = "", skipped: int = 0, parts: int = 0) -> str:
-        """The window ``[start, end)``; of ``skipped`` segments a delta only says how many, and an open segment has parts."""
-        lines = ["#EXTM3U", f"#EXT-X-TARGETDURATION:{TARGET_S}", f"#EXT-X-MEDIA-SEQUENCE:{start}"]
-        lines += [f"#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"] if skipped else []
-        for made in self.media[start + skipped : end]:
-            lines += made.lines(token)
-        if parts and end < len(self.media):
-            lines += self.media[end].lines(token)[:-2]
-            lines += [f'#EXT-X-PART:DURATION=0.5,URI="p{end}.{n}"' for n in range(parts)]
-        return "\n".join([*lines, ""])
-
-    def done(self, wall_us: int) -> int:
-        """How many segments are complete."""
-        return sum(made.done_us <= wall_us for made in self.media)
+EXAMPLES = int(os.environ.get("CHATSYNC_EXAMPLES", "100"))
+PATIENT = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+VISITS = ["", "", "?t=1", "?t=2", "/s/1/", "/s/2/?t=3", "http://edge.test/x/"]
 
 
 @dataclass
-class World:
-    """Encoders one after the other, and what of each was listed to us."""
+class Seen:
+    """What of an encoder's life was ever listed, ``[first, end)``, and where it was looked at first."""
 
-    encoders: list[Encoder]
-    seen: dict[int, tuple[int, int]] = field(default_factory=dict)  # by encoder: first and end index ever listed
-
-    def on_air(self, wall_us: int) -> int | None:
-        """The encoder whose list is served."""
-        begun = [number for number, encoder in enumerate(self.encoders) if encoder.done(wall_us)]
-        return begun[-1] if begun else None
+    begun: int
+    first: int
+    end: int
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    """One to three lives; dated each, seldom or never."""
-    encoders: list[Encoder] = []
-    wall_us = NOON_US
-    dated = draw(st.sampled_from(["each", "some", "never"]))
-    for life in range(draw(st.integers(1, 3))):
-        # Without a date on each segment nobody could tell a restart under the same names from an older copy.
-        same_names = dated == "each" and draw(st.booleans())
-        media: list[Made] = []
-        wall_us += draw(st.integers(0, 60)) * S
-        program_us = wall_us
-        for index in range(draw(st.integers(2, 30))):
-            duration_us = draw(st.sampled_from([2_000_000, 2_002_000, 1_960_000, 4_004_000]))
-            jump_us = draw(st.sampled_from([0] * 12 + [S // 1000, 30 * S, -7 * S]))
-            program_us += jump_us
-            wall_us += duration_us + draw(st.sampled_from([0] * 10 + [9 * S]))
-            has_date = dated == "each" or (dated == "some" and draw(st.integers(0, 3)) == 0)
-            media.append(
-                Made(
-                    f"seg{index}.ts" if same_names else f"life{life}-{index}.ts",
-                    duration_us,
-                    program_us - program_us % MS_US if has_date else None,
-                    draw(st.integers(0, 7)) == 0,
-                    draw(st.integers(0, 9)) == 0,
-                    wall_us,
-                )
-            )
-            program_us += duration_us
-        encoders.append(Encoder(media))
-    return World(encoders)
+@dataclass
+class Viewing:
+    """One follower, and what must never change of what it knows."""
+
+    follower: Follower
+    rows: dict[tuple[int, int], Segment] = field(default_factory=dict)  # as a service keeps them
+    known: list[Segment] = field(default_factory=list)
+    open_ones: dict[tuple[int, int], OpenSegment] = field(default_factory=dict)
+
+    def receive(self, text: str, wall_us: int) -> Reload:
+        """Take an answer, and look whether anything known moved."""
+        reload = self.follower.receive_playlist(text, url=URL, age_us=0, now_us=wall_us)
+        self.rows |= {(one.run, one.media_sequence): one for one in (*reload.revised_segments, *reload.new_segments)}
+        timeline = self.follower.timeline
+        for earlier in self.known:
+            now = timeline.segment(earlier.run, earlier.media_sequence)
+            assert now is not None
+            assert _place(earlier) == _place(now)
+            assert earlier.program_us in {None, now.program_us}
+        self.known = all_segments(timeline)
+        assert self.known == [self.rows[key] for key in sorted(self.rows)]
+        self._check_open(timeline)
+        return reload
+
+    def _check_open(self, timeline: Timeline) -> None:
+        """The open segment stays where it is, also once it is closed."""
+        part = timeline.open_segment
+        if part is not None:
+            key = (part.run, part.media_sequence)
+            earlier = self.open_ones.setdefault(key, part)
+            assert (part.position_us, part.program_us) == (earlier.position_us, earlier.program_us)
+        for key, earlier in self.open_ones.items():
+            closed = timeline.segment(*key)
+            if closed is not None and earlier.program_us is not None:
+                assert (earlier.position_us, earlier.program_us) == (closed.position_us, closed.program_us)
+
+    def restarted(self, wall_us: int) -> Viewing:
+        """The same after a restart of the service."""
+        timeline = self.follower.timeline
+        restored = Timeline.restored(
+            timeline.runs,
+            self.rows.values(),
+            target_duration_us=timeline.target_duration_us,
+            ended=timeline.ended,
+            wall_us=wall_us,
+        )
+        assert timeline.regions == restored.regions
+        assert timeline.gaps() == restored.gaps()
+        return Viewing(Follower(URL, now_us=wall_us, timeline=restored), dict(self.rows), list(self.known))
 
 
-def _move(earlier: Segment, later: Segment) -> str | None:
-    """What moved that may not: place, number, and program time once there is one."""
-    for name in ("run", "media_sequence", "position_us", "duration_us", "discontinuity_sequence"):
-        if getattr(earlier, name) != getattr(later, name):
-            return name
-    if earlier.program_us is not None and earlier.program_us != later.program_us:
-        return "program_us"
-    return None
+def _place(segment: Segment) -> tuple[int, int, int]:
+    return segment.position_us, segment.duration_us, segment.discontinuity_sequence
 
 
 def _check_places(timeline: Timeline) -> None:
     """Every place of a dated instant leads back to it, and every segment's own instant leads to it."""
-    for run in timeline.runs:
-        for segment in timeline.segments(run.run):
-            if segment.program_us is None:
-                continue
-            for into_us in (0, segment.duration_us // 2, segment.duration_us - 1):
-                instant_us = segment.program_us + into_us
-                places = timeline.locate(instant_us)
-                assert places
-                back = [timeline.program_us_at(one.run, one.media_sequence, one.into_segment_us) for one in places]
-                assert all(abs((at_us or 0) - instant_us) <= 100_000 for at_us in back)
-                mine = timeline.locate(instant_us, run=run.run, media_sequence=segment.media_sequence)
-                assert abs(mine[0].media_sequence - segment.media_sequence) <= 1
+    segments = [one for one in all_segments(timeline) if one.program_us is not None]
+    for segment in segments:
+        assert segment.program_us is not None
+        for into_us in (0, segment.duration_us // 2, segment.duration_us - 1):
+            instant_us = segment.program_us + into_us
+            places = timeline.locate(instant_us)
+            assert places
+            # A later segment may begin up to 100 ms after the instant only in a hole; every other place is exact.
+            back = [timeline.program_us_at(one.run, one.media_sequence, one.into_segment_us) for one in places]
+            assert all(
+                at_us == instant_us or (one.into_segment_us == 0 and 0 < (at_us or 0) - instant_us <= 100_000)
+                for one, at_us in zip(places, back, strict=True)
+            )
+            assert "gap" not in {one.quality for one in places}
+            mine = (segment.run, segment.media_sequence, into_us)
+            overlapping = [
+                one
+                for one in segments
+                if one is not segment and abs((one.program_us or 0) - instant_us) <= 100_000 + one.duration_us
+            ]
+            found = {(one.run, one.media_sequence, one.into_segment_us) for one in places}
+            if all((one.program_us or 0) > instant_us for one in overlapping if one.run == segment.run):
+                assert mine in found
 
 
-def _expected(encoder: Encoder, first: int, end: int) -> list[Segment]:
+def _expected(encoder: Encoder, seen: Seen) -> list[Segment]:
     """What reading the whole history of one life gives, from the first segment that was ever listed."""
-    whole, _ = Timeline.empty().extended(parsed(encoder.text(first, end)), wall_us=NOON_US, url=URL)
+    whole, _ = Timeline.empty().extended(parsed(encoder.text(seen.first, seen.end)), wall_us=NOON_US, url=URL)
     return list(whole.segments(1))
 
 
-def _facts(segment: Segment) -> tuple[object, ...]:
-    return (
-        segment.media_sequence,
-        segment.uri_path,
-        segment.duration_us,
-        segment.position_us,
-        segment.program_us,
-        segment.discontinuity,
-        segment.discontinuity_sequence,
-        segment.gap,
-    )
+def _facts(segments: Sequence[Segment], begun: int) -> list[tuple[object, ...]]:
+    """All that counts, positions and discontinuities from the segment that was known first."""
+    base = next(one for one in segments if one.media_sequence == begun)
+    return [
+        (
+            one.media_sequence,
+            one.uri_path.rpartition("/")[2],
+            one.duration_us,
+            one.position_us - base.position_us,
+            one.program_us,
+            one.discontinuity,
+            one.discontinuity_sequence - base.discontinuity_sequence,
+            one.gap,
+        )
+        for one in segments
+    ]
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
-@given(worlds(), st.data())
-def test_following_gives_what_the_full_history_gives(world: World, data: st.DataObject) -> None:
+@PATIENT
+@given(encoders(), st.data())
+def test_following_gives_what_the_full_history_gives(lives: list[Encoder], data: st.DataObject) -> None:
     """Same runs, segments, positions, dates and numbers; nothing moves on the way; places and instants are each other's inverse."""
-    wall_us = NOON_US + data.draw(st.integers(0, 40)) * S
-    follower = Follower(URL, now_us=wall_us)
-    end_us = max(made.done_us for encoder in world.encoders for made in encoder.media)
-    known: dict[tuple[int, int], Segment] = {}
-    start = 0  # of the served window; it never falls within a life
-    life: int | None = None
+    draw = data.draw
+    wall_us = NOON_US + draw(st.integers(0, 40)) * S
+    viewing = Viewing(Follower(URL, now_us=wall_us))
+    end_us = max(made.done_us for life in lives for made in life.media)
+    dated_each = all(
+        made.program_us is not None and made.program_us > NOON_US // 2 for life in lives for made in life.media
+    )
+    seen: dict[int, Seen] = {}
+    start = 0  # of the served window
+    text = ""
     while wall_us <= end_us + 10 * S:
-        wall_us += data.draw(st.sampled_from([1, 2, 2, 3, 4])) * S
-        on_air = world.on_air(wall_us)
-        what = data.draw(st.sampled_from(["whole"] * 6 + ["delta"] * 3 + ["stale", "page", "failure", "parts"]))
-        if on_air is None or what == "failure":
-            follower.receive_failure("playlist_unavailable", now_us=wall_us)
+        wall_us += draw(st.sampled_from([1, 2, 2, 3, 4])) * S
+        begun = [number for number, life in enumerate(lives) if life.done(wall_us)]
+        what = draw(
+            st.sampled_from(["whole"] * 6 + ["delta"] * 3 + ["stale", "page", "failure", "parts", "again", "grown"])
+        )
+        if what == "failure" or not begun:
+            viewing.follower.receive_failure("playlist_unavailable", now_us=wall_us)
             continue
         if what == "page":
-            assert "malformed" == follower.receive_playlist("<html>", url=URL, age_us=0, now_us=wall_us).kind
+            assert "malformed" == viewing.receive("<html>", wall_us).kind
             continue
-        encoder = world.encoders[on_air]
-        end = encoder.done(wall_us)
-        if on_air != life:
-            life, start = on_air, max(0, end - data.draw(st.integers(1, 12)))
+        on_air = begun[-1]
+        encoder, end = lives[on_air], lives[on_air].done(wall_us)
+        if on_air not in seen:
+            start = max(0, end - draw(st.integers(1, 12)))
+            seen[on_air] = Seen(start, start, start)
             what = "whole"
-        first, seen_end = world.seen.get(on_air, (start, start))
-        listed_from, listed_to, skipped = start, end, 0
+        mine = seen[on_air]
+        if what == "again" and text:
+            viewing.receive(text, wall_us)
+            continue
+        listed_to, skipped = end, 0
         if what == "stale":
-            listed_to = max(start + 1, end - data.draw(st.integers(0, 2)))
+            listed_to = max(start + 1, end - draw(st.integers(0, 2)))
         elif what == "delta":
-            skipped = min(max(0, seen_end - 1 - start), data.draw(st.integers(0, 8)))
+            skipped = min(max(0, mine.end - 1 - start), draw(st.integers(0, 8)))
+        elif what == "grown" and dated_each and mine.end > mine.first:
+            start = draw(st.integers(max(0, start - 5), start))
         elif what == "whole":
-            start = listed_from = min(data.draw(st.integers(start, start + 4)), max(start, min(seen_end, end) - 1))
-        parts = data.draw(st.integers(1, 3)) if what == "parts" else 0
-        token = data.draw(st.sampled_from(["", "?t=1", f"?t={wall_us}"]))
-        text = encoder.text(listed_from, listed_to, token=token, skipped=skipped, parts=parts)
-        follower.receive_playlist(text, url=URL, age_us=0, now_us=wall_us)
-        world.seen[on_air] = (first, max(seen_end, listed_to))
-        for key, earlier in known.items():
-            now = follower.timeline.segment(*key)
-            assert now is not None
-            assert _move(earlier, now) is None
-        known = {
-            (run.run, segment.media_sequence): segment
-            for run in follower.timeline.runs
-            for segment in follower.timeline.segments(run.run)
-        }
-    expected = [
-        [_facts(segment) for segment in _expected(world.encoders[life], *world.seen[life])]
-        for life in sorted(world.seen)
-    ]
-    timeline = follower.timeline
-    assert expected == [[_facts(one) for one in timeline.segments(run.run)] for run in timeline.runs]
+            start = min(draw(st.integers(start, start + 4)), max(start, min(mine.end, end) - 1))
+        parts = draw(st.integers(1, 3)) if what == "parts" else 0
+        text = encoder.text(start, listed_to, visit=draw(st.sampled_from(VISITS)), skipped=skipped, parts=parts)
+        if mine.end > mine.first and draw(st.integers(0, 14)) == 0:
+            viewing = viewing.restarted(wall_us)
+        assert viewing.receive(text, wall_us).kind != "refetch"
+        mine.first, mine.end = min(mine.first, start), max(mine.end, listed_to)
+    timeline = viewing.follower.timeline
+    assert len(seen) == len(timeline.runs)
+    for run, (life, mine) in zip(timeline.runs, sorted(seen.items()), strict=True):
+        expected = _facts(_expected(lives[life], mine), mine.begun)
+        assert expected == _facts(timeline.segments(run.run), mine.begun)
     _check_places(timeline)
-    restored = Timeline.restored(timeline.runs, [one for run in timeline.runs for one in timeline.segments(run.run)])
-    assert timeline.regions == restored.regions
-    assert timeline.gaps() == restored.gaps()
