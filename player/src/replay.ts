@@ -403,16 +403,17 @@ export class ChatTimeline {
     return MESSAGE_KINDS.has(event.kind) && this.#isInEdit(event);
   }
 
-  /** Before a recording's first span is context; between spans was cut. */
+  /** What was said before the picture of position 0 is context; what no span shows was cut. */
   #isInEdit(event: ChatEvent): boolean {
     if (this.#spans === null) return true;
+    const head = this.#spans[0];
     let firstMs = Infinity;
     for (const span of this.#spans) {
       if (span.broadcast !== event.broadcast) continue;
       if (event.programMs >= span.program_ms && event.programMs <= span.program_ms + span.duration_ms) return true;
       firstMs = Math.min(firstMs, span.program_ms);
     }
-    return event.programMs < firstMs;
+    return event.broadcast === head?.broadcast && event.programMs < firstMs;
   }
 
   #lastOf(events: readonly ChatEvent[], count: number): ChatEvent[] {

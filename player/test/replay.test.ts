@@ -348,6 +348,12 @@ describe('recordings', () => {
     expect(viewer.seek(at(T0 + 110_000, { broadcast: 1 }))).toEqual([...range(23, 61), ...range(101, 111)]);
   });
 
+  test('where two broadcasts are joined, the head of the second was cut', () => {
+    const joined = [{ ...span(0, 0, 60_000), broadcast: 9 }, span(60_000, 100_000, 150_000)];
+    const viewer = new Viewer(lecture(200), { spans: joined });
+    expect(viewer.settle(at(T0 + 110_000, { broadcast: 1 }))).toEqual(range(101, 111));
+  });
+
   test('an edit that goes back in time makes a new pane without a seek', () => {
     const viewer = new Viewer(lecture(200), { spans: [span(0, 100_000, 150_000), span(50_000, 20_000, 60_000)] });
     viewer.settle(at(T0 + 149_000, { broadcast: 1 }));
