@@ -153,7 +153,7 @@ def _with_digits(video: Any) -> Any:
     )
 
 
-def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int) -> list[str]:
+def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int, *, append: bool) -> list[str]:
     import ffmpeg  # noqa: PLC0415 - only the extra [media] has it
 
     picture = f"gradients=size={WIDTH_PX}x{HEIGHT_PX}:rate={FRAMES_PER_S}:c0=0x16324f:c1=0x3f6c51:c2=0x5b3758:nb_colors=3:speed=0.02:seed=7"
@@ -183,7 +183,8 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int)
         hls_time=segment_s,
         hls_list_size=window_segments,
         hls_delete_threshold=10,
-        hls_flags="program_date_time+independent_segments+temp_file+delete_segments",
+        hls_flags="program_date_time+independent_segments+temp_file+delete_segments"
+        + ("+append_list" if append else ""),
     ).global_args("-nostdin", "-loglevel", "warning")
     arguments: list[str] = ffmpeg.compile(output, cmd=resolve_ffmpeg(), overwrite_output=True)
     return arguments
@@ -202,13 +203,14 @@ class LiveStream:
         folder: made if missing; holds playlist, segments and ``ffmpeg.log``.
         segment_s: length of a segment.
         window_segments: how many the playlist lists: the DVR window.
+        append: start behind the media that the playlist lists already, as an encoder that was restarted may do.
     """
 
-    def __init__(self, folder: Path, *, segment_s: int = 2, window_segments: int = 300) -> None:
+    def __init__(self, folder: Path, *, segment_s: int = 2, window_segments: int = 300, append: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.playlist = folder / "stream.m3u8"
-        self._segment_s, self._window_segments = segment_s, window_segments
+        self._segment_s, self._window_segments, self._append = segment_s, window_segments, append
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -217,7 +219,9 @@ class LiveStream:
         Raises:
             SettingsError: there is no ffmpeg.
         """
-        arguments = _pipeline(self.folder, self.playlist.name, self._segment_s, self._window_segments)
+        arguments = _pipeline(
+            self.folder, self.playlist.name, self._segment_s, self._window_segments, append=self._append
+        )
         with (self.folder / "ffmpeg.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell
                 arguments,
@@ -231,6 +235,13 @@ class LiveStream:
     def is_running(self) -> bool:
         """Whether ffmpeg runs."""
         return self._process is not None and self._process.poll() is None
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Do to ffmpeg what faults do: SIGSTOP and SIGCONT for an encoder that stands still, SIGKILL for one that crashes."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            if number == signal.SIGKILL:
+                self._process.wait()
 
     def stop(self) -> None:
         """End the stream: the last segment is written and the playlist gets its ENDLIST."""
