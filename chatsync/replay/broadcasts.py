@@ -72,6 +72,7 @@ class Broadcast:
     closed_wall_us: int | None = None
     closed_reason: str | None = None
     last_origin_us: int | None = None  # program time of its last mode, pin or poll event
+    hold_back_us: int = 0  # of its playlist; 0 before the first media
     arrivals: int = 0  # events stamped `arrival` since media last came
 
     @property
@@ -97,6 +98,7 @@ class Broadcast:
             "closed_wall_us": self.closed_wall_us,
             "closed_reason": self.closed_reason,
             "last_origin_us": self.last_origin_us,
+            "hold_back_us": self.hold_back_us,
             "arrivals": self.arrivals,
         }
 
@@ -116,7 +118,8 @@ class Broadcast:
             "number opened_wall_us start_us first_run first_media_sequence last_run last_media_sequence "
             "closed_wall_us closed_reason last_origin_us arrivals"
         )
-        return cls(clock=clock, **{name: record[name] for name in names.split()})
+        known = {name: record[name] for name in names.split()}
+        return cls(clock=clock, hold_back_us=record.get("hold_back_us", 0), **known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +247,7 @@ class Broadcasts:
         if not self.current.is_closed:
             self.current.clock.target_duration_us = media.target_duration_us
             self.current.clock.is_synthetic = media.is_synthetic
+            self.current.hold_back_us = media.hold_back_us
         if media.edge_us is not None and (media.has_new or self.current.clock.has_program_time):
             changes += self._advance(media, wall_us, age_us)
         if media.ended and not self.current.is_closed and self.current.last_run is not None:

@@ -91,6 +91,7 @@ class ClockRecord:
         observed: its reloads that had a dated live edge, in any order.
         starts_us: program time of each known segment's first sample, by (run, media sequence).
         target_duration_us: of its playlist; media that is away longer than two of them stalled.
+        hold_back_us: of its playlist: the latency of estimates that no viewer's playhead stood behind.
     """
 
     def __init__(
@@ -99,9 +100,11 @@ class ClockRecord:
         starts_us: Mapping[tuple[int, int], int],
         *,
         target_duration_us: int,
+        hold_back_us: int,
     ) -> None:
         self._seen = sorted(observed)
         self._starts_us, self._target_us = starts_us, target_duration_us
+        self.hold_back_us = hold_back_us
         self._first_of_run_us: dict[int, int] = {}
         for (run, _), start_us in sorted(starts_us.items()):
             self._first_of_run_us.setdefault(run, start_us)
@@ -218,7 +221,9 @@ def _recomputed_us(event: Said, wall_us: int, record: ClockRecord, places_us: Ma
     edge_us = record.program_us(wall_us) if event.stamp in RESTAMPED_STAMPS else None
     if edge_us is None:
         return event.program_us
-    # An estimate is where the room's latency puts it; an arrival waited at the edge itself.
-    latency_us = event.latency_us or 0 if event.stamp == "estimate" else 0
-    to_us = whole_ms_us(edge_us - latency_us)
+    if event.stamp == "estimate" and event.latency_us != record.hold_back_us:
+        # Latencies of viewers are measured by the clock of then: where it was off, both were, and the estimate is right.
+        return event.program_us
+    # An arrival waited at the edge itself.
+    to_us = whole_ms_us(edge_us - (record.hold_back_us if event.stamp == "estimate" else 0))
     return to_us if event.target is None else max(to_us, places_us.get(event.target, to_us))

@@ -79,7 +79,12 @@ def find_restamping(journal: Journal, catalog: Catalog, room: str, broadcast: in
         if edge_us is not None
     ]
     starts_us = {(row[2], row[3]): row[11] for row in catalog.segment_rows(room, broadcast) if row[11] is not None}
-    record = ClockRecord(observed, starts_us, target_duration_us=kept["target_duration_us"])
+    record = ClockRecord(
+        observed,
+        starts_us,
+        target_duration_us=kept["target_duration_us"],
+        hold_back_us=kept.get("hold_back_us", 0),
+    )
     said = [_said(event) for event in _events(journal, room, broadcast)]
     examined = sum(1 for event in said if event.stamp in RESTAMPED_STAMPS)
     return Restamping(room, broadcast, examined, moved(said, record), kept["edge_us"])
