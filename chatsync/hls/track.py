@@ -184,6 +184,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     regions: Column[Region] = msgspec.field(default_factory=Column)
     ascents: Column[int] = msgspec.field(default_factory=Column)  # indexes where program time falls back, and the first
     tail: Tail = Tail(0, None, 0, synthetic=False, estimated=False, is_guess=True)
+    longest_us: int = 0  # of its segments
 
     def find(self, media_sequence: int) -> Segment | None:
         """The segment with this number. Cost: none without holes, else O(log segments)."""
@@ -239,16 +240,15 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def _places_before(self, index: int, first: int, program_us: int) -> Iterator[Place]:
-        """Older segments that run on past the start of a newer one by more than rounding."""
+        """Older segments that run on past the start of a newer one by more than rounding; none is longer than the longest."""
         while index > first:
             segment, newer = self.segments[index - 1], self.segments[index]
-            end_us = _program_us(segment) + segment.duration_us
-            if segment.duration_us == 0 and end_us == program_us:
-                index -= 1  # without length it hides nothing
-                continue
-            if end_us <= program_us or end_us - _program_us(newer) <= region_tolerance_us(segment.duration_us):
+            start_us = _program_us(segment)
+            end_us = start_us + segment.duration_us
+            if start_us <= program_us - self.longest_us:
                 return
-            yield Place(segment.run, segment.media_sequence, program_us - _program_us(segment), _quality(segment))
+            if end_us > program_us and end_us - _program_us(newer) > region_tolerance_us(segment.duration_us):
+                yield Place(segment.run, segment.media_sequence, program_us - start_us, _quality(segment))
             index -= 1
 
     def first_after(self, program_us: int) -> Segment | None:
@@ -326,6 +326,7 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
             regions=self.regions.extended(regions),
             ascents=self.ascents.extended(ascents),
             tail=tail or _tail_after(added[-1]),
+            longest_us=max([self.longest_us, *(segment.duration_us for segment in added)]),
         )
 
     def after_hole(self, hole_us: int, announced: int | None) -> Track:

@@ -80,3 +80,17 @@ def test_segments_without_length_hide_no_media() -> None:
     empty = [Media(f"e{number}.ts", duration="0", program_us=NOON_US) for number in range(3)]
     timeline, _ = fed(parsed(media_text([first, *empty])))
     assert [(0, 0)] == [(one.media_sequence, one.into_segment_us) for one in timeline.locate(NOON_US)]
+
+
+def test_a_long_segment_behind_short_ones_that_overlap_it_is_still_found() -> None:
+    """As when its EXTINF was lost and it counts as long as the target duration."""
+    media = [
+        Media("a.ts", "4.000", program_us=NOON_US),
+        Media("b.ts", "0.040", program_us=NOON_US + 2_000_000),
+        Media("c.ts", "0.040", program_us=NOON_US + 2_040_000),
+        Media("d.ts", "4.000", program_us=NOON_US + 30_000_000),
+    ]
+    timeline, _ = fed(parsed(media_text(media)))
+    (place,) = timeline.locate(NOON_US + 3_000_000)
+    assert (0, 3_000_000, "exact") == (place.media_sequence, place.into_segment_us, place.quality)
+    assert [2, 0] == [one.media_sequence for one in timeline.locate(NOON_US + 2_050_000)]

@@ -199,3 +199,60 @@ def test_following_gives_what_the_full_history_gives(lives: list[Encoder], data:
         expected = _facts(_expected(lives[life], mine), mine.begun)
         assert expected == _facts(timeline.segments(run.run), mine.begun)
     _check_places(timeline)
+
+
+def _damaged(text: str, draw: st.DrawFn) -> str:
+    """The text with a line lost, doubled or cut, or with all its dates moved."""
+    lines = text.split("\n")
+    at = draw(st.integers(1, len(lines) - 1))
+    how = draw(st.sampled_from(["lost", "doubled", "cut", "other_dates", "other_numbers"]))
+    if how == "other_dates":
+        by = draw(st.sampled_from([".1", ".7", "9"]))
+        return "\n".join(f"{line[:-4]}{by}Z" if "DATE-TIME" in line else line for line in lines)
+    if how == "other_numbers":
+        return text.replace("MEDIA-SEQUENCE:", f"MEDIA-SEQUENCE:{draw(st.integers(1, 3))}", 1)
+    lines[at : at + 1] = {"lost": [], "doubled": [lines[at]] * 2, "cut": [lines[at][: len(lines[at]) // 2]]}[how]
+    return "\n".join(lines)
+
+
+@PATIENT
+@given(encoders(), st.data())
+def test_whatever_is_answered_nothing_known_moves(lives: list[Encoder], data: st.DataObject) -> None:
+    """Windows of any life in any order, with numbers missed and lines damaged: segments keep number, place and date.
+
+    A date is replaced only if it was not the origin's own for that segment, and the reload says so.
+    """
+    draw = data.draw
+    wall_us = NOON_US
+    follower = Follower(URL, now_us=wall_us)
+    rows: dict[tuple[int, int], Segment] = {}
+    media = lives[0]
+    for _ in range(draw(st.integers(1, 12))):
+        wall_us += draw(st.sampled_from([1, 2, 2, 4, 30, 600])) * S
+        media = draw(st.sampled_from([media] * 5 + lives))
+        start = draw(st.integers(0, len(media.media) - 1))
+        end = draw(st.integers(start, min(len(media.media), start + 12)))
+        skipped = draw(st.sampled_from([0, 0, 0, min(2, end - start)]))
+        parts = draw(st.sampled_from([0, 0, 2]))
+        text = media.text(start, end, visit=draw(st.sampled_from(VISITS)), skipped=skipped, parts=parts)
+        text += draw(st.sampled_from(["", "", "", "#EXT-X-ENDLIST\n"]))
+        if draw(st.integers(0, 2)) == 0:
+            text = _damaged(text, draw)
+        reload = follower.receive_playlist(text, url=URL, age_us=0, now_us=wall_us)
+        timeline = follower.timeline
+        revised = {(one.run, one.media_sequence) for one in reload.revised_segments}
+        assert revised <= set(rows)
+        for key, earlier in rows.items():
+            now = timeline.segment(*key)
+            assert now is not None
+            assert _place(earlier) == _place(now)
+            if earlier != now:
+                assert key in revised
+            if earlier.program_source == "explicit":
+                assert earlier.program_us == now.program_us
+        assert not {(one.run, one.media_sequence) for one in reload.new_segments} & set(rows)
+        rows |= {(one.run, one.media_sequence): one for one in (*reload.revised_segments, *reload.new_segments)}
+        assert all_segments(timeline) == [rows[key] for key in sorted(rows)]
+        restored = Timeline.restored(timeline.runs, rows.values())
+        assert (timeline.regions, timeline.gaps()) == (restored.regions, restored.gaps())
+    _check_places(follower.timeline)
