@@ -10,6 +10,7 @@ EXTINF lines, and dates that differ in their minute or in the rest, so that both
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from chatsync.errors import PlaylistSyntaxError
@@ -26,6 +27,9 @@ _DATE_PREFIX = _DATE_TAG + ":"
 _MINUTE_CHARACTERS = len("2026-03-02T12:00")
 _MINUTE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d", re.ASCII)
 _REST = re.compile(r":\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d)", re.ASCII)
+_BLOCK_CHARACTERS = 64 * 1024
+_BLOCK_END_TRIES = 64
+_URI_CHARACTERS = 256  # so much of a URI is looked at
 _KNOWN_MAX = 4_096  # texts remembered during one parse
 
 
@@ -71,65 +75,66 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
     duration: int | None = None
     date: int | None = None
     has_extinf = False
-    lines = _lines(text, line_characters_max, reading)
-    for line_number, line in enumerate(lines, 1):
-        if has_extinf and line.startswith("#EXTINF"):
-            reading.doubt_numbering(line_number, "#EXTINF", "the URI before it is missing")
-            lost_date, date = _lost_date(lines, line_number - 1, date, dates_read)
-            if lost_facts := _lost_facts(lines, line_number - 1, reading):
-                facts[len(uris)] = lost_facts
-            uris.append("")
-            durations.append(duration)
-            dates.append(lost_date)
-        if line in known_durations:
-            duration = known_durations[line]
-            has_extinf = True
-        elif not line:
-            continue
-        elif line[0] != "#":
-            if "EXT" in line and _TAG_REMNANT.match(line):
-                reading.doubt_numbering(line_number, line[:24], "damaged tag")
+    line_number = 0
+    for first_number, lines in _blocks(text, line_characters_max, reading):
+        for line_number, line in enumerate(lines, first_number):
+            if has_extinf and line.startswith("#EXTINF"):
+                reading.doubt_numbering(line_number, "#EXTINF", "the URI before it is missing")
+                lost_date, date = _lost_date(lines, line_number - first_number, date, dates_read)
+                if lost_facts := _lost_facts(lines, line_number - first_number, reading):
+                    facts[len(uris)] = lost_facts
+                uris.append("")
+                durations.append(duration)
+                dates.append(lost_date)
+            if line in known_durations:
+                duration = known_durations[line]
+                has_extinf = True
+            elif not line:
                 continue
-            if not has_extinf:
-                if has_variants:
-                    if reading.stream_info is not None:
-                        reading.variants.append((line, reading.stream_info, False))
-                        reading.stream_info = None
+            elif line[0] != "#":
+                if "EXT" in line and _TAG_REMNANT.match(line):
+                    reading.doubt_numbering(line_number, line[:24], "damaged tag")
                     continue
-                reading.doubt_numbering(line_number, "", "URI without #EXTINF")
-            if reading.pending:
-                facts[len(uris)] = reading.pending
-                reading.pending = {}
-            uris.append(line)
-            durations.append(duration)
-            dates.append(date)
-            duration, date, has_extinf = None, None, False
-            if len(uris) > segments_max:
-                raise PlaylistSyntaxError(f"it lists more than {segments_max} segments")
-        elif line.startswith(_DATE_PREFIX):
-            value = line[25:]
-            minute, rest = value[:_MINUTE_CHARACTERS], value[_MINUTE_CHARACTERS:]
-            if minute in minutes and rest in rests:
-                date = minutes[minute] + rests[rest]
-            else:
-                found = dates_read.read(line_number, value)
-                date = date if found is None else found
-        elif line.startswith("#EXTINF"):
-            has_extinf = True
-            duration = None
-            if reading.damaged <= DAMAGED_MAX:
-                try:
-                    duration = duration_ns(line[8:].partition(",")[0])
-                except ValueError as error:
-                    reading.damage(line_number, "#EXTINF", str(error))
+                if not has_extinf:
+                    if has_variants:
+                        if reading.stream_info is not None:
+                            reading.variants.append((line, reading.stream_info, False))
+                            reading.stream_info = None
+                        continue
+                    reading.doubt_numbering(line_number, "", "URI without #EXTINF")
+                if reading.pending:
+                    facts[len(uris)] = reading.pending
+                    reading.pending = {}
+                uris.append(line)
+                durations.append(duration)
+                dates.append(date)
+                duration, date, has_extinf = None, None, False
+                if len(uris) > segments_max:
+                    raise PlaylistSyntaxError(f"it lists more than {segments_max} segments")
+            elif line.startswith(_DATE_PREFIX):
+                value = line[25:]
+                minute, rest = value[:_MINUTE_CHARACTERS], value[_MINUTE_CHARACTERS:]
+                if minute in minutes and rest in rests:
+                    date = minutes[minute] + rests[rest]
                 else:
-                    if len(known_durations) < _KNOWN_MAX:
-                        known_durations[line] = duration
-        elif line.startswith("#EXT"):
-            tag, _, value = line.partition(":")
-            reading.read_tag(line_number, tag, value)
+                    found = dates_read.read(line_number, value)
+                    date = date if found is None else found
+            elif line.startswith("#EXTINF"):
+                has_extinf = True
+                duration = None
+                if reading.damaged <= DAMAGED_MAX:
+                    try:
+                        duration = duration_ns(line[8:].partition(",")[0])
+                    except ValueError as error:
+                        reading.damage(line_number, "#EXTINF", str(error))
+                    else:
+                        if len(known_durations) < _KNOWN_MAX:
+                            known_durations[line] = duration
+            elif line.startswith("#EXT"):
+                tag, _, value = line.partition(":")
+                reading.read_tag(line_number, tag, value)
     if has_extinf:
-        reading.warn(len(lines), "#EXTINF", "the URI after it is missing")
+        reading.warn(line_number, "#EXTINF", "the URI after it is missing")
     return Listed(uris, durations, dates, facts, reading.pending, date)
 
 
@@ -139,7 +144,7 @@ def _lost_date(lines: list[str], at: int, date: int | None, dates_read: _Dates) 
     Some origins write a segment's date before its EXTINF, some after it.
 
     Args:
-        lines: of the playlist.
+        lines: of the block of the playlist that both are in.
         at: index of the EXTINF.
         date: the last date that was written since the URI before.
         dates_read: reads a date again.
@@ -155,9 +160,9 @@ def _lost_date(lines: list[str], at: int, date: int | None, dates_read: _Dates) 
             return date, None  # after its EXTINF
         ahead += 1
     before = start - 1
-    while before > 0 and lines[before].startswith("#") and not lines[before].startswith("#EXTINF"):
+    while before >= 0 and lines[before].startswith("#") and not lines[before].startswith("#EXTINF"):
         if lines[before].startswith(_DATE_PREFIX):
-            return dates_read.read(before + 1, lines[before][25:]), date
+            return dates_read.read(0, lines[before][25:]), date
         before -= 1
     return None, date
 
@@ -167,22 +172,22 @@ def _lost_facts(lines: list[str], at: int, reading: Reading) -> dict[str, Any]:
     between = lines[_extinf_before(lines, at) + 1 : at]
     lost = reading.pending
     after: dict[str, Any] = {}
-    discontinuities = between.count("#EXT-X-DISCONTINUITY")
+    discontinuities = min(between.count("#EXT-X-DISCONTINUITY"), lost.get("discontinuities", 0))
     if discontinuities:
         after["discontinuities"] = discontinuities
         lost["discontinuities"] -= discontinuities
         if not lost["discontinuities"]:
             del lost["discontinuities"]
-    if "#EXT-X-GAP" in between:
-        after["gap"] = lost.pop("gap")
+    if "#EXT-X-GAP" in between and lost.pop("gap", False):
+        after["gap"] = True
     reading.pending = after
     return lost
 
 
 def _extinf_before(lines: list[str], at: int) -> int:
-    """Index of the EXTINF before this one."""
+    """Index of the EXTINF before this one; -1 if it is not among these lines."""
     at -= 1
-    while not lines[at].startswith("#EXTINF"):
+    while at >= 0 and not lines[at].startswith("#EXTINF"):
         at -= 1
     return at
 
@@ -230,15 +235,36 @@ class _Dates:
             self.rests[rest] = instant_ns - minute_ns
 
 
-def _lines(text: str, characters_max: int, reading: Reading) -> list[str]:
-    """Stripped lines split where HLS splits, none longer than the limit."""
+def _blocks(text: str, characters_max: int, reading: Reading) -> Iterator[tuple[int, list[str]]]:
+    """Stripped lines split where HLS splits, none longer than the limit, with the number of the first one.
+
+    In blocks that end with a URI, since all lines of a long list at once are four times as large as its text.
+    """
     if any(separator in text for separator in _STRAY_CHARACTERS):
         text = _STRAY_SEPARATORS.sub(" ", text)
         reading.warn(0, "", "stray line separators")
-    lines = list(map(str.strip, text.splitlines()))
-    if max(map(len, lines), default=0) > characters_max:
-        for index, line in enumerate(lines):
-            if len(line) > characters_max:
-                lines[index] = line[:characters_max]
-                reading.warn(index + 1, "", f"line longer than {characters_max} characters")
-    return lines
+    first_number, start = 1, 0
+    while start < len(text):
+        end = _end_of_block(text, start + _BLOCK_CHARACTERS)
+        lines = list(map(str.strip, text[start:end].splitlines()))
+        if max(map(len, lines), default=0) > characters_max:
+            for index, line in enumerate(lines):
+                if len(line) > characters_max:
+                    lines[index] = line[:characters_max]
+                    reading.warn(first_number + index, "", f"line longer than {characters_max} characters")
+        yield first_number, lines
+        first_number += len(lines)
+        start = end
+
+
+def _end_of_block(text: str, at: int) -> int:
+    """Where a line that is plainly a URI ends, near ``at``; if there is none, the end of the text."""
+    for _ in range(_BLOCK_END_TRIES):
+        start = text.find("\n", at) + 1
+        at = text.find("\n", start)
+        if start == 0 or at < 0:
+            break
+        line = text[start : min(at, start + _URI_CHARACTERS)]
+        if line[:1].isalnum() and "EXT" not in line and "\r" not in line[:-1]:
+            return at + 1
+    return len(text)

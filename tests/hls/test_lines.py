@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from datetime import UTC
+from random import Random
 
 import m3u8
 import pytest
@@ -14,6 +15,7 @@ from chatsync.hls.playlist import LINES_MAX, MediaPlaylist, parse_playlist
 from chatsync.hls.tags import ATTRIBUTES_MAX, DAMAGED_MAX, FILLED_CHARACTERS_MAX, FILLED_SUM_MAX, Reading
 from chatsync.instants import iso_from_us
 from tests.corpus import expected_names, listed_names, playlist_text
+from tests.fuzz.mutation import Mutator, seed_texts
 from tests.hls.builders import NOON_US, parsed
 
 BYTES_MAX = 2 * 1024 * 1024
@@ -147,3 +149,13 @@ def test_variables_that_name_each_other_do_not_double() -> None:
     chain = "".join(f'#EXT-X-DEFINE:NAME="a{n + 1}",VALUE="{{$a{n}}}{{$a{n}}}"\n' for n in range(40))
     playlist = parsed(f'{HEAD}#EXT-X-DEFINE:NAME="a0",VALUE="yyyyyyyy"\n{chain}#EXTINF:4,\n{{$a40}}\n')
     assert len(playlist.segments[0].uri or "") <= FILLED_CHARACTERS_MAX
+
+
+@pytest.mark.parametrize("block", [1, 50, 300])
+def test_a_long_list_read_in_blocks_says_the_same(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    """Wherever blocks end, lost URIs, dates before and after EXTINF, remnants and variables are read alike."""
+    mutator = Mutator(seed_texts(), Random(block))
+    texts = ["#EXTM3U\n" + "\n".join(mutator.mutated(mutator.text()) for _ in range(3)) for _ in range(200)]
+    whole = [parse_playlist(text) for text in texts]
+    monkeypatch.setattr("chatsync.hls.lines._BLOCK_CHARACTERS", block)
+    assert whole == [parse_playlist(text) for text in texts]
