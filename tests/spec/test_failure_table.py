@@ -215,6 +215,16 @@ def test_media_sequence_reset_with_the_same_uris() -> None:
     assert [0.0, 60.0] == [starts_s(timeline.segments(run))[0] for run in (1, 2)]
 
 
+def test_an_undated_restart_under_the_same_names() -> None:
+    """Only time tells it from an older copy: it is one once no cache can be so far behind, window and three target durations."""
+    media = stream(40, start_us=None)
+    windows = [live_text(media, number, number + 5) for number in range(30)]
+    timeline, reloads = follow(*windows, live_text(media, 27, 32))
+    assert ("stale", 1) == (reloads[-1].kind, len(timeline.runs))
+    timeline, reloads = follow(*windows, live_text(media, 0, 2))
+    assert ("restart", 2) == (reloads[-1].kind, len(timeline.runs))
+
+
 def test_an_encoder_that_appends_to_its_list_after_a_restart() -> None:
     """Ffmpeg's append_list: a discontinuity and a fresh clock, same numbering, same run."""
     media = jumped(stream(12), 6, 17.3, discontinuity=True)

@@ -201,8 +201,9 @@ def test_following_gives_what_the_full_history_gives(lives: list[Encoder], data:
     _check_places(timeline)
 
 
-def _damaged(text: str, draw: st.DrawFn) -> str:
+def _damaged(text: str, data: st.DataObject) -> str:
     """The text with a line lost, doubled or cut, or with all its dates moved."""
+    draw = data.draw
     lines = text.split("\n")
     at = draw(st.integers(1, len(lines) - 1))
     how = draw(st.sampled_from(["lost", "doubled", "cut", "other_dates", "other_numbers"]))
@@ -237,7 +238,7 @@ def test_whatever_is_answered_nothing_known_moves(lives: list[Encoder], data: st
         text = media.text(start, end, visit=draw(st.sampled_from(VISITS)), skipped=skipped, parts=parts)
         text += draw(st.sampled_from(["", "", "", "#EXT-X-ENDLIST\n"]))
         if draw(st.integers(0, 2)) == 0:
-            text = _damaged(text, draw)
+            text = _damaged(text, data)
         reload = follower.receive_playlist(text, url=URL, age_us=0, now_us=wall_us)
         timeline = follower.timeline
         revised = {(one.run, one.media_sequence) for one in reload.revised_segments}
