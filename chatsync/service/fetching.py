@@ -39,6 +39,9 @@ _GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can rea
 _GZIP_FREE_BYTES = 1024 * 1024  # below this size no ratio is too high
 _CHUNK_BYTES = 64 * 1024
 _KEEP_S = 4  # less than the 5 s after which common servers close an idle connection, so that we never write into one
+_POOLS = 64
+_CONNECTIONS_OF_POOL_MAX = 100
+_KEPT_OF_POOL_MAX = 16
 _ATTEMPT_S = 1.5  # for each address but the last: one that is not routed must not use up the whole deadline
 _FIRST_BYTES = b"#EXTM3U"
 _BOM = b"\xef\xbb\xbf"
@@ -312,16 +315,23 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
 
 
 class _Transport(httpx2.AsyncBaseTransport):
-    """httpx2 over an httpcore2 pool whose sockets are guarded; HTTP/1.1, no retries, no proxies."""
+    """httpx2 over httpcore2 pools whose sockets are guarded; HTTP/1.1, no retries, no proxies.
+
+    A pool looks at each of its connections twice a request, so one for all would cost a third of the time that following takes.
+    There are many instead, and a playlist always uses the same one.
+    """
 
     def __init__(self, backend: httpcore2.AsyncNetworkBackend, tls: ssl.SSLContext) -> None:
-        self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=tls,
-            max_connections=1_000,
-            max_keepalive_connections=200,
-            keepalive_expiry=_KEEP_S,
-            network_backend=backend,
-        )
+        self._pools = [
+            httpcore2.AsyncConnectionPool(
+                ssl_context=tls,
+                max_connections=_CONNECTIONS_OF_POOL_MAX,
+                max_keepalive_connections=_KEPT_OF_POOL_MAX,
+                keepalive_expiry=_KEEP_S,
+                network_backend=backend,
+            )
+            for _ in range(_POOLS)
+        ]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; failures of the network become httpx2's errors."""
@@ -331,7 +341,7 @@ class _Transport(httpx2.AsyncBaseTransport):
         assert isinstance(request.stream, httpx2.AsyncByteStream)
         sent = httpcore2.Request(request.method, url, headers=request.headers.raw, content=request.stream)
         try:
-            answer = await self._pool.handle_async_request(sent)
+            answer = await self._pool(request.url).handle_async_request(sent)
         except httpcore2.ConnectError as error:
             raise httpx2.ConnectError(str(error), request=request) from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
@@ -339,9 +349,14 @@ class _Transport(httpx2.AsyncBaseTransport):
         stream = _Stream(cast("AsyncIterable[bytes]", answer.stream), answer.aclose)
         return httpx2.Response(answer.status, headers=answer.headers, stream=stream)
 
+    def _pool(self, url: httpx2.URL) -> httpcore2.AsyncConnectionPool:
+        """The pool of a playlist, whatever its query is this time."""
+        return self._pools[zlib.crc32(url.netloc + url.raw_path.partition(b"?")[0]) % _POOLS]
+
     async def aclose(self) -> None:
-        """Close the pool."""
-        await self._pool.aclose()
+        """Close the pools."""
+        for pool in self._pools:
+            await pool.aclose()
 
 
 class _Stream(httpx2.AsyncByteStream):
