@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, cast
+from urllib.parse import quote
 
 import typer
 
@@ -276,7 +277,8 @@ def restamp(
                 results = restamp_store(store, room, broadcast, dry_run=dry_run, wall_us=wall_us)
         except FolderLockedError:
             parameters = {"dry_run": dry_run} | ({} if broadcast is None else {"broadcast": broadcast})
-            results = call_relay(settings, f"/v1/rooms/{room}/restamp", parameters, room=room)["broadcasts"]
+            path = f"/v1/rooms/{quote(room, safe='')}/restamp"
+            results = call_relay(settings, path, parameters, room=room)["broadcasts"]
     except ChatsyncError as error:
         _fail(str(error))
     if json_output:

@@ -42,6 +42,14 @@ def call_relay(settings: Settings, path: str, parameters: dict[str, Any], *, roo
             "Stop what uses it, or name its host and port with --config."
         ) from error
     if not answer.is_success:
-        raise SettingsError(f"The relay at {url} refused ({answer.status_code}): {answer.text[:200]}")
+        raise SettingsError(f"The relay at {url} refused ({answer.status_code}): {_reason(answer)}")
     body: dict[str, Any] = answer.json()
     return body
+
+
+def _reason(answer: httpx2.Response) -> str:
+    """What a problem says in words; the start of whatever else came."""
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:200]
