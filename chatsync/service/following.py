@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["ENDED_RELOAD_US", "Taking", "follow", "keep_recording", "media_of"]
 
 ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
+LONG_CHARACTERS = 256 * 1024  # longer playlists are read in a thread: other rooms go on meanwhile
 DATE_TARGETS_MAX = 3  # target durations a stream may take to give its first date
 _TICK_US = SECOND_US
 
@@ -189,9 +191,15 @@ async def follow(room: LiveRoom, fetcher: PlaylistFetcher, url: str, headers: Ma
             request = follower.next_request(now_us=room.clock.wall_us())
             load = fetcher.load(request, headers=headers, held_us=follower.held_us)
             loaded = await (ticks.during(load) if follower.held_us else load)
-            reload = follower.receive_playlist(
-                loaded.text, url=loaded.url, age_us=loaded.age_us, now_us=room.clock.wall_us()
+            receive = partial(
+                follower.receive_playlist,
+                loaded.text,
+                url=loaded.url,
+                age_us=loaded.age_us,
+                now_us=room.clock.wall_us(),
             )
+            is_long = len(loaded.text) > LONG_CHARACTERS
+            reload = await asyncio.to_thread(receive) if is_long else receive()
         except OriginError as error:
             follower.receive_failure(error.code, now_us=room.clock.wall_us())
             if follower.failing_since_us is not None:  # else only its directives were refused

@@ -23,7 +23,7 @@ from chatsync.service.following import media_of
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.settings import RoomSettings, Settings
 from chatsync.simulation import Scenario, playlist_at
-from tests.origin import Origin, origin_of, stream_of_now
+from tests.origin import Answer, Origin, origin_of, stream_of_now
 from tests.relay import SECRET
 from tests.stage import START_US, stage
 
@@ -133,6 +133,18 @@ async def test_a_stream_is_followed_as_it_grows(tmp_path: Path) -> None:
             assert edge is not None
             await _until(lambda: live.timeline.live_edge.media_sequence >= edge.media_sequence + 3)  # type: ignore[union-attr]
             assert origin.asked - asked <= 8
+
+
+async def test_a_long_playlist_is_read_while_other_work_goes_on(tmp_path: Path) -> None:
+    """Reading it whole does not keep the event loop: it runs in another thread, and all of it is known in the end."""
+    count = 20_000
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "".join(f"#EXTINF:2.000,\nsegment-{n}.ts\n" for n in range(count))
+    assert len(text) > following.LONG_CHARACTERS
+    with origin_of(stream_of_now()) as origin:
+        origin.answer = lambda: Answer(text.encode())
+        async with _followed(tmp_path, origin) as live:
+            await _until(lambda: live.timeline.live_edge is not None)
+            assert count == len(live.timeline.segments(1))
 
 
 async def test_the_age_of_a_cached_answer_is_taken_off_the_lag(tmp_path: Path) -> None:
