@@ -80,8 +80,9 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
         for line_number, line in enumerate(lines, first_number):
             if has_extinf and line.startswith("#EXTINF"):
                 reading.doubt_numbering(line_number, "#EXTINF", "the URI before it is missing")
-                lost_date, date = _lost_date(lines, line_number - first_number, date, dates_read)
-                if lost_facts := _lost_facts(lines, line_number - first_number, reading):
+                at = line_number - first_number
+                lost_date, date, lost_facts = _lost(lines, at, date, dates_read, reading)
+                if lost_facts:
                     facts[len(uris)] = lost_facts
                 uris.append("")
                 durations.append(duration)
@@ -136,6 +137,16 @@ def read_lines(  # noqa: PLR0915  one loop: a call for each line would double th
     if has_extinf:
         reading.warn(line_number, "#EXTINF", "the URI after it is missing")
     return Listed(uris, durations, dates, facts, reading.pending, date)
+
+
+def _lost(
+    lines: list[str], at: int, date: int | None, dates_read: _Dates, reading: Reading
+) -> tuple[int | None, int | None, dict[str, Any]]:
+    """Date and facts of a segment whose URI is lost, between them the date of the one after it."""
+    if lines[at - 1].startswith("#EXTINF"):  # nothing stands between: thousands of such lines must cost little
+        lost_facts, reading.pending = reading.pending, {}
+        return date, None, lost_facts
+    return *_lost_date(lines, at, date, dates_read), _lost_facts(lines, at, reading)
 
 
 def _lost_date(lines: list[str], at: int, date: int | None, dates_read: _Dates) -> tuple[int | None, int | None]:

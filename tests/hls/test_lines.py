@@ -90,6 +90,7 @@ HOSTILE = {
     "bad dates": f"{PDT}yesterday\n#EXTINF:2,\na\n",
     "variants": "#EXT-X-STREAM-INF:BANDWIDTH=1\nv\n",
     "remnants": "EXTINF:2,\n",
+    "lost addresses": "#EXTINF:2,\n",
     "one line": "x" * BYTES_MAX,
 }
 
