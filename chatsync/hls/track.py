@@ -240,14 +240,18 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def _places_before(self, index: int, first: int, program_us: int) -> Iterator[Place]:
-        """Older segments that run on past the start of a newer one by more than rounding; none is longer than the longest."""
+        """Older segments that run on past the start of a newer one, by more than rounding unless no newer one has the instant."""
+        newest = self.segments[index]
+        is_covered = program_us < _program_us(newest) + newest.duration_us
         while index > first:
             segment, newer = self.segments[index - 1], self.segments[index]
             start_us = _program_us(segment)
             end_us = start_us + segment.duration_us
             if start_us <= program_us - self.longest_us:
                 return
-            if end_us > program_us and end_us - _program_us(newer) > region_tolerance_us(segment.duration_us):
+            overlap_us = end_us - _program_us(newer)
+            if end_us > program_us and not (is_covered and overlap_us <= region_tolerance_us(segment.duration_us)):
+                is_covered = True
                 yield Place(segment.run, segment.media_sequence, program_us - start_us, _quality(segment))
             index -= 1
 

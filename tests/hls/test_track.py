@@ -94,3 +94,13 @@ def test_a_long_segment_behind_short_ones_that_overlap_it_is_still_found() -> No
     (place,) = timeline.locate(NOON_US + 3_000_000)
     assert (0, 3_000_000, "exact") == (place.media_sequence, place.into_segment_us, place.quality)
     assert [2, 0] == [one.media_sequence for one in timeline.locate(NOON_US + 2_050_000)]
+
+
+def test_the_end_of_a_segment_behind_a_shorter_one_that_overlaps_it_a_little() -> None:
+    """An overlap of rounding belongs to the later segment only as far as that has it."""
+    media = [Media("a.ts", "2.000", program_us=NOON_US), Media("b.ts", "0.040", program_us=NOON_US + 1_940_000)]
+    timeline, _ = fed(parsed(media_text(media)))
+    assert [1] == [one.media_sequence for one in timeline.locate(NOON_US + 1_979_999)]
+    assert [(0, 1_990_000)] == [
+        (one.media_sequence, one.into_segment_us) for one in timeline.locate(NOON_US + 1_990_000)
+    ]

@@ -160,7 +160,9 @@ def test_following_gives_what_the_full_history_gives(lives: list[Encoder], data:
         wall_us += draw(st.sampled_from([1, 2, 2, 3, 4])) * S
         begun = [number for number, life in enumerate(lives) if life.done(wall_us)]
         what = draw(
-            st.sampled_from(["whole"] * 6 + ["delta"] * 3 + ["stale", "page", "failure", "parts", "again", "grown"])
+            st.sampled_from(
+                ["whole"] * 6 + ["delta"] * 3 + ["stale", "page", "failure", "parts", "again", "grown", "grown"]
+            )
         )
         if what == "failure" or not begun:
             viewing.follower.receive_failure("playlist_unavailable", now_us=wall_us)
@@ -184,7 +186,7 @@ def test_following_gives_what_the_full_history_gives(lives: list[Encoder], data:
         elif what == "delta":
             skipped = min(max(0, mine.end - 1 - start), draw(st.integers(0, 8)))
         elif what == "grown" and dated_each and mine.end > mine.first:
-            start = draw(st.integers(max(0, start - 5), start))
+            start = draw(st.integers(max(0, mine.first - 5), start))
         elif what == "whole":
             start = min(draw(st.integers(start, start + 4)), max(start, min(mine.end, end) - 1))
         parts = draw(st.integers(1, 3)) if what == "parts" else 0
