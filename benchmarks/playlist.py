@@ -11,7 +11,6 @@ import argparse
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -141,7 +140,7 @@ def _follow_for_memory(count: int) -> dict[str, Any]:
     return {
         "segments": count,
         "rss_mib": _rss_mib(),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mib": _peak_mib(),
         "bare_mib": bare_mib,
     }
 
@@ -159,6 +158,12 @@ def _receive(follower: Follower, text: str, index: int) -> None:
 
 def _rss_mib() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _peak_mib() -> float:
+    """Of this program alone: ``ru_maxrss`` begins with what the process was before it became this program."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 # --- 2 MiB -----------------------------------------------------------------------------------------------------------------
