@@ -260,7 +260,8 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
             has, but lies between known ones, is clamped to the start of the segment that follows (quality ``gap``). Empty before
             the first known instant and from the live edge on.
 
-        Cost: O(log segments) for each stretch in which program time did not fall back.
+        Cost: O(log segments) for each stretch in which program time did not fall back, and the segments in it that begin less than
+        the longest segment's length before the instant.
         """
         tracks = [track for track in self._tracks if run is None or track.run.run == run]
         places: list[Place] = []
