@@ -317,7 +317,7 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
 class _Transport(httpx2.AsyncBaseTransport):
     """httpx2 over httpcore2 pools whose sockets are guarded; HTTP/1.1, no retries, no proxies.
 
-    A pool looks at each of its connections twice a request, so one for all would cost a third of the time that following takes.
+    A pool looks at each of its connections twice a request: with one for all, a burst that leaves hundreds open slows down every load.
     There are many instead, and a playlist always uses the same one.
     """
 
