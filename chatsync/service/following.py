@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chatsync.service.fetching import Loaded, PlaylistFetcher
     from chatsync.service.live_room import LiveRoom
 
-__all__ = ["ENDED_RELOAD_US", "Taking", "follow", "keep_recording", "media_of"]
+__all__ = ["ENDED_RELOAD_US", "LONG_CHARACTERS", "Taking", "follow", "keep_recording", "media_of"]
 
 ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
 LONG_CHARACTERS = 256 * 1024  # longer playlists are read in a thread: other rooms go on meanwhile

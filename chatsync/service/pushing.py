@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from chatsync.errors import MessageRejectedError, PlaylistSyntaxError
 from chatsync.hls.follower import Follower
 from chatsync.hls.playlist import MultivariantPlaylist, parse_playlist
+from chatsync.hls.timeline import Reload
 from chatsync.instants import ms_from_us
-from chatsync.service.following import Taking
+from chatsync.service.following import LONG_CHARACTERS, Taking
 
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
@@ -49,17 +50,11 @@ class PushedPlaylist:
         async with self._turn:
             room, now_us = self._room, self._room.clock.wall_us()
             try:
-                playlist = parse_playlist(text)
+                is_long = len(text) > LONG_CHARACTERS
+                reload = await asyncio.to_thread(self._judged, text, now_us) if is_long else self._judged(text, now_us)
             except PlaylistSyntaxError as error:
                 room.note_playlist_failure(error.code, str(error))
                 raise
-            if isinstance(playlist, MultivariantPlaylist):
-                raise MessageRejectedError("multivariant_playlist", "Push the media playlist of one variant.")
-            reload = self._follower.receive_playlist(text, url=_URL, age_us=0, now_us=now_us)
-            if reload.kind in {"refetch", "malformed"}:
-                raise MessageRejectedError(
-                    "needs_whole_playlist", "What this playlist skips is not known here: push it whole."
-                )
             await self._taking.take(reload, text, age_us=0)
             edge = room.timeline.live_edge
             return {
@@ -68,3 +63,14 @@ class PushedPlaylist:
                 "media_sequence": None if edge is None else edge.media_sequence,
                 "live_edge_ms": None if edge is None or edge.program_us is None else ms_from_us(edge.program_us),
             }
+
+    def _judged(self, text: str, now_us: int) -> Reload:
+        """What a pushed text is beside those before it; for a long one, in a thread."""
+        if isinstance(parse_playlist(text), MultivariantPlaylist):
+            raise MessageRejectedError("multivariant_playlist", "Push the media playlist of one variant.")
+        reload = self._follower.receive_playlist(text, url=_URL, age_us=0, now_us=now_us)
+        if reload.kind in {"refetch", "malformed"}:
+            raise MessageRejectedError(
+                "needs_whole_playlist", "What this playlist skips is not known here: push it whole."
+            )
+        return reload
