@@ -11,6 +11,7 @@ pattern of durations it stands in, or a start that somebody gave. What no method
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -216,6 +217,8 @@ def _judge_undated(rows: Sequence[_Row], placed: list[_Placed | None], matches: 
     for index, (row, one) in enumerate(zip(rows, placed, strict=True)):
         is_unknown = are_uris_telling and bool(matches) and matches[index] is None and not _is_dated(row, one)
         doubtful.append(one is not None and (not one.is_anchor or is_unknown))
+    for index in _from_elsewhere(rows):
+        doubtful[index] = placed[index] is not None and matches[index : index + 1] in ([], [None])
     folders = {_folder(row) for index, row in enumerate(rows) if placed[index] is not None and not doubtful[index]}
     inserts: set[int] = set()
     index = 0
@@ -235,6 +238,14 @@ def _judge_undated(rows: Sequence[_Row], placed: list[_Placed | None], matches: 
     for at in inserts:
         placed[at] = None
     return inserts
+
+
+def _from_elsewhere(rows: Sequence[_Row]) -> Iterator[int]:
+    """Undated segments between two dates, in a folder where no dated one lies: an advertisement without a discontinuity, perhaps."""
+    dated = [index for index, row in enumerate(rows) if row.segment.program_source == "explicit"]
+    folders = {_folder(rows[index]) for index in dated}
+    for before, after in pairwise(dated):
+        yield from (index for index in range(before + 1, after) if _folder(rows[index]) not in folders)
 
 
 def _inserted(

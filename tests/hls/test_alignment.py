@@ -386,3 +386,17 @@ def test_places_and_positions_are_inverse(seed: int, part: float) -> None:
         assert found is not None
         assert found <= position_us
         assert place == place_of(found, spans)
+
+
+@pytest.mark.parametrize("dated", [range(10), (0, 5)], ids=["all", "two"])
+def test_an_advertisement_without_date_or_discontinuity_is_an_insert(dated: Sequence[int]) -> None:
+    """It lies elsewhere, and the next date shows that the programme did not go on under it; one that it did stays."""
+    media = [Media(one.uri, program_us=one.program_us if n in dated else None) for n, one in enumerate(stream(10))]
+    ads = [Media(f"https://ads.test/{n}.ts") for n in range(4)]
+    assert (span(0, 10, 0), span(18, 10, 10)) == spans_of(*media[:5], *ads, *media[5:])
+    replaced = spans_of(*media[:3], *ads[:2], *media[5:])
+    assert [0, 20] == [replaced[0].position_us // SECOND_US, sum(one.duration_us for one in replaced) // SECOND_US]
+    elsewhere = [
+        Media(f"later/{one.uri}", program_us=one.program_us if n == 0 else None) for n, one in enumerate(media)
+    ]
+    assert (span(0, 20, 0),) == spans_of(*elsewhere)
