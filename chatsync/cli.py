@@ -210,6 +210,8 @@ def inspect(
     from chatsync.hls.inspection import Inspection
     from chatsync.service.inspecting import follow_url, inspect_files, is_url, lines_of
 
+    if plot is not None and (plot.suffix.lower() != ".svg" or not plot.parent.is_dir()):
+        _fail("the picture is an SVG: name a file that ends in .svg, in a folder that is there")
     inspection = Inspection()
     try:
         if any(is_url(target) for target in targets):
@@ -229,7 +231,10 @@ def inspect(
     if plot is not None:
         from chatsync.service.inspect_plot import drawn
 
-        plot.write_text(drawn(report, title=targets[0].partition("?")[0]), encoding="utf-8")
+        try:
+            plot.write_text(drawn(report, title=targets[0].partition("?")[0]), encoding="utf-8")
+        except OSError as error:
+            _told(f"chatsync: the picture cannot be written: {error.strerror}")
     if json_output:
         typer.echo(json.dumps(report))
         return

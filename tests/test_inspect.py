@@ -61,9 +61,25 @@ def test_what_cannot_be_read_ends_with_2(tmp_path: Path) -> None:
     """A folder, a name that is not there, an address where nothing listens."""
     for target in (str(tmp_path), str(tmp_path / "nowhere")):
         assert 2 == inspect(target).returncode
-    done = inspect("http://127.0.0.1:9/x.m3u8?token=secret", "--seconds", "1")
-    assert 2 == done.returncode
-    assert "secret" not in done.stderr.decode()
+    for address in (
+        "http://127.0.0.1:9/x.m3u8?token=secret",
+        "HTTP://127.0.0.1:9/x.m3u8?token=secret",
+        "http://[::1?secret",
+    ):
+        done = inspect(address, "--seconds", "1", "--header", "Authorization: secret")
+        assert (2, b"") == (done.returncode, done.stdout)
+        assert "secret" not in done.stderr.decode()
+        assert "Traceback" not in done.stderr.decode()
+
+
+@pytest.mark.parametrize("picture", ["clocks.png", "nowhere/clocks.svg"])
+def test_a_picture_that_cannot_be_made_is_refused_before_anything_is_loaded(tmp_path: Path, picture: str) -> None:
+    """Another kind of file, or a folder that is not there."""
+    path = tmp_path / "one.m3u8"
+    path.write_text(live_text(stream(3), 0, 3))
+    done = inspect(str(path), "--plot", str(tmp_path / picture))
+    assert (2, b"") == (done.returncode, done.stdout)
+    assert "SVG" in done.stderr.decode()
 
 
 def test_an_address_is_followed_for_a_while(tmp_path: Path) -> None:

@@ -110,10 +110,13 @@ class Inspection:
         listed = [segment for run in timeline.runs for segment in timeline.segments(run.run)]
         edge = timeline.live_edge
         drift = drift_ms_per_hour(listed)
-        longest_us = max((segment.duration_us for segment in listed), default=0)
         latencies_us = sorted(wall_us - age_us - edge_us for wall_us, age_us, edge_us in self._edges)
         jumps = [region for region in timeline.regions if region.jump_us]
         rows = self._segments(listed)
+        longest_us = max((row["duration_us"] for row in rows if not row.get("partial")), default=0)
+        end_us = None if edge is None else edge.program_us
+        if edge is None and rows and rows[-1]["program_us"] is not None:  # a delta of what is not here
+            end_us = rows[-1]["program_us"] + rows[-1]["duration_us"]
         report: dict[str, Any] = {
             "segments": rows,
             "runs": [
@@ -137,8 +140,8 @@ class Inspection:
             ],
             "gaps": [{"start_us": gap.start_us, "end_us": gap.end_us} for gap in timeline.gaps()],
             "reloads": self._reloads,
-            "live_edge_program_us": None if edge is None else edge.program_us,
-            "open_segment": _open(timeline.open_segment),
+            "live_edge_program_us": end_us,
+            "open_segment": _open(rows),
             "ended": timeline.ended,
             "program_time": _sources(rows),
             "jumps_back": sum(1 for one in jumps if one.jump_us < -region_tolerance_us(longest_us)),
@@ -160,7 +163,8 @@ class Inspection:
         return report | {"verdict": _verdict(report)}
 
     def _segments(self, merged: Sequence[Segment]) -> list[dict[str, Any]]:
-        if len(self._reloads) == 1 and self.playlist is not None and not self.playlist.abridged:
+        is_alone = len(self._reloads) == 1 or not (merged or self.timeline.open_segment)
+        if is_alone and self.playlist is not None and not self.playlist.abridged:
             playlist = self.playlist
             announced = playlist.discontinuity_sequence or 0
             rows, position_us = [], 0
@@ -291,10 +295,10 @@ def _parts(count: int) -> dict[str, Any]:
     return {"partial": True, "parts": count}
 
 
-def _open(part: OpenSegment | None) -> dict[str, Any] | None:
-    if part is None:
+def _open(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    if not rows or not rows[-1].get("partial"):
         return None
-    return {"media_sequence": part.media_sequence, "parts": part.part_count, "duration_us": part.duration_us}
+    return {name: rows[-1][name] for name in ("media_sequence", "parts", "duration_us")}
 
 
 def _ranges(segments: Sequence[Segment]) -> list[list[int]]:

@@ -33,7 +33,7 @@ Progress = Callable[[str], None]
 
 def is_url(target: str) -> bool:
     """Whether something is to be followed rather than read."""
-    return target.startswith(("http://", "https://"))
+    return target.lower().startswith(("http://", "https://"))
 
 
 def inspect_files(names: Sequence[str]) -> Inspection:
@@ -120,8 +120,8 @@ async def follow_url(
 
 def _settings_for(url: str) -> Settings:
     """Settings with which the guard lets us go where the person at the command line sends us, and nowhere else inside."""
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         host = parts.hostname or ""
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -82,6 +82,10 @@ def test_several_files_are_one_timeline(group_id: str) -> None:
     assert expected["distinct_segments"] == len(closed)
     assert expected["known_duration_us"] == sum(one["duration_us"] for one in closed)
     assert expected["live_edge_pdt_us"] == report["live_edge_program_us"]
+    trailing = expected["open_segment"]
+    assert (
+        trailing and {"media_sequence": trailing["msn"]} | {name: trailing[name] for name in ("parts", "duration_us")}
+    ) == (report["open_segment"])
     if expected["runs"] is not None:
         assert expected["known_msn"] == [run["media_sequences"] for run in report["runs"]]
     if expected["last_discontinuity_sequence"] is not None:
@@ -119,3 +123,18 @@ def test_oddities_name_their_line() -> None:
     assert [(8, "#EXT-X-PROGRAM-DATE-TIME")] == [(one["line"], one["tag"]) for one in report["warnings"]]
     assert "anew once" in report["verdict"]["text"]
     assert report_of(text)["target_duration_kept"] is False
+
+
+def test_a_delta_alone_is_told_as_it_is() -> None:
+    """What it skips is not here: its own segments, their lengths and dates are the report."""
+    text = live_text(stream(10), 0, 10).replace(
+        "#EXT-X-MEDIA-SEQUENCE:0", "#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-SKIP:SKIPPED-SEGMENTS=4"
+    )
+    for texts in ((text,), (text, text)):
+        report = report_of(*texts)
+        assert list(range(4, 14)) == [one["media_sequence"] for one in report["segments"]]
+        assert (2 * SECOND_US, NOON_US + 20 * SECOND_US) == (
+            report["longest_duration_us"],
+            report["live_edge_program_us"],
+        )
+        assert report["verdict"]["synchronisable"]
