@@ -191,7 +191,8 @@ class LiveRoom:
         wall_us = self.clock.wall_us() if act.wall_us is None else min(act.wall_us, self.clock.wall_us())
         claim = self.claim(act.claim)
         witness = Witness(act.author.role == "host", act.seen.playhead, claim)
-        broadcast = self._broadcast_of(claim)
+        # Modes, pins and polls are enforced at the edge, also by a moderator who has rewound (contract §1).
+        broadcast = self.broadcasts.current if act.kind in ORIGIN_KINDS else self._broadcast_of(claim)
         not_before_us = None
         if act.kind in ORIGIN_KINDS:
             not_before_us = broadcast.last_origin_us

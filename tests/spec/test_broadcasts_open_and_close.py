@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from chatsync.chat.event import Author
+from chatsync.chat.wire import SayPlayhead
 from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US, us_from_iso
 from chatsync.service.clock import ManualClock
 from chatsync.service.settings import RoomSettings
@@ -275,3 +277,18 @@ async def test_a_new_broadcast_starts_empty_and_carries_on_who_may_write(tmp_pat
         state = it.room().state_to_wire()
         assert ([], [], []) == (state["pinned"], state["hands"], state["questions"])
         assert [1, 2] == sorted(one["broadcast"] for one in (await it.chat())["broadcasts"])
+
+
+async def test_a_moderator_who_has_rewound_pins_at_the_edge(tmp_path: Path) -> None:
+    """Their player shows last week's class; the pin is for this one. What they say belongs to what they see."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US, ends_after=20), 60)
+        it.advance(300)
+        await it.stream(Scenario(it.now_us - 4 * SECOND_US, name="second"), 10)
+        rewound = SayPlayhead(1, (START_US + 10 * SECOND_US) // 1000, None, None, at_live=False)
+        moderator = Author(key="b" * 16, name="Ms Ada", role="moderator")
+        pinned = await it.say("page 42", kind="pinned", author=moderator, claim=rewound)
+        said = await it.say("look at this", author=moderator, claim=rewound)
+        assert (2, "origin") == (pinned["stamp"].broadcast, pinned["stamp"].stamp)
+        assert 1 == said["stamp"].broadcast
+        assert [pinned["offset"]] == [one["offset"] for one in it.room().state_to_wire()["pinned"]]
