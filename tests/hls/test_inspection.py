@@ -120,7 +120,8 @@ def test_oddities_name_their_line() -> None:
     media = [*stream(3), Media("long.ts", "9.000", NOON_US + 6 * SECOND_US)]
     text = live_text(media, 0, 4).replace("2026-03-02T12:00:02.000Z", "yesterday")
     report = report_of(text, live_text(stream(2, start_us=NOON_US + 90 * SECOND_US, name="again"), 0, 2))
-    assert [(8, "#EXT-X-PROGRAM-DATE-TIME")] == [(one["line"], one["tag"]) for one in report["warnings"]]
+    told = [(one["reload"], one["line"], one["tag"]) for one in report["warnings"]]
+    assert [(0, 8, "#EXT-X-PROGRAM-DATE-TIME")] == told
     assert "anew once" in report["verdict"]["text"]
     assert report_of(text)["target_duration_kept"] is False
 
