@@ -99,7 +99,12 @@ class Inspection:
         for one in warnings:
             if (one.line_number, one.tag, one.reason) not in known:
                 self._warnings.append(
-                    {"reload": max(0, len(self._reloads) - 1), "line": one.line_number, "tag": one.tag, "reason": one.reason}
+                    {
+                        "reload": max(0, len(self._reloads) - 1),
+                        "line": one.line_number,
+                        "tag": one.tag,
+                        "reason": one.reason,
+                    }
                 )
 
     # --- the report --------------------------------------------------------------------------------------------------
