@@ -440,16 +440,27 @@ def filled(track: Track, playlist: MediaPlaylist) -> tuple[Track, tuple[Segment,
     missed = _in_holes(track, playlist)
     if not missed:
         return track, ()
-    added: list[Segment] = []
     merged = list(track.segments)
+    added: list[Segment] = []
+    apart: list[PlaylistSegment] = []  # behind a hole that stays: placed from its end, the last one first
     for listed in missed:
-        index = bisect_left(merged, listed.media_sequence, key=lambda segment: segment.media_sequence)
-        before, after = merged[index - 1], merged[index]
-        adjoins = before.media_sequence + 1 == listed.media_sequence
-        placed = placed_after(listed, before) if adjoins else placed_before(listed, after)
-        merged.insert(index, placed)
-        added.append(placed)
+        index = bisect_left(merged, listed.media_sequence, key=_media_sequence)
+        before = merged[index - 1]
+        if before.media_sequence + 1 == listed.media_sequence:
+            added.append(placed_after(listed, before))
+            merged.insert(index, added[-1])
+        else:
+            apart.append(listed)
+    for listed in reversed(apart):
+        index = bisect_left(merged, listed.media_sequence, key=_media_sequence)
+        added.append(placed_before(listed, merged[index]))
+        merged.insert(index, added[-1])
+    added.sort(key=_media_sequence)
     return Track(run=track.run).appended(merged, track.tail), tuple(added)
+
+
+def _media_sequence(segment: Segment) -> int:
+    return segment.media_sequence
 
 
 def _in_holes(track: Track, playlist: MediaPlaylist) -> list[PlaylistSegment]:

@@ -236,3 +236,33 @@ def test_an_ad_list_for_one_viewer_does_not_pass_for_the_stream() -> None:
     dates = [one.program_us for one in timeline.segments(1)]
     assert [NOON_US + n * 2 * SECOND_US for n in range(5)] == dates
     assert [False, False, False, True, True] == [one.estimated for one in timeline.segments(1)]
+
+
+def test_an_older_copy_of_the_open_segment_is_stale() -> None:
+    """Parts only come: a list with fewer of them was there before."""
+    media = stream(3)
+    parts = [
+        parsed(media_text(media, tail="\n".join(f'#EXT-X-PART:DURATION=0.5,URI="p{n}"' for n in range(count))))
+        for count in (1, 3, 2, 3)
+    ]
+    assert ["first", "parts", "stale", "same"] == kinds(*parts)
+
+
+def test_missed_segments_are_filled_in_from_whichever_side_they_adjoin() -> None:
+    """Undated ones behind a hole that stays end where the known one after them begins; before it they go on from the one before."""
+    media = stream(16, start_us=None)
+    gone = (live(media, 0, 4), live(media, 10, 14))
+    late, _ = fed(*gone, live(media, 8, 14), step_us=14 * SECOND_US)
+    hole_us = late.segments(1)[6].position_us
+    assert [hole_us - 4 * SECOND_US, hole_us - 2 * SECOND_US] == [one.position_us for one in late.segments(1)[4:6]]
+    early, _ = fed(*gone, live(media, 3, 14), step_us=14 * SECOND_US)
+    assert [n * 2 * SECOND_US for n in range(4, 10)] == [one.position_us for one in early.segments(1)[4:10]]
+
+
+def test_older_segments_count_discontinuities_backward() -> None:
+    """What a grown window puts in front has the number before a discontinuity, one less than behind it."""
+    media = [Media(one.uri, program_us=one.program_us, discontinuity=n in {2, 5}) for n, one in enumerate(stream(8))]
+    timeline, _ = fed(live(media, 5, 8), live(media, 0, 8))
+    assert [-2, -2, -1, -1, -1, 0, 0, 0] == [
+        one.discontinuity_sequence - timeline.segments(1)[5].discontinuity_sequence for one in timeline.segments(1)
+    ]
