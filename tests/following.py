@@ -15,7 +15,8 @@ from chatsync.instants import SECOND_US
 from chatsync.service.app import create_app
 from chatsync.service.clock import SteadyClock
 from chatsync.service.live_room import LiveRoom
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.room_settings import RoomSettings
+from chatsync.service.settings import Settings
 from tests.relay import SECRET
 
 __all__ = ["EdgeAges", "edge_ages", "followed", "until"]

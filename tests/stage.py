@@ -26,8 +26,9 @@ from chatsync.service.auth import PersonRole, TokenScope
 from chatsync.service.clock import ManualClock
 from chatsync.service.hub import Hub
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.settings import Settings
 from chatsync.simulation import Scenario, playlist_at
 from tests.relay import SECRET, Client
 

@@ -32,8 +32,9 @@ from chatsync.service.auth import TokenAuthority
 from chatsync.service.clock import SteadyClock
 from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.running import RelayServer
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.settings import Settings
 from chatsync.simulation import SPEAKERS
 
 __all__ = ["ROOM", "Demo", "run_demo"]

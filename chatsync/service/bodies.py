@@ -8,8 +8,8 @@ from __future__ import annotations
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from chatsync.service.limit_table import Limits
 from chatsync.service.problems import problem
-from chatsync.service.settings import Limits
 
 __all__ = ["BodyLimit"]
 

@@ -25,7 +25,8 @@ import httpx2
 
 from chatsync.errors import PlaylistSyntaxError, PlaylistUnavailableError
 from chatsync.instants import HOUR_US, SECOND_US
-from chatsync.service.settings import RequestHeaders, Settings, url_origin
+from chatsync.service.room_settings import RequestHeaders, url_origin
+from chatsync.service.settings import Settings
 
 __all__ = ["AddressKind", "Loaded", "PlaylistFetcher", "Resolver", "address_kind"]
 

@@ -24,8 +24,9 @@ from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.settings import Settings
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal

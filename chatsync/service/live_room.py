@@ -60,7 +60,7 @@ from chatsync.service.clock import Clock
 from chatsync.service.following import media_of
 from chatsync.service.metrics import Metrics
 from chatsync.service.room_records import RoomRecords
-from chatsync.service.settings import RoomSettings
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.stream_events import broadcast_frame, stream_draft
 from chatsync.service.sync_alarm import SyncAlarm
 from chatsync.store.catalog import Catalog

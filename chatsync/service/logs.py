@@ -25,7 +25,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 from chatsync.errors import ChatsyncError
 from chatsync.instants import iso_from_us
 from chatsync.service.clock import Clock, SteadyClock
-from chatsync.service.settings import RequestHeaders
+from chatsync.service.room_settings import RequestHeaders
 
 __all__ = ["MASK", "configure_logs", "escaped", "redacted", "without_secrets"]
 

@@ -12,194 +12,37 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import stat
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
+from chatsync.service.limit_table import Limits, SettingModel, setting
+from chatsync.service.room_settings import RoomSettings, read_private_file, read_request_headers
 
 __all__ = [
     "SECRET_BYTES_MIN",
-    "Limits",
-    "RequestHeaders",
-    "RoomSettings",
     "SettingRow",
     "Settings",
     "check_safe",
     "describe",
     "load_settings",
-    "normal_origin",
-    "read_request_headers",
     "settings_page",
     "shown",
     "token_key",
-    "url_origin",
 ]
 
 SECRET_BYTES_MIN = 32
-_PRIVATE_FILE_BYTES_MAX = 64 * 1024
 _PLACEHOLDER = re.compile(r"change.?me|placeholder|example|insecure|default|your[-_ ]|secret|password|test", re.I)
 _DIFFERENT_CHARACTERS_MIN = 10  # 32 random bytes in hexadecimal hold fewer once in 10^9 times
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
-_MIB = 1024 * 1024
 _MASK = "***"
-
-
-def _setting(default: Any, sentence: str, *, unit: str = "", ge: int | None = None, le: int | None = None) -> Any:
-    return Field(default=default, description=sentence, ge=ge, le=le, json_schema_extra={"unit": unit})
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Limits(_Model):
-    """What one client, one request or one playlist may cost."""
-
-    frame_bytes_max: int = _setting(
-        16 * 1024, "A frame of the live socket; a longer one closes it.", unit="bytes", ge=1024, le=_MIB
-    )
-    commands_per_s: int = _setting(
-        10,
-        "Frames and posted actions of one person, on average; a platform that feeds messages is trusted.",
-        unit="a second",
-        ge=1,
-        le=10_000,
-    )
-    commands_burst: int = _setting(20, "As many of them may come at once.", unit="commands", ge=1, le=100_000)
-    sockets_max: int = _setting(
-        10_000,
-        "Open live connections; beyond it the answer is 503 and players poll.",
-        unit="sockets",
-        ge=1,
-        le=1_000_000,
-    )
-    send_queue_bytes_max: int = _setting(
-        128 * 1024,
-        "What may wait for one slow reader before it is closed with 4008.",
-        unit="bytes",
-        ge=16 * 1024,
-        le=64 * _MIB,
-    )
-    write_stall_s: int = _setting(
-        10, "How long a reader may take nothing before it is closed with 4008.", unit="s", ge=1, le=120
-    )
-    connections_per_person_max: int = _setting(
-        5, "Open live connections of one person in one room.", unit="sockets", ge=1, le=1_000
-    )
-    ping_s: int = _setting(25, "How often a silent socket is pinged.", unit="s", ge=1, le=300)
-    pong_s_max: int = _setting(10, "How long a ping may stay unanswered.", unit="s", ge=1, le=300)
-    slice_age_s: int = _setting(
-        60, "How long a player may keep a slice of a public room without asking again.", unit="s", ge=0, le=60
-    )
-    body_bytes_max: int = _setting(64 * 1024, "The body of an HTTP request.", unit="bytes", ge=1024, le=16 * _MIB)
-    ndjson_bytes_max: int = _setting(
-        8 * _MIB, "The body of a request with many messages, one a line.", unit="bytes", ge=1024, le=256 * _MIB
-    )
-    playlist_bytes_max: int = _setting(
-        16 * _MIB,
-        "A playlist, decompressed; 100,000 segments take about 8 MiB.",
-        unit="bytes",
-        ge=16 * 1024,
-        le=256 * _MIB,
-    )
-    playlist_ms_max: int = _setting(5_000, "Loading a playlist, redirects included.", unit="ms", ge=100, le=60_000)
-    playlist_redirects_max: int = _setting(
-        3, "Redirects followed while loading a playlist.", unit="redirects", ge=0, le=10
-    )
-
-
-class RequestHeaders(Mapping[str, str]):
-    """Headers that let us load a protected playlist, and the one origin they may be sent to. Never printed.
-
-    Attributes:
-        origin: scheme, host and port; whoever sends requests leaves the headers out anywhere else.
-    """
-
-    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
-        self.origin = origin
-        self._headers = dict(headers)
-
-    def __getitem__(self, name: str) -> str:
-        return self._headers[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._headers)
-
-    def __len__(self) -> int:
-        return len(self._headers)
-
-    def __repr__(self) -> str:
-        return f"RequestHeaders({self.origin!r}, ***)"
-
-
-class RoomSettings(_Model):
-    """One room, ``[rooms.<id>]`` in the file."""
-
-    title: str = Field(default="", description="What people call it.", max_length=200)
-    public: bool = _setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
-    playlist_url: str | None = _setting(None, "The HLS playlist to follow; without one, program time is wall time.")
-    playlist_push: bool = _setting(
-        False, "Whether an encoder whose origin cannot be reached pushes its playlist instead: `POST …/timeline`."
-    )
-    request_headers_file: Path | None = _setting(
-        None, "File of mode 0600 with `Name: value` lines, sent only to the origin of `playlist_url`."
-    )
-    origins: tuple[str, ...] = _setting(
-        (), "Web origins, such as `https://school.example`, whose pages may use the room; our own always may."
-    )
-    contribution_ms: int = _setting(
-        0, "From the camera to the encoder's clock; a host's acts are moved by it.", unit="ms", ge=0, le=60_000
-    )
-    batch_ms: int = _setting(50, "Events of so long travel together to live readers.", unit="ms", ge=1, le=1_000)
-    rewind_posting_s: int = _setting(
-        600,
-        "How far behind the live edge a message still belongs to the picture of its author.",
-        unit="s",
-        ge=0,
-        le=86_400,
-    )
-
-    def request_headers(self) -> RequestHeaders | None:
-        """Read the headers of the protected playlist; None if there are none to send. Reads a file.
-
-        Raises:
-            SettingsError: the file is missing, can be read by others, or a line is no header we may set.
-        """
-        if self.request_headers_file is None or self.playlist_url is None:
-            return None
-        return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
-
-    @property
-    def has_stream(self) -> bool:
-        """Whether there is a playlist; else program time is wall time."""
-        return self.playlist_url is not None or self.playlist_push
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> RoomSettings:
-        if self.playlist_url is not None and self.playlist_push:
-            raise ValueError("a room follows a playlist_url or is pushed one, not both")
-        return self
-
-    @field_validator("playlist_url")
-    @classmethod
-    def _is_fetchable(cls, url: str | None) -> str | None:
-        return None if url is None else _checked_url(url)
-
-    @field_validator("origins")
-    @classmethod
-    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(normal_origin(origin) for origin in origins)
 
 
 class Settings(BaseSettings):
@@ -215,32 +58,32 @@ class Settings(BaseSettings):
         validate_default=False,
     )
 
-    data_folder: Path = _setting(Path("data"), "Where everything is kept: journal, slices, archive.")
-    host: str = _setting("127.0.0.1", "Address to listen on; any but a loopback address needs TLS or `behind_proxy`.")
-    port: int = _setting(8040, "Port to listen on; 0 takes a free one.", unit="port", ge=0, le=65_535)
-    tls_cert: Path | None = _setting(None, "Certificate chain, PEM.")
-    tls_key: Path | None = _setting(None, "Its key, PEM, mode 0600.")
-    behind_proxy: bool = _setting(False, "A proxy in front speaks TLS to the world.")
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = _setting(
+    data_folder: Path = setting(Path("data"), "Where everything is kept: journal, slices, archive.")
+    host: str = setting("127.0.0.1", "Address to listen on; any but a loopback address needs TLS or `behind_proxy`.")
+    port: int = setting(8040, "Port to listen on; 0 takes a free one.", unit="port", ge=0, le=65_535)
+    tls_cert: Path | None = setting(None, "Certificate chain, PEM.")
+    tls_key: Path | None = setting(None, "Its key, PEM, mode 0600.")
+    behind_proxy: bool = setting(False, "A proxy in front speaks TLS to the world.")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Addresses or networks whose X-Forwarded-* headers are believed."
     )
-    token_secret: SecretStr | None = _setting(
+    token_secret: SecretStr | None = setting(
         None, "Key of tokens (HS256), at least 32 bytes; from the environment only.", unit="secret"
     )
-    token_secret_file: Path | None = _setting(None, "File of mode 0600 that holds it instead.")
+    token_secret_file: Path | None = setting(None, "File of mode 0600 that holds it instead.")
     token_issuer: str = Field(
         default="chatsync", description="The `iss` every token must carry.", min_length=1, max_length=200
     )
-    origin_hosts: Annotated[tuple[str, ...], NoDecode] = _setting(
+    origin_hosts: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Hosts playlists may come from; empty: any host with a public address."
     )
-    origin_ports: Annotated[tuple[Annotated[int, Ge(1), Le(65_535)], ...], NoDecode] = _setting(
+    origin_ports: Annotated[tuple[Annotated[int, Ge(1), Le(65_535)], ...], NoDecode] = setting(
         (), "Ports playlists may come from, besides 80 and 443.", unit="ports"
     )
-    private_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+    private_origins: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "`host:port` of playlists that live in a private network."
     )
-    loopback_origins: Annotated[tuple[str, ...], NoDecode] = _setting(
+    loopback_origins: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "`host:port` of playlists on this very machine."
     )
     limits: Limits = Field(default_factory=Limits, description="See below.")
@@ -366,7 +209,7 @@ def token_key(settings: Settings) -> bytes:
     if settings.token_secret is not None:
         secret = settings.token_secret.get_secret_value()
     elif settings.token_secret_file is not None:
-        secret = _read_private_file(settings.token_secret_file, "token_secret_file").strip()
+        secret = read_private_file(settings.token_secret_file, "token_secret_file").strip()
     else:
         raise SettingsError(
             "there is no token secret: set CHATSYNC_TOKEN_SECRET or token_secret_file, for example to the output of "
@@ -418,88 +261,6 @@ def check_safe(settings: Settings) -> None:
         raise SettingsError("; ".join(reasons))
 
 
-def read_request_headers(file: Path) -> dict[str, str]:
-    """Read the request headers of a protected playlist: one ``Name: value`` a line, ``#`` starts a comment line.
-
-    Raises:
-        SettingsError: the file is missing, can be read by others, or a line is no header we may set.
-    """
-    headers: dict[str, str] = {}
-    for number, line in enumerate(_read_private_file(file, "request_headers_file").splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, colon, value = line.partition(":")
-        value = value.strip()
-        if not colon or not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
-            raise SettingsError(f"request_headers_file line {number} is not 'Name: value'")
-        if name.lower() in _OWN_HEADERS:
-            raise SettingsError(f"request_headers_file line {number} sets {name}, which is ours to set")
-        headers[name] = value
-    return headers
-
-
-def _read_private_file(file: Path, setting: str) -> str:
-    try:
-        with file.open("rb") as opened:
-            state = os.fstat(opened.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise SettingsError(f"{setting} is not a file")
-            if state.st_mode & 0o077:
-                raise SettingsError(f"{setting} can be read by others; make it mode 0600")
-            if state.st_size > _PRIVATE_FILE_BYTES_MAX:
-                raise SettingsError(f"{setting} is too large")
-            return opened.read(_PRIVATE_FILE_BYTES_MAX).decode()
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"{setting} cannot be read ({type(error).__name__})") from None
-
-
-def normal_origin(origin: str) -> str:
-    """A web origin in the form browsers send: lower case, no default port, no path.
-
-    Raises:
-        ValueError: a wildcard, ``null``, or anything that is more or less than scheme, host and port.
-    """
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        raise ValueError("an origin is scheme://host or scheme://host:port") from None
-    host = parts.hostname or ""
-    plain = parts.scheme in {"http", "https"} and re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host) is not None
-    if not plain or parts.path or parts.query or parts.fragment or "@" in parts.netloc or origin != origin.strip():
-        raise ValueError("an origin is scheme://host or scheme://host:port, without path or wildcard")
-    shown_host = f"[{host}]" if ":" in host else host
-    is_default = port is None or port == {"http": 80, "https": 443}[parts.scheme]
-    return f"{parts.scheme}://{shown_host}" + ("" if is_default else f":{port}")
-
-
-def url_origin(url: str) -> str:
-    """Scheme, host and port of a URL, as ``normal_origin`` writes them.
-
-    Raises:
-        ValueError: it has none.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    shown_host = f"[{host}]" if ":" in host else host
-    return normal_origin(f"{parts.scheme}://{shown_host}" + ("" if parts.port is None else f":{parts.port}"))
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise ValueError("is no URL") from None
-    if parts.scheme not in {"http", "https"} or not has_host:
-        raise ValueError("must be an http or https URL with a host")
-    if "@" in parts.netloc:
-        raise ValueError("must not carry a user name or password; use request_headers_file")
-    if len(url) > 4_096 or not url.isprintable() or " " in url:
-        raise ValueError("must be at most 4096 printable characters without spaces")
-    return url
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
@@ -518,7 +279,7 @@ def shown(settings: Settings) -> dict[str, Any]:
     return view
 
 
-class SettingRow(_Model):
+class SettingRow(SettingModel):
     """One setting as the documentation prints it."""
 
     name: str

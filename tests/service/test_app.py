@@ -10,7 +10,8 @@ from chatsync.errors import SettingsError
 from chatsync.service.app import create_app, player_folder
 from chatsync.service.clock import ManualClock
 from chatsync.service.hub import Hub
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.room_settings import RoomSettings
+from chatsync.service.settings import Settings
 from chatsync.store.files import FolderLockedError
 from tests.relay import SECRET
 from tests.stage import START_US, stage

@@ -12,7 +12,8 @@ import pytest
 from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
 from chatsync.instants import SECOND_US
 from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind
-from chatsync.service.settings import RequestHeaders, Settings
+from chatsync.service.room_settings import RequestHeaders
+from chatsync.service.settings import Settings
 from tests.service.hostile_urls import HOSTILE
 from tests.service.tripwire import PLAYLIST, certificate, load, origin, refused, reply, resolving, settings
 

@@ -21,7 +21,8 @@ from chatsync.service.app import create_app
 from chatsync.service.clock import SteadyClock
 from chatsync.service.following import media_of
 from chatsync.service.live_room import LiveRoom
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.room_settings import RoomSettings
+from chatsync.service.settings import Settings
 from chatsync.simulation import Scenario, playlist_at
 from tests.origin import Answer, Origin, origin_of, stream_of_now
 from tests.relay import SECRET

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chatsync.errors import RateLimitedError, RoomRestartingError, TokenError, UnknownRoomError
-from chatsync.service.settings import RoomSettings
+from chatsync.service.room_settings import RoomSettings
 from tests.stage import FAST, Stage, stage
 
 OPEN = {"class": {"public": True}}

@@ -18,7 +18,7 @@ from chatsync.instants import MINUTE_US, SECOND_US
 from chatsync.replay.broadcasts import SILENCE_US_MAX
 from chatsync.service.acts import Act
 from chatsync.service.live_room import BACK_EVENTS_MAX
-from chatsync.service.settings import RoomSettings
+from chatsync.service.room_settings import RoomSettings
 from chatsync.simulation import Scenario, playlist_at
 from tests.stage import START_US, WRITER, Stage, stage
 

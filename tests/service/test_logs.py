@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from chatsync.service.auth import TokenAuthority
 from chatsync.service.clock import ManualClock
 from chatsync.service.logs import configure_logs, escaped, redacted, without_secrets
-from chatsync.service.settings import RequestHeaders
+from chatsync.service.room_settings import RequestHeaders
 
 SENTINEL = "s3ntinel"
 CLOCK = ManualClock(wall_us=1_764_000_000_123_456)

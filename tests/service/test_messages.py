@@ -15,7 +15,8 @@ from chatsync.instants import HOUR_US
 from chatsync.service.app import create_app
 from chatsync.service.auth import TokenAuthority
 from chatsync.service.clock import ManualClock
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.room_settings import RoomSettings
+from chatsync.service.settings import Settings
 
 SECRET = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c"
 

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from chatsync.service.app import create_app
 from chatsync.service.clock import ManualClock
 from chatsync.service.origins import is_allowed_origin
-from chatsync.service.settings import RoomSettings, Settings
+from chatsync.service.room_settings import RoomSettings
+from chatsync.service.settings import Settings
 
 ALLOWED = ("https://school.example", "https://school.example:8443", "http://localhost:3000")
 HOST = "chat.example:8040"

@@ -21,8 +21,8 @@ from chatsync.errors import (
     WireError,
 )
 from chatsync.service.bodies import BodyLimit
+from chatsync.service.limit_table import Limits
 from chatsync.service.problems import close_code_of, install
-from chatsync.service.settings import Limits
 
 ERRORS = {
     "room": UnknownRoomError(),

@@ -15,7 +15,7 @@ from chatsync.chat.event import Position
 from chatsync.chat.room import Recovery
 from chatsync.errors import CorruptError
 from chatsync.instants import MINUTE_US
-from chatsync.service.settings import RoomSettings
+from chatsync.service.room_settings import RoomSettings
 from chatsync.simulation import Scenario
 from tests.relay import Client
 from tests.stage import FAST, START_US, Stage, stage

@@ -12,17 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from chatsync.errors import SettingsError
-from chatsync.service.settings import (
-    RoomSettings,
-    Settings,
-    check_safe,
-    describe,
-    load_settings,
-    read_request_headers,
-    settings_page,
-    shown,
-    token_key,
-)
+from chatsync.service.room_settings import RoomSettings, read_request_headers
+from chatsync.service.settings import Settings, check_safe, describe, load_settings, settings_page, shown, token_key
 
 SECRET = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c"
 

@@ -15,7 +15,7 @@ from chatsync.chat.event import Author
 from chatsync.chat.wire import SayPlayhead
 from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US, us_from_iso
 from chatsync.service.clock import ManualClock
-from chatsync.service.settings import RoomSettings
+from chatsync.service.room_settings import RoomSettings
 from chatsync.simulation import Scenario, playlist_at
 from tests.stage import START_US, Stage, quiet, stage
 

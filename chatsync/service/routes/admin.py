@@ -10,9 +10,9 @@ from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub
 from chatsync.service.restamping import restamp
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
-from chatsync.service.settings import RoomSettings
 
 __all__ = ["router"]
 

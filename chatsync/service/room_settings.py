@@ -1,0 +1,195 @@
+"""One room's settings, the same in the settings file and over HTTP; and the forms of the origins and URLs in them.
+
+Owns: ``RoomSettings``, what may be a web origin or a playlist's URL, the file of request headers. Does not know: other settings.
+Units: in each name (``_ms``, ``_s``). Source: contract §1, §5.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from chatsync.errors import SettingsError
+from chatsync.service.limit_table import SettingModel, setting
+
+__all__ = ["RequestHeaders", "RoomSettings", "normal_origin", "read_private_file", "read_request_headers", "url_origin"]
+
+_PRIVATE_FILE_BYTES_MAX = 64 * 1024
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
+
+
+class RequestHeaders(Mapping[str, str]):
+    """Headers that let us load a protected playlist, and the one origin they may be sent to. Never printed.
+
+    Attributes:
+        origin: scheme, host and port; whoever sends requests leaves the headers out anywhere else.
+    """
+
+    def __init__(self, origin: str, headers: Mapping[str, str]) -> None:
+        self.origin = origin
+        self._headers = dict(headers)
+
+    def __getitem__(self, name: str) -> str:
+        return self._headers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._headers)
+
+    def __len__(self) -> int:
+        return len(self._headers)
+
+    def __repr__(self) -> str:
+        return f"RequestHeaders({self.origin!r}, ***)"
+
+
+class RoomSettings(SettingModel):
+    """One room, ``[rooms.<id>]`` in the file."""
+
+    title: str = Field(default="", description="What people call it.", max_length=200)
+    public: bool = setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
+    playlist_url: str | None = setting(None, "The HLS playlist to follow; without one, program time is wall time.")
+    playlist_push: bool = setting(
+        False, "Whether an encoder whose origin cannot be reached pushes its playlist instead: `POST …/timeline`."
+    )
+    request_headers_file: Path | None = setting(
+        None, "File of mode 0600 with `Name: value` lines, sent only to the origin of `playlist_url`."
+    )
+    origins: tuple[str, ...] = setting(
+        (), "Web origins, such as `https://school.example`, whose pages may use the room; our own always may."
+    )
+    contribution_ms: int = setting(
+        0, "From the camera to the encoder's clock; a host's acts are moved by it.", unit="ms", ge=0, le=60_000
+    )
+    batch_ms: int = setting(50, "Events of so long travel together to live readers.", unit="ms", ge=1, le=1_000)
+    rewind_posting_s: int = setting(
+        600,
+        "How far behind the live edge a message still belongs to the picture of its author.",
+        unit="s",
+        ge=0,
+        le=86_400,
+    )
+
+    def request_headers(self) -> RequestHeaders | None:
+        """Read the headers of the protected playlist; None if there are none to send. Reads a file.
+
+        Raises:
+            SettingsError: the file is missing, can be read by others, or a line is no header we may set.
+        """
+        if self.request_headers_file is None or self.playlist_url is None:
+            return None
+        return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether there is a playlist; else program time is wall time."""
+        return self.playlist_url is not None or self.playlist_push
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> RoomSettings:
+        if self.playlist_url is not None and self.playlist_push:
+            raise ValueError("a room follows a playlist_url or is pushed one, not both")
+        return self
+
+    @field_validator("playlist_url")
+    @classmethod
+    def _is_fetchable(cls, url: str | None) -> str | None:
+        return None if url is None else _checked_url(url)
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(normal_origin(origin) for origin in origins)
+
+
+def read_request_headers(file: Path) -> dict[str, str]:
+    """Read the request headers of a protected playlist: one ``Name: value`` a line, ``#`` starts a comment line.
+
+    Raises:
+        SettingsError: the file is missing, can be read by others, or a line is no header we may set.
+    """
+    headers: dict[str, str] = {}
+    for number, line in enumerate(read_private_file(file, "request_headers_file").splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, colon, value = line.partition(":")
+        value = value.strip()
+        if not colon or not _HEADER_NAME.fullmatch(name) or not value.isascii() or not value.isprintable():
+            raise SettingsError(f"request_headers_file line {number} is not 'Name: value'")
+        if name.lower() in _OWN_HEADERS:
+            raise SettingsError(f"request_headers_file line {number} sets {name}, which is ours to set")
+        headers[name] = value
+    return headers
+
+
+def read_private_file(file: Path, name: str) -> str:
+    """A file of secrets as text, at most 64 KiB; ``name`` is the setting that names it.
+
+    Raises:
+        SettingsError: it is missing, no file, too large, not UTF-8, or can be read by others.
+    """
+    try:
+        with file.open("rb") as opened:
+            state = os.fstat(opened.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise SettingsError(f"{name} is not a file")
+            if state.st_mode & 0o077:
+                raise SettingsError(f"{name} can be read by others; make it mode 0600")
+            if state.st_size > _PRIVATE_FILE_BYTES_MAX:
+                raise SettingsError(f"{name} is too large")
+            return opened.read(_PRIVATE_FILE_BYTES_MAX).decode()
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"{name} cannot be read ({type(error).__name__})") from None
+
+
+def normal_origin(origin: str) -> str:
+    """A web origin in the form browsers send: lower case, no default port, no path.
+
+    Raises:
+        ValueError: a wildcard, ``null``, or anything that is more or less than scheme, host and port.
+    """
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        raise ValueError("an origin is scheme://host or scheme://host:port") from None
+    host = parts.hostname or ""
+    plain = parts.scheme in {"http", "https"} and re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host) is not None
+    if not plain or parts.path or parts.query or parts.fragment or "@" in parts.netloc or origin != origin.strip():
+        raise ValueError("an origin is scheme://host or scheme://host:port, without path or wildcard")
+    shown_host = f"[{host}]" if ":" in host else host
+    is_default = port is None or port == {"http": 80, "https": 443}[parts.scheme]
+    return f"{parts.scheme}://{shown_host}" + ("" if is_default else f":{port}")
+
+
+def url_origin(url: str) -> str:
+    """Scheme, host and port of a URL, as ``normal_origin`` writes them.
+
+    Raises:
+        ValueError: it has none.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    shown_host = f"[{host}]" if ":" in host else host
+    return normal_origin(f"{parts.scheme}://{shown_host}" + ("" if parts.port is None else f":{parts.port}"))
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.scheme not in {"http", "https"} or not has_host:
+        raise ValueError("must be an http or https URL with a host")
+    if "@" in parts.netloc:
+        raise ValueError("must not carry a user name or password; use request_headers_file")
+    if len(url) > 4_096 or not url.isprintable() or " " in url:
+        raise ValueError("must be at most 4096 printable characters without spaces")
+    return url
