@@ -23,6 +23,7 @@ from chatsync.service.bodies import BodyLimit
 from chatsync.service.clock import Clock, SteadyClock
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.hub import Hub
+from chatsync.service.loop_lag import LoopLag, measure
 from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
 from chatsync.service.problems import install
@@ -67,6 +68,9 @@ def create_app(
         async with AsyncExitStack() as stack:
             hub = await _built(settings, the_clock, stack)
             app.state.hub = hub
+            app.state.loop_lag = LoopLag(hub.metrics.loop_lag_s.observe)
+            measuring = asyncio.create_task(measure(app.state.loop_lag), name="loop lag")
+            stack.callback(measuring.cancel)
             await hub.start()
             stack.push_async_callback(hub.stop)
             archiving = asyncio.create_task(hub.archiving.run(), name="archive")
@@ -115,6 +119,8 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
     fetcher = PlaylistFetcher(settings)
     stack.push_async_callback(fetcher.aclose)
     archive = Archive(files, journal, catalog, writer)
+    metrics = Metrics()
+    journal.on_read = metrics.journal_reads.inc
     return Hub(
         settings,
         clock=clock,
@@ -126,7 +132,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
         reading=Reading(Query(files, journal, catalog), journal),
         authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
         fetcher=fetcher,
-        metrics=Metrics(),
+        metrics=metrics,
     )
 
 

@@ -5,7 +5,14 @@ Owns: the names and help texts. Does not know: who scrapes. A metric names rooms
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from chatsync.store.journal import Appended
 
@@ -58,6 +65,17 @@ class Metrics:
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
             registry=self.registry,
         )
+        self.loop_lag_s = Histogram(
+            "chatsync_loop_lag_seconds",
+            "How late the event loop came to what was planned for every 20 ms.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+            registry=self.registry,
+        )
+        self.tasks = Gauge("chatsync_tasks", "Tasks of the event loop.", registry=self.registry)
+        self.journal_reads = Counter(
+            "chatsync_journal_reads_total", "Looks into chatsync.db by readers.", registry=self.registry
+        )
+        ProcessCollector(registry=self.registry)
 
     def stamped(self, room: str, appended: Appended) -> None:
         """Count an event that is durable, or one that was sent again."""

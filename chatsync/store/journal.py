@@ -96,6 +96,7 @@ class Journal:
     def __init__(self, writer: Writer, files: Files) -> None:
         self._files = files
         self._readers = threading.local()
+        self.on_read: Callable[[], object] = lambda: None  # told of every look into chatsync.db, in any thread
         try:
             self.open_report = self._opened_tables()
             self._identity = IdentityStore(files.identity)
@@ -275,6 +276,7 @@ class Journal:
         Raises:
             sqlite3.Error: it cannot be opened.
         """
+        self.on_read()
         connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
         if connection is None:
             connection = self._readers.connection = opened(self._files.database, read_only=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from chatsync.errors import NotFoundError
+from chatsync.service.loop_lag import LoopLag
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
 
@@ -35,13 +38,16 @@ async def readyz(request: Request) -> Response:
         hub.probe_disk()
     origins = {room: r.live.playlist_trouble for room, r in hub.rooms.items() if r.live.playlist_trouble is not None}
     alarms = Counter(r.live.alarm.cause for r in hub.rooms.values() if r.live.alarm.cause is not None)
-    body = {
+    body: dict[str, Any] = {
         "ready": not failing,
         "failing": failing,
         "origins_down": len(origins),
         "sync_alarms": dict(sorted(alarms.items())),
         "durability": "fsync",
     }
+    lag: LoopLag = request.app.state.loop_lag
+    if lag.is_bad:
+        body["loop_lag_ms"] = round(lag.tail_s() * 1000)
     return no_store(body, status=503 if failing else 200)
 
 
@@ -50,5 +56,7 @@ async def metrics(request: Request) -> Response:
     """Prometheus' text format, for this machine only: a metric names rooms."""
     if request.client is None or request.client.host not in _LOOPBACK or "x-forwarded-for" in request.headers:
         raise NotFoundError("page")
-    body = hub_of(request).metrics.exposition()
+    counted = hub_of(request).metrics
+    counted.tasks.set(len(asyncio.all_tasks()))
+    body = counted.exposition()
     return Response(body, media_type="text/plain; version=0.0.4", headers={"Cache-Control": "no-store"})
