@@ -176,11 +176,19 @@ class Writer:
         Raises:
             StoreError: the database cannot be opened.
         """
-        self._connection = self._open()
+        self.open()
         self._settler.start()
-        self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
+
+    def open(self) -> None:
+        """Open the database and take work, without threads: whoever calls this calls :meth:`step` too.
+
+        Raises:
+            StoreError: the database cannot be opened.
+        """
+        self._connection = self._open()
+        self._closed = False
 
     def close(self) -> None:
         """Write what was submitted before, then stop. Work submitted later is refused."""
@@ -189,7 +197,9 @@ class Writer:
                 return
             self._closed = True
             self._queue.put(None)
-        if self._thread is not None:
+        if self._thread is None:
+            self._run()
+        else:
             self._thread.join()
             self._thread = None
         self._settler.stop()
@@ -240,26 +250,31 @@ class Writer:
     # --- the thread -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            batch: list[tuple[Work, Done]] = []
-            item = self._queue.get()
-            while True:
-                if item is None:
-                    stopping = True
-                    break
-                batch.append(item)
-                if len(batch) >= BATCH_WORKS_MAX:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            if batch:
-                self._hand_out(self._committed(batch))
-            if self._checkpoint_due and self._connection is not None:
-                self._checkpoint_due = False
-                self._empty_log(self._connection)
+        while self.step():
+            pass
+
+    def step(self, *, works_max: int = BATCH_WORKS_MAX) -> bool:
+        """Wait for work, write one batch of it and tell those who asked: all that the writer's thread does.
+
+        Returns:
+            Whether there may be more; False once everything before the close is written.
+        """
+        batch: list[tuple[Work, Done]] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) >= works_max:
+                break
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+        if batch:
+            self._hand_out(self._committed(batch))
+        if self._checkpoint_due and self._connection is not None:
+            self._checkpoint_due = False
+            self._empty_log(self._connection)
+        return item is not None
 
     def _hand_out(self, results: Completed) -> None:
         try:
