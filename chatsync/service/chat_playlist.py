@@ -15,7 +15,7 @@ from chatsync.store.catalog import SliceRow
 
 if TYPE_CHECKING:
     from chatsync.service.routes.entry import Entry
-    from chatsync.service.sealing import SliceIndex
+    from chatsync.service.slice_index import SliceIndex
 
 __all__ = ["DEFAULT_BACK_US", "RELOAD_MS", "chat_playlist"]
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.instants import SECOND_US
-from chatsync.service.sealing import OPEN_FROM_LIFE_US, SliceIndex
+from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
 from tests.stage import START_US, Stage, slice_path, stage

@@ -1,0 +1,139 @@
+"""The sealed slices of one broadcast in memory, its unsealed tail, and what is still to be written of it.
+
+Owns: looking up, marking what changed, which values may be asked for. Does not know: files, the catalog, when to write.
+Units: ranges in µs of program time; ``wall_us`` is steady wall time. Source: contract §3.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from chatsync.chat.event import Event
+from chatsync.instants import SECOND_US, Range, us_from_ms, whole_second_us
+from chatsync.replay.slices import late_range
+from chatsync.store.catalog import SliceRow
+
+__all__ = ["OPEN_FROM_LIFE_US", "SliceIndex", "range_of"]
+
+OPEN_FROM_LIFE_US = 60 * SECOND_US  # how long a value of sealed_until_ms may be asked for as from_ms
+
+
+@dataclass(slots=True)
+class SliceIndex:
+    """The sealed slices of one broadcast, and its unsealed tail."""
+
+    broadcast: int
+    version: int = 0
+    entries: list[SliceRow] = field(default_factory=list)  # by start, not overlapping
+    removed: dict[int, SliceRow] = field(default_factory=dict)  # by start_ms: all of their events are hidden
+    sealed_until_us: int | None = None
+    sealed_before: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, value) of the last minute
+    tail: list[tuple[int, int]] = field(default_factory=list)  # (program, offset) of events from the oldest askable on
+    events: dict[int, Event] = field(default_factory=dict)  # of the tail, by offset
+    dirty_us: dict[int, int] = field(default_factory=dict)  # program time that changed: wall time when to revise
+    dirty_state_us: int | None = None  # states of slices after this program time may have changed
+    dirty_state_due_us: int = 0  # wall time when to revise them
+    waiting: set[tuple[int, int]] = field(
+        default_factory=set
+    )  # (offset, second) of what is due in a slice and not in it
+    cutting_until_us: int | None = None  # end of the slice that is being written for the first time
+    gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
+    told_from: int = 0  # newer events and `gone` say all that changed since any offset from here on
+
+    @property
+    def waiting_offsets(self) -> set[int]:
+        """Events that are due in a slice and not in it yet."""
+        return {offset for offset, _ in self.waiting}
+
+    def is_closed_at(self, program_us: int) -> bool:
+        """Whether an instant is sealed, or is being sealed now: what happens there then needs a revision."""
+        until_us = self.cutting_until_us if self.cutting_until_us is not None else self.sealed_until_us
+        return until_us is not None and program_us < until_us
+
+    def note_dirty(self, offset: int, program_us: int, due_us: int) -> None:
+        """The event at ``offset`` changes what is sealed at an instant; write it by ``due_us`` of wall time."""
+        second_us = whole_second_us(program_us)
+        self.dirty_us[second_us] = min(due_us, self.dirty_us.get(second_us, due_us))
+        self.waiting.add((offset, second_us))
+
+    def note_dirty_state(self, program_us: int, due_us: int) -> None:
+        """The states that slices after an instant open with may have changed."""
+        if self.dirty_state_us is None:
+            self.dirty_state_us, self.dirty_state_due_us = program_us, due_us
+        else:
+            self.dirty_state_us = min(program_us, self.dirty_state_us)
+            self.dirty_state_due_us = min(due_us, self.dirty_state_due_us)
+
+    def entry_at(self, program_us: int) -> SliceRow | None:
+        """The slice that covers an instant."""
+        index = bisect_left(self.entries, program_us + 1, key=lambda row: us_from_ms(row.start_ms)) - 1
+        if index >= 0 and program_us < us_from_ms(self.entries[index].end_ms):
+            return self.entries[index]
+        return None
+
+    def put(self, row: SliceRow) -> None:
+        """Add a slice or replace the revision before it."""
+        index = bisect_left(self.entries, row.start_ms, key=lambda entry: entry.start_ms)
+        if index < len(self.entries) and self.entries[index].start_ms == row.start_ms:
+            self.entries[index] = row
+        else:
+            self.entries.insert(index, row)
+        self.removed.pop(row.start_ms, None)
+
+    def remove(self, row: SliceRow, version: int) -> None:
+        """A slice whose events are all hidden."""
+        self.entries = [entry for entry in self.entries if entry.start_ms != row.start_ms]
+        self.removed[row.start_ms] = msgspec.structs.replace(row, version=version)
+
+    def range_at(self, second_us: int) -> Range:
+        """The range of the slice over a second: that of the slice there, or that was there, else the second itself."""
+        rows = sorted((*self.entries, *self.removed.values()), key=lambda row: row.start_ms)
+        ranges = [range_of(row) for row in rows]
+        found = [within for within in ranges if within.start_us <= second_us < within.end_us]
+        return found[0] if found else late_range(second_us, ranges)
+
+    def put_tail(self, event: Event) -> None:
+        """Remember an event of the unsealed tail (or of the minute before it)."""
+        self.drop_tail(event.offset)
+        insort(self.tail, event.place)
+        self.events[event.offset] = event
+
+    def drop_tail(self, offset: int) -> None:
+        """Forget an event that was hidden or moved."""
+        known = self.events.pop(offset, None)
+        if known is not None:
+            del self.tail[bisect_left(self.tail, known.place)]
+
+    def note_gone(self, cause: int, offset: int) -> None:
+        """An event was hidden by the one at ``cause``."""
+        if len(self.gone) == self.gone.maxlen:
+            self.told_from = max(self.told_from, self.gone[0][0])
+        self.gone.append((cause, offset))
+
+    def tail_from(self, program_us: int) -> list[Event]:
+        """The tail's events at or after an instant, in order."""
+        return [self.events[offset] for _, offset in self.tail[bisect_left(self.tail, (program_us, 0)) :]]
+
+    def note_sealed_until(self, value_us: int, wall_us: int) -> None:
+        """Move the mark on; values of the last minute may still be asked for."""
+        if self.sealed_until_us is not None and value_us != self.sealed_until_us:
+            self.sealed_before.append((wall_us, self.sealed_until_us))
+        self.sealed_until_us = value_us
+        while self.sealed_before and self.sealed_before[0][0] < wall_us - OPEN_FROM_LIFE_US:
+            self.sealed_before.popleft()
+        oldest_us = self.sealed_before[0][1] if self.sealed_before else value_us
+        while self.tail and self.tail[0][0] < oldest_us:
+            self.events.pop(self.tail.pop(0)[1], None)
+
+    def may_be_asked_from(self, from_us: int) -> bool:
+        """Whether ``open.json`` can answer from this instant on."""
+        return from_us == self.sealed_until_us or any(value == from_us for _, value in self.sealed_before)
+
+
+def range_of(row: SliceRow) -> Range:
+    """The program time of a slice, µs."""
+    return Range(us_from_ms(row.start_ms), us_from_ms(row.end_ms))
