@@ -17,14 +17,14 @@ import msgspec
 from chatsync.errors import SettingsError
 from chatsync.hls.known import KnownSegment
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
-from chatsync.instants import Range
+from chatsync.instants import HOUR_US, Range
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 from chatsync.store.writer import opened
 
 __all__ = ["SCHEMA_VERSION", "ArchiveFile", "Catalog", "SliceRow"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
@@ -65,9 +65,23 @@ CREATE TABLE IF NOT EXISTS marks (
 CREATE TABLE IF NOT EXISTS archive_files (
     path TEXT PRIMARY KEY, tree TEXT NOT NULL, room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER,
     generation INTEGER NOT NULL, rows INTEGER NOT NULL, start_us INTEGER, end_us INTEGER, sha256 TEXT NOT NULL,
-    size_bytes INTEGER NOT NULL, schema_version INTEGER NOT NULL
+    size_bytes INTEGER NOT NULL, schema_version INTEGER NOT NULL, end_hour_us INTEGER, first_offset INTEGER,
+    last_offset INTEGER, last_wall_us INTEGER, pruned INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS archive_files_hour ON archive_files (room, broadcast, tree, hour_us);
+CREATE TABLE IF NOT EXISTS archive_authors (path TEXT PRIMARY KEY, authors BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasures (
+    room TEXT NOT NULL, author_key TEXT NOT NULL, offset INTEGER NOT NULL, asked_wall_us INTEGER NOT NULL,
+    done_wall_us INTEGER, receipt TEXT, PRIMARY KEY (room, author_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS viewers (
+    room TEXT NOT NULL, broadcast INTEGER NOT NULL, minute_us INTEGER NOT NULL, viewers INTEGER NOT NULL,
+    PRIMARY KEY (room, broadcast, minute_us)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS deletions (
+    room TEXT NOT NULL, wall_us INTEGER NOT NULL, broadcast INTEGER NOT NULL, record TEXT NOT NULL,
+    PRIMARY KEY (room, wall_us, broadcast)
+) WITHOUT ROWID;
 """
 
 
@@ -102,7 +116,21 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     size_bytes: int
     schema_version: int
+    end_hour_us: int | None = None  # exclusive end of its hours; None: one hour, or a whole broadcast
+    first_offset: int | None = None  # smallest offset in it, None if empty or no events
+    last_offset: int | None = None  # largest
+    last_wall_us: int | None = None  # latest wall time of its rows
+    pruned: bool = False  # whether rows of it are in the journal no more
 
+    @property
+    def hours(self) -> Range | None:
+        """The hours of program time it covers; None for a whole broadcast."""
+        if self.hour_us is None:
+            return None
+        return Range(self.hour_us, self.hour_us + HOUR_US if self.end_hour_us is None else self.end_hour_us)
+
+
+_FILE_COLUMNS_OF_3 = ("end_hour_us", "first_offset", "last_offset", "last_wall_us")
 
 # What brings an older folder up to date, by the version it has. Only ever appended to.
 _MIGRATIONS = {
@@ -112,7 +140,14 @@ _MIGRATIONS = {
         "UPDATE observations SET step_us = 0, broadcast = (SELECT broadcast FROM segments AS known "
         "WHERE (known.room, known.run, known.media_sequence) = (observations.room, observations.run, "
         "observations.media_sequence))",
-    )
+    ),
+    2: (
+        *(f"ALTER TABLE archive_files ADD COLUMN {name} INTEGER" for name in _FILE_COLUMNS_OF_3),
+        "ALTER TABLE archive_files ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0",
+        # Files without an index of their authors are written anew.
+        "INSERT OR IGNORE INTO dirty_hours SELECT room, broadcast, hour_us, 0 FROM archive_files "
+        "WHERE tree = 'events' AND hour_us IS NOT NULL",
+    ),
 }
 
 _SLICE_COLUMNS = SliceRow.__struct_fields__
@@ -141,7 +176,6 @@ class Catalog:
                 )
             connection.executescript(_TABLES)
             _migrate(connection, version)
-            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         finally:
             connection.close()
         self._journal = journal
@@ -421,14 +455,32 @@ class Catalog:
             "ORDER BY room, broadcast, hour_us, tree",
             tuple(given.values()),
         )
-        return [ArchiveFile(**dict(zip(_FILE_COLUMNS, row, strict=True))) for row in rows]
+        return [_file_from(row) for row in rows]
+
+
+def _file_from(row: Sequence[Any]) -> ArchiveFile:
+    *values, pruned = row
+    return ArchiveFile(**dict(zip(_FILE_COLUMNS[:-1], values, strict=True)), pruned=bool(pruned))
 
 
 def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring tables made by an older program up to date; a new folder (version 0) has them as they are now."""
+    """Bring tables made by an older program up to date, all or nothing; a new folder (version 0) has them as they are now."""
+    connection.execute("BEGIN IMMEDIATE")
     for known in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
         for statement in _MIGRATIONS[known]:
-            connection.execute(statement)
+            if not _has_column(connection, statement):
+                connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _has_column(connection: sqlite3.Connection, statement: str) -> bool:
+    """Whether a statement adds a column that is there: a table that the old program had not made yet is made as it is now."""
+    words = statement.split()
+    if words[:2] != ["ALTER", "TABLE"]:
+        return False
+    table, column = words[2], words[5]
+    return any(name == column for _, name, *_ in connection.execute(f"PRAGMA table_info({table})"))
 
 
 def _json(value: Any) -> str:
