@@ -70,10 +70,6 @@ CREATE TABLE IF NOT EXISTS archive_files (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS archive_files_hour ON archive_files (room, broadcast, tree, hour_us);
 CREATE TABLE IF NOT EXISTS archive_authors (path TEXT PRIMARY KEY, authors BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS erasures (
-    room TEXT NOT NULL, author_key TEXT NOT NULL, offset INTEGER NOT NULL, asked_wall_us INTEGER NOT NULL,
-    done_wall_us INTEGER, receipt TEXT, PRIMARY KEY (room, author_key)
-) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS viewers (
     room TEXT NOT NULL, broadcast INTEGER NOT NULL, minute_us INTEGER NOT NULL, viewers INTEGER NOT NULL,
     PRIMARY KEY (room, broadcast, minute_us)

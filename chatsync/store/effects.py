@@ -1,7 +1,7 @@
-"""What a hide, a restore or a restamp does to rows that are in the journal already.
+"""What a hide, a restore, a restamp or an erasure does to rows that are in the journal already.
 
 Owns: which rows a deed names, blanking and bringing back their text, where a restamp puts them. Does not know: transactions,
-readers. Runs in the writer's thread, in the transaction that writes the deed itself.
+readers, rows that have left the journal (they are brought back before, ``store.pruned``). Runs in the writer's thread, in the transaction that writes the deed itself.
 Units: µs. Source: contract §2 and §6; decision 0005.
 """
 
@@ -9,16 +9,25 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from chatsync.chat.event import Event
-from chatsync.store.identity import HiddenText, ModerationStore
+from chatsync.chat.event import Event, Visibility, visibility_of
+from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
 from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check
 
-__all__ = ["Effects"]
+__all__ = ["Effects", "NamedRows"]
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
-_TEXT, _HIDDEN, _HIDDEN_BY = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by"))
+_TEXT, _HIDDEN, _HIDDEN_BY, _CHECK = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by", "text_check"))
+_BROADCAST, _PLACED, _TARGET = (COLUMNS.index(name) for name in ("broadcast", "placed_us", "target"))
+_HANDS = frozenset({"hand_raised", "hand_lowered"})
+
+
+class NamedRows(NamedTuple):
+    """Rows of an author, looked for before the deed so that the writer need not: their offsets, all there are up to ``through``."""
+
+    offsets: tuple[int, ...]
+    through: int
 
 
 class Effects:
@@ -26,14 +35,24 @@ class Effects:
 
     Args:
         moderation: keeps the text that a hide takes out of the journal.
+        identity: keeps the names that an erasure forgets.
         note_changed: told (room, broadcast, program time, offset of the cause) for every place a row leaves or enters.
     """
 
-    def __init__(self, moderation: ModerationStore, note_changed: Callable[[str, int, int, int], None]) -> None:
-        self._moderation, self._note_changed = moderation, note_changed
+    def __init__(
+        self,
+        moderation: ModerationStore,
+        identity: IdentityStore,
+        note_changed: Callable[[str, int, int, int], None],
+    ) -> None:
+        self._moderation, self._identity, self._note_changed = moderation, identity, note_changed
 
     def apply(
-        self, connection: sqlite3.Connection, cause: Event, placements: Mapping[int, tuple[int, int]]
+        self,
+        connection: sqlite3.Connection,
+        cause: Event,
+        placements: Mapping[int, tuple[int, int]],
+        named: NamedRows | None = None,
     ) -> tuple[int, ...]:
         """Do to earlier rows what an event that was just written asks for; the offsets it touched.
 
@@ -41,6 +60,7 @@ class Effects:
             connection: the writer's, in the transaction that wrote the event.
             cause: the event.
             placements: for a restamp by the record: (where it stands, where it goes) in program time, by offset.
+            named: for an erasure: the author's rows as far as they were looked for before.
 
         Raises:
             CorruptError: a row it names is damaged; nothing of it is done.
@@ -50,6 +70,8 @@ class Effects:
                 touched = self._hide(connection, cause)
             case "restored":
                 touched = self._restore(connection, cause)
+            case "erased":
+                touched = self._erase(connection, cause, named)
             case "restamped":
                 by_record = cause.details.get("rule") == "record"
                 touched = (
@@ -68,12 +90,19 @@ class Effects:
             rows = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, cause.target)).fetchall()
         else:
             rows = self._rows_of_author(connection, cause.room, str(cause.details.get("author")))
-        for target in [row[2] for row in rows]:
-            rows += connection.execute(
-                f"{_SELECT} WHERE room = ? AND kind = 'pinned' AND target = ?", (cause.room, target)
-            ).fetchall()
+            rows = [row for row in rows if row[_CHECK] and visibility_of(row[3]) is Visibility.PUBLIC]
+        rows += self._pins_of(connection, cause.room, rows)
         found = {row[2]: row for row in rows if row[_HIDDEN] == hidden and row[2] < cause.offset}
         return [checked(found[offset]) for offset in sorted(found)]
+
+    @staticmethod
+    def _pins_of(connection: sqlite3.Connection, room: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        pins: list[tuple[Any, ...]] = []
+        for target in [row[2] for row in rows]:
+            pins += connection.execute(
+                f"{_SELECT} WHERE room = ? AND kind = 'pinned' AND target = ?", (room, target)
+            ).fetchall()
+        return pins
 
     def _rows_of_author(self, connection: sqlite3.Connection, room: str, author_key: str) -> list[tuple[Any, ...]]:
         spoken = connection.execute(
@@ -82,8 +111,7 @@ class Effects:
         rows: list[tuple[Any, ...]] = []
         for (broadcast,) in spoken:
             rows += connection.execute(
-                f"{_SELECT} INDEXED BY journal_placed "
-                "WHERE room = ? AND broadcast = ? AND author_key = ? AND text_check != 0",
+                f"{_SELECT} INDEXED BY journal_placed WHERE room = ? AND broadcast = ? AND author_key = ?",
                 (room, broadcast, author_key),
             ).fetchall()
         return rows
@@ -97,6 +125,51 @@ class Effects:
             self._say(connection, event, (None, None, None))
             touched.append(event.offset)
         return touched
+
+    def _erase(self, connection: sqlite3.Connection, cause: Event, named: NamedRows | None) -> list[int]:
+        """Take a person out for good: their words and what shows their hand, nothing of it kept; then their names.
+
+        What they decided without words (a mode, an answer given live, a vote) stays, nobody's any more: the room's state rests on
+        it. It counts as touched where everyone sees it, so that what printed a name is printed again without.
+        """
+        room, author_key = cause.room, str(cause.details.get("author"))
+        theirs = [row for row in self._all_of_author(connection, room, author_key, named) if row[2] < cause.offset]
+        gone: dict[int, tuple[Any, ...]] = {row[2]: row for row in theirs if _shows_person(row)}
+        gone |= {row[2]: row for row in self._pins_of(connection, room, list(gone.values())) if row[2] < cause.offset}
+        touched = {row[2] for row in theirs if visibility_of(row[3]) is Visibility.PUBLIC and not row[_HIDDEN]}
+        for offset, row in sorted(gone.items()):
+            event = event_of(checked(row), None)
+            if row[_HIDDEN]:
+                self._moderation.forget_text(room, offset)
+                self._note_changed(room, event.broadcast, event.program_us, cause.offset)
+                continue
+            self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)
+            if row[_CHECK]:
+                self._say(connection, event, (None, None, None))
+            touched.add(offset)
+        for row in theirs:
+            if row[2] not in gone:
+                self._note_changed(room, row[_BROADCAST], row[_PLACED], cause.offset)
+        self._identity.erase(room, author_key)
+        connection.execute("DELETE FROM spoke WHERE room = ? AND author_key = ?", (room, author_key))
+        connection.execute(
+            "INSERT OR REPLACE INTO erasures VALUES (?, ?, ?, ?, NULL, NULL)",
+            (room, author_key, cause.offset, cause.wall_us),
+        )
+        return sorted(touched)
+
+    def _all_of_author(
+        self, connection: sqlite3.Connection, room: str, author_key: str, named: NamedRows | None
+    ) -> list[tuple[Any, ...]]:
+        """Every row of an author that is in the journal; with ``named``, only what came after is looked for."""
+        if named is None:
+            return self._rows_of_author(connection, room, author_key)
+        rows = connection.execute(
+            f"{_SELECT} WHERE room = ? AND offset > ? AND author_key = ?", (room, named.through, author_key)
+        ).fetchall()
+        for offset in named.offsets:
+            rows += connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (room, offset)).fetchall()
+        return rows
 
     def _restore(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
         touched = []
@@ -181,3 +254,10 @@ class Effects:
 def _offset_of(row: tuple[Any, ...]) -> int:
     offset: int = row[2]
     return offset
+
+
+def _shows_person(row: tuple[Any, ...]) -> bool:
+    """Whether a row goes with its author: it has words of theirs, or a hand. A pin of a message has words of somebody else."""
+    if row[3] == "pinned" and row[_TARGET] is not None:
+        return False
+    return row[_CHECK] != 0 or row[3] in _HANDS

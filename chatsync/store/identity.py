@@ -84,6 +84,18 @@ class _Private:
         if connection is not None:
             connection.close()
 
+    def empty_log(self) -> None:
+        """Any thread: move the write-ahead log into the database and cut it to nothing: what was deleted must not stay in it.
+
+        Raises:
+            sqlite3.Error: it cannot be.
+        """
+        connection = opened(self._path)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Close the writing connection, dropping what was not committed."""
         self.forget()
@@ -101,6 +113,7 @@ class IdentityStore(_Private):
         super().__init__(path)
         self._latest: dict[tuple[str, str], tuple[int, str, tuple[str, ...]]] = {}
         self._names: dict[tuple[str, str, int], tuple[str, tuple[str, ...]]] = {}
+        self._erased: set[tuple[str, str]] = set()  # never from memory again: another thread may hold a name still
 
     def version(self, room: str, author: Author) -> int:
         """In the writer's thread: the version of this author's name and badges, a new one if they are new.
@@ -137,7 +150,8 @@ class IdentityStore(_Private):
             sqlite3.Error: identity.db cannot be read.
         """
         key = (room, author_key, version)
-        known = self._names.get(key)
+        is_erased = (room, author_key) in self._erased
+        known = None if is_erased else self._names.get(key)
         if known is None:
             row = (
                 self.reader()
@@ -145,11 +159,36 @@ class IdentityStore(_Private):
                 .fetchone()
             )
             known = ("", ()) if row is None else (row[0], _badges(row[1]))
-            if row is not None:
+            if row is not None and not is_erased:
                 if len(self._names) >= _NAMES_MAX:
                     self._names.clear()
                 self._names[key] = known
         return Author(key=author_key, name=known[0], role=role, badges=known[1])
+
+    def names(self, room: str, author_key: str) -> list[str]:
+        """Any thread: what an author was called, oldest first.
+
+        Raises:
+            sqlite3.Error: identity.db cannot be read.
+        """
+        rows = self.reader().execute(
+            "SELECT name FROM names WHERE room = ? AND author_key = ? AND name != '' ORDER BY version",
+            (room, author_key),
+        )
+        return [name for (name,) in rows]
+
+    def erase(self, room: str, author_key: str) -> None:
+        """In the writer's thread: forget what an author was called. Versions go on, so that no later name is taken for an old one."""
+        key = (room, author_key)
+        connection = self._begin()
+        (newest,) = connection.execute(
+            "SELECT max(version) FROM names WHERE room = ? AND author_key = ?", key
+        ).fetchone()
+        connection.execute("DELETE FROM names WHERE room = ? AND author_key = ?", key)
+        self._latest.pop(key, None)
+        self._erased.add(key)
+        if newest is not None:
+            connection.execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (*key, newest))
 
     def forget(self) -> None:
         """As the base; and names learned in the lost batch."""
@@ -184,6 +223,10 @@ class ModerationStore(_Private):
             .fetchone()
         )
         return row
+
+    def forget_text(self, room: str, offset: int) -> None:
+        """In the writer's thread: drop a text for good."""
+        self._begin().execute("DELETE FROM hidden_text WHERE room = ? AND offset = ?", (room, offset))
 
     def sweep(self, before_wall_us: int) -> int:
         """In the writer's thread: drop texts hidden before this wall time; how many."""

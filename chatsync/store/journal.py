@@ -18,7 +18,7 @@ from typing import Any
 from chatsync.chat.event import KINDS, STATE_KINDS, Author, Draft, Event, Role, Visibility
 from chatsync.errors import CorruptError, IdReusedError, StorageFailedError
 from chatsync.instants import HOUR_US
-from chatsync.store.effects import Effects
+from chatsync.store.effects import Effects, NamedRows
 from chatsync.store.files import Files
 from chatsync.store.heads import Head, Heads
 from chatsync.store.identity import IdentityStore, ModerationStore
@@ -66,6 +66,13 @@ CREATE TABLE IF NOT EXISTS dirty_hours (
     room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER NOT NULL, through INTEGER NOT NULL,
     PRIMARY KEY (room, broadcast, hour_us)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS erasures (
+    room TEXT NOT NULL, author_key TEXT NOT NULL, offset INTEGER NOT NULL, asked_wall_us INTEGER NOT NULL,
+    done_wall_us INTEGER, receipt TEXT, PRIMARY KEY (room, author_key)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pruned (
+    room TEXT PRIMARY KEY, through INTEGER NOT NULL, chain INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -104,7 +111,7 @@ class Journal:
             self._heads = Heads(files.heads)
         except (sqlite3.Error, OSError) as error:
             raise _read_error(error) from error
-        self._effects = Effects(self._moderation, self._note_changed)
+        self._effects = Effects(self._moderation, self._identity, self._note_changed)
         self._known: dict[str, Head] = {}
         self._changed_hours: dict[tuple[str, int, int], int] = {}
         self._spoke: set[tuple[str, str, int]] = set()
@@ -138,6 +145,7 @@ class Journal:
         draft: Draft,
         *,
         placements: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+        named: NamedRows | None = None,
     ) -> Appended:
         """Give a draft its offset and write it, with its effects on earlier rows.
 
@@ -147,6 +155,7 @@ class Journal:
             connection: the writer's, in a transaction.
             draft: stamped already.
             placements: with a ``restamped`` by the record: where each event stands and where it goes, by offset.
+            named: with an ``erased``: the author's rows as far as they were looked for.
 
         Raises:
             IdReusedError: the same author used the id for another body within 24 h.
@@ -175,7 +184,9 @@ class Journal:
             self._note_spoke(connection, room, author_key, broadcast)
         event = event_of(row, author)
         self._note_changed(room, broadcast, draft.stamp.program_us, offset)
-        affected = self._effects.apply(connection, event, placements)
+        affected = self._effects.apply(connection, event, placements, named)
+        if event.kind == "erased":
+            self._spoke.clear()
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
         self._heads.put(room, moved)
         self._appends += 1
@@ -382,7 +393,7 @@ class Journal:
 
     def affected(self, cause: Event) -> tuple[int, ...]:
         """Offsets that a hide, restore or restamp touched."""
-        if cause.kind not in {"hidden", "restored", "restamped"}:
+        if cause.kind not in {"hidden", "restored", "erased", "restamped"}:
             return ()
         rows = self.read(
             "SELECT offset FROM effects WHERE room = ? AND cause = ? ORDER BY offset", (cause.room, cause.offset)

@@ -78,7 +78,7 @@ _TEXT = COLUMNS.index("text")
 _PLACED = COLUMNS.index("placed_us")
 _HIDDEN = COLUMNS.index("hidden")
 
-SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "title"})
+SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "reason", "title"})
 """Details that are somebody's words: they go where the text goes."""
 
 CREATE = """
