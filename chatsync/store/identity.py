@@ -138,6 +138,7 @@ class IdentityStore(_Private):
             known = (known[0] + 1, author.name, author.badges)
             values = (*key, known[0], author.name, msgspec.json.encode(author.badges).decode())
             self._begin().execute("INSERT INTO names VALUES (?, ?, ?, ?, ?)", values)
+            self._names[(*key, known[0])] = known[1:]  # readers look for it once an event under it is committed
         if len(self._latest) >= _NAMES_MAX:
             self._latest.clear()
         self._latest[key] = known
@@ -194,6 +195,7 @@ class IdentityStore(_Private):
         """As the base; and names learned in the lost batch."""
         super().forget()
         self._latest.clear()
+        self._names.clear()
 
 
 def _badges(text: str) -> tuple[str, ...]:

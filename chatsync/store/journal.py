@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from chatsync.chat.event import KINDS, STATE_KINDS, Author, Draft, Event, Role, Visibility
 from chatsync.errors import CorruptError, IdReusedError, StorageFailedError
@@ -33,10 +33,13 @@ from chatsync.store.rows import (
 )
 from chatsync.store.writer import Writer, opened
 
-__all__ = ["DEDUPE_US", "HIDDEN_TEXT_US", "Appended", "Head", "Journal"]
+__all__ = ["CHANGED_MAX", "DEDUPE_US", "HIDDEN_TEXT_US", "Appended", "Head", "Journal"]
 
 DEDUPE_US = 24 * HOUR_US
+CHANGED_MAX = 2_000  # events of one deed that are told one by one: ~10 ms of an event loop
 HIDDEN_TEXT_US = 30 * 24 * HOUR_US
+T = TypeVar("T")
+
 _SWEEP_EVERY = 500  # appends between two bites
 _SWEEP_ROWS = 2_000
 _SPOKE_MAX = 200_000
@@ -78,11 +81,25 @@ CREATE TABLE IF NOT EXISTS pruned (
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a draft: the event as it stands, whether it was there before, and which offsets it touched."""
+    """What became of a draft: the event as it stands, whether it was there before, and what it touched.
+
+    Attributes:
+        event: as it stands in the log.
+        duplicate: whether it stood there before.
+        affected: offsets that it hid, restored or moved.
+        changed: those events as they stand now, read where they were written so that nobody has to look them up on an event
+            loop; empty if there are more than :data:`CHANGED_MAX`.
+    """
 
     event: Event
     duplicate: bool = False
     affected: tuple[int, ...] = ()
+    changed: tuple[Event, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so much was touched that it is not told one by one."""
+        return len(self.affected) > CHANGED_MAX
 
 
 class Journal:
@@ -192,7 +209,8 @@ class Journal:
         self._appends += 1
         if self._appends % _SWEEP_EVERY == 1:
             self.sweep(connection, received_us)
-        return Appended(event, affected=affected)
+        changed = tuple(self._events_at(connection, room, affected)) if 0 < len(affected) <= CHANGED_MAX else ()
+        return Appended(event, affected=affected, changed=changed)
 
     def _first_of(self, connection: sqlite3.Connection, draft: Draft, author_key: str) -> Event | None:
         """The event that used a draft's id before; None if that is too long ago."""
@@ -300,8 +318,17 @@ class Journal:
             CorruptError: SQLite finds the database damaged.
             StorageFailedError: it cannot be read.
         """
+        return self.read_by(lambda connection: connection.execute(sql, values).fetchall())
+
+    def read_by(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function reads by this thread's own connection.
+
+        Raises:
+            CorruptError: SQLite finds the database damaged.
+            StorageFailedError: it cannot be read.
+        """
         try:
-            return self.reader().execute(sql, values).fetchall()
+            return work(self.reader())
         except (sqlite3.Error, OSError) as error:
             raise _read_error(error) from error
 
@@ -400,6 +427,29 @@ class Journal:
         )
         return tuple(row[0] for row in rows)
 
+    def appended(self, event: Event) -> Appended:
+        """What an event of the log touched, as its author was told then but with the events as they stand now.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        affected = self.affected(event)
+        if not affected or len(affected) > CHANGED_MAX:
+            return Appended(event, affected=affected)
+        changed = self.read_by(lambda connection: self._events_at(connection, event.room, affected))
+        return Appended(event, affected=affected, changed=tuple(changed))
+
+    def heads(self) -> dict[str, Head]:
+        """Newest epoch and offset of every room, from ``heads``: no row is read.
+
+        Raises:
+            StorageFailedError: the file cannot be read.
+        """
+        try:
+            return Heads.read(self._files.heads)
+        except OSError as error:
+            raise _read_error(error, "heads") from error
+
     def rooms(self) -> list[str]:
         """Rooms in which anything was ever logged."""
         return [row[0] for row in self.read("SELECT DISTINCT room FROM journal ORDER BY room")]
@@ -436,6 +486,18 @@ class Journal:
             return self._identity.author(room, author_key, version, role)
         except (sqlite3.Error, OSError) as error:
             raise _read_error(error, "identity.db") from error
+
+    def _events_at(self, connection: sqlite3.Connection, room: str, offsets: Sequence[int]) -> list[Event]:
+        """Events at these offsets, in order; those that are not there are left out."""
+        found: list[Event] = []
+        for first in range(0, len(offsets), 500):
+            some = offsets[first : first + 500]
+            marks = ", ".join("?" * len(some))
+            rows = connection.execute(
+                f"{_SELECT} WHERE room = ? AND offset IN ({marks}) ORDER BY offset", (room, *some)
+            )
+            found += [self._event(row) for row in rows]
+        return found
 
     def _event(self, row: tuple[Any, ...]) -> Event:
         checked(row)
