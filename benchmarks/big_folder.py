@@ -152,6 +152,10 @@ class _Parquet:
                     sha256=_sha256(path),
                     size_bytes=path.stat().st_size,
                     schema_version=SCHEMA_VERSION,
+                    first_offset=table.column("offset")[0].as_py(),
+                    last_offset=table.column("offset")[-1].as_py(),
+                    last_wall_us=times[-1].value,
+                    pruned=True,
                 )
             )
         return room, files
@@ -214,7 +218,9 @@ def _list_rooms(
                     store, connection, room, broadcast=1, start_us=start_us, end_us=start_us + width_us, offset=each
                 )
         # The rows before the tail were appended long ago and are in the archive only.
-        store.journal._known[room] = Head(1, each - tail, 0)
+        if each > tail:
+            store.journal._known[room] = Head(1, each - tail, 0)
+            connection.execute("INSERT INTO pruned VALUES (?, ?, 0)", (room, each - tail))
 
 
 def _put_slice(
