@@ -21,6 +21,8 @@ from chatsync.errors import WireError
 from chatsync.instants import ms_from_us
 
 __all__ = [
+    "ID_CHARACTERS_MAX",
+    "JSON_DEPTH_MAX",
     "SUBPROTOCOL",
     "ActFrame",
     "ClientFrame",
@@ -40,6 +42,7 @@ __all__ = [
     "encoded",
     "event_to_wire",
     "events_frame",
+    "is_shallow",
     "joined_events_frame",
     "position_to_wire",
 ]
@@ -64,9 +67,15 @@ class CloseCode(IntEnum):
         return self < 4500
 
 
+JSON_DEPTH_MAX = 32  # objects and lists within each other; ours need 4
+ID_CHARACTERS_MAX = 64
 _NUMBER_MAX = 2**53 - 1  # what JavaScript can say exactly
+_AS_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(range(256)).translate(None, b"[]{}")
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]  # UUIDv7 as text; any other text is taken as it is
+Id = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)
+]  # UUIDv7 as text; any other text is taken as it is
 Number = Annotated[int, msgspec.Meta(ge=-_NUMBER_MAX, le=_NUMBER_MAX)]  # so that ms can be told in µs in 64 bits
 Rate = Annotated[float, msgspec.Meta(ge=0, le=16)]
 
@@ -161,12 +170,31 @@ _encoder = msgspec.json.Encoder()
 _KNOWN_TYPES = {"hello", "say", "act", "playhead", "typing", "ping"}
 
 
+def is_shallow(data: bytes | str) -> bool:
+    """Whether JSON stays within ``JSON_DEPTH_MAX``, what is in unknown fields included. What is no JSON may pass: decoding refuses it.
+
+    Cost: two counts for the texts people send; else linear, with no recursion and no loop in Python.
+    """
+    held = data.encode(errors="replace") if isinstance(data, str) else data
+    if held.count(b"[") + held.count(b"{") <= JSON_DEPTH_MAX:
+        return True
+    plain = held.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]  # what is not within strings
+    brackets = b"".join(plain).translate(_AS_ONE_KIND, _NO_BRACKETS)
+    for _ in range(JSON_DEPTH_MAX):  # each round takes the innermost pairs away
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return True
+    return False
+
+
 def decoded_frame(data: bytes | str) -> ClientFrame | UnknownFrame:
     """Decode a client's frame.
 
     Raises:
-        WireError: not JSON, not an object of a known shape, a number no player can mean, or an id that is too long.
+        WireError: not JSON, not an object of a known shape, nested too deep, a number no player can mean, or an id that is too long.
     """
+    if not is_shallow(data):
+        raise WireError("nested too deep")
     try:
         frame: ClientFrame = _decoder.decode(data)
     except msgspec.MsgspecError as error:

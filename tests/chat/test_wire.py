@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import Position
 from chatsync.chat.wire import (
+    JSON_DEPTH_MAX,
     ActFrame,
     CloseCode,
     HelloFrame,
@@ -26,6 +27,7 @@ from chatsync.chat.wire import (
     encoded,
     event_to_wire,
     events_frame,
+    is_shallow,
     joined_events_frame,
     position_to_wire,
 )
@@ -407,3 +409,32 @@ def test_whom_a_message_is_for_is_read() -> None:
     for wrong in ('"host"', "[5]", "{}"):
         with pytest.raises(WireError):
             decoded_frame(SAY + f',"to":{wrong}}}')
+
+
+@pytest.mark.parametrize("data", [b"[" * 33, b'{"a":' * 33 + b"1" + b"}" * 33, b'[{"a":' * 17 + b"1" + b"}]" * 17])
+def test_what_is_nested_too_deep_is_refused_before_it_is_decoded(data: bytes) -> None:
+    """Also in a field that nobody reads, and with both kinds of brackets in turn."""
+    assert not is_shallow(data)
+    with pytest.raises(WireError, match="nested too deep"):
+        decoded_frame(b'{"type":"ping","unknown":' + data + b"}")
+
+
+@given(
+    st.recursive(
+        st.none() | st.text('[]{}"\\a', max_size=6),
+        lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text('[{"', max_size=2), inside, max_size=3),
+        max_leaves=40,
+    ),
+    st.integers(0, 34),
+)
+def test_brackets_in_texts_are_not_nesting(value: Any, deeper: int) -> None:
+    """Depth is that of objects and lists alone, whatever texts hold."""
+    for _ in range(deeper):
+        value = [value, "]["]
+    assert (_depth(value) <= JSON_DEPTH_MAX) == is_shallow(json.dumps(value))
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max((_depth(one) for one in value.values()), default=0)
+    return 1 + max((_depth(one) for one in value), default=0) if isinstance(value, list) else 0
