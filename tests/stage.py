@@ -7,14 +7,18 @@ playlist are handed to the room by the test, through the real follower, and seal
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import websockets
 from fastapi import FastAPI
+from uvicorn.server import ServerState
+from websockets.typing import Subprotocol
 
 from chatsync.chat.event import Author
 from chatsync.hls.follower import Follower
@@ -29,6 +33,7 @@ from chatsync.service.live_room import LiveRoom
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import Settings
+from chatsync.service.sockets import LiveSocket
 from chatsync.simulation import Scenario, playlist_at
 from tests.relay import SECRET, Client
 
@@ -45,6 +50,7 @@ class Stage:
         self.app, self.clock = app, clock
         self.hub: Hub = app.state.hub
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay")
+        self.server_state = ServerState()
         self._followers: dict[int, tuple[LiveRoom, Follower]] = {}
 
     # --- rooms and time -------------------------------------------------------------------------------------------
@@ -171,11 +177,19 @@ class Stage:
     @asynccontextmanager
     async def connected(self, room: str = "class") -> AsyncIterator[Client]:
         """A live socket to this application, before its hello."""
-        socket = _AppSocket(self.app, room)
-        try:
-            yield Client(socket)  # type: ignore[arg-type]
-        finally:
-            await socket.aclose()
+        theirs = await self.plug()
+        uri = f"ws://relay/v1/rooms/{room}/live"
+        async with websockets.connect(uri, sock=theirs, subprotocols=[Subprotocol("chatsync.v1")]) as client:
+            yield Client(client)
+
+    async def plug(self) -> socket.socket:
+        """The other end of a connection that the relay serves as it serves an upgraded one."""
+        ours, theirs = socket.socketpair()
+        state = {"hub": self.hub}
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: LiveSocket(None, self.server_state, state), sock=ours
+        )
+        return theirs
 
 
 def with_authors(body: Any) -> list[Any]:
@@ -224,70 +238,6 @@ async def quiet(it: Stage) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _AppSocket:
-    """The client's end of a WebSocket to an ASGI application in this process."""
-
-    def __init__(self, app: FastAPI, room: str) -> None:
-        self.close_code: int | None = None
-        self._to_app: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
-        self._from_app: asyncio.Queue[str | None] = asyncio.Queue()
-        self._closed = asyncio.Event()
-        scope = {
-            "type": "websocket",
-            "asgi": {"version": "3.0"},
-            "scheme": "ws",
-            "path": f"/v1/rooms/{room}/live",
-            "raw_path": f"/v1/rooms/{room}/live".encode(),
-            "query_string": b"",
-            "headers": [(b"host", b"relay")],
-            "subprotocols": ["chatsync.v1"],
-            "extensions": {},
-            "app": app,
-        }
-        self._to_app.put_nowait({"type": "websocket.connect"})
-        self._running = asyncio.create_task(self._run(app, scope))
-
-    async def _run(self, app: FastAPI, scope: MutableMapping[str, Any]) -> None:
-        try:
-            await app(scope, self._to_app.get, self._take)
-        finally:
-            self._end(1000)
-
-    async def _take(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] == "websocket.send":
-            self._from_app.put_nowait(message["text"])
-        elif message["type"] == "websocket.close":
-            self._end(message.get("code", 1000))
-
-    def _end(self, code: int) -> None:
-        if not self._closed.is_set():
-            self.close_code = code
-            self._closed.set()
-            self._from_app.put_nowait(None)
-
-    async def send(self, text: str) -> None:
-        """To the relay."""
-        self._to_app.put_nowait({"type": "websocket.receive", "text": text})
-
-    def __aiter__(self) -> _AppSocket:
-        return self
-
-    async def __anext__(self) -> str:
-        text = await self._from_app.get()
-        if text is None:
-            raise StopAsyncIteration
-        return text
-
-    async def wait_closed(self) -> None:
-        """Until the relay has closed."""
-        await self._closed.wait()
-
-    async def aclose(self) -> None:
-        """Go away."""
-        self._to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
-        await asyncio.wait({self._running}, timeout=5)
 
 
 __all__ = ["START_US", "URL", "WRITER", "Stage", "quiet", "slice_path", "stage", "with_authors"]

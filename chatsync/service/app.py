@@ -28,8 +28,10 @@ from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
 from chatsync.service.problems import install
 from chatsync.service.reading import Reading
-from chatsync.service.routes import admin, api_page, health, live, messages, recordings, rooms, slices
+from chatsync.service.routes import admin, api_page, health, messages, recordings, rooms, slices
 from chatsync.service.settings import Settings, check_safe, token_key
+from chatsync.service.short_path import ShortPath, ShortPathApp
+from chatsync.service.slice_answers import SliceAnswers
 from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
@@ -64,10 +66,12 @@ def create_app(
     the_clock = clock or SteadyClock()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
             hub = await _built(settings, the_clock, stack)
             app.state.hub = hub
+            app.state.answers = SliceAnswers(hub)
+            app.state.short_path = ShortPath(hub, app.state.answers)
             app.state.loop_lag = LoopLag(hub.metrics.loop_lag_s.observe)
             measuring = asyncio.create_task(measure(app.state.loop_lag), name="loop lag")
             stack.callback(measuring.cancel)
@@ -77,10 +81,10 @@ def create_app(
             stack.callback(archiving.cancel)
             if started is not None:
                 started(hub)
-            yield
+            yield {"hub": hub, "short_path": app.state.short_path}
             hub.is_stopping = True
 
-    app = FastAPI(
+    app = ShortPathApp(
         title="chatsync",
         version=__version__,
         summary="Chat that stays with the picture",
@@ -89,7 +93,7 @@ def create_app(
         redoc_url=None,
         separate_input_output_schemas=False,
     )
-    for routes in (slices, rooms, recordings, messages, admin, live, health, api_page):
+    for routes in (slices, rooms, recordings, messages, admin, health, api_page):
         app.include_router(routes.router)
     _add_player(app)
     install(app)
@@ -129,7 +133,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
         journal=journal,
         catalog=catalog,
         archiving=Archiving(archive, journal, writer, clock),
-        reading=Reading(Query(files, journal, catalog), journal),
+        reading=Reading(Query(files, journal, catalog), journal, at_once=settings.limits.heavy_reads_max),
         authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
         fetcher=fetcher,
         metrics=metrics,

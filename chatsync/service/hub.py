@@ -6,6 +6,7 @@ Owns: loading rooms from settings and catalog, admission, per-person connections
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from chatsync.errors import ChatsyncError, RoomRestartingError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
+from chatsync.service.doors import Doors
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.following import follow
 from chatsync.service.limits import Buckets, Rate
@@ -27,6 +29,7 @@ from chatsync.service.reading import Reading
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import Settings
+from chatsync.service.sockets import SocketKeeper
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
@@ -80,10 +83,13 @@ class Hub:
         self._changing = asyncio.Lock()  # one change of rooms at a time
         self._connections: Counter[str] = Counter()
         limits = settings.limits
+        self.doors = Doors(limits)
         self._rates = Buckets(Rate(limits.commands_per_s, limits.commands_burst))
         self._edge_task: asyncio.Task[None] | None = None
         self.is_stopping = False
         self.connections: set[LiveConnection] = set()
+        self.keeper = SocketKeeper(limits.queues_percent_max * _memory_bytes() // 100)
+        self._keeping: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -95,12 +101,13 @@ class Hub:
         for room, room_settings in sorted(rooms.items()):
             await self._start_room(room, room_settings)
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
+        self._keeping = asyncio.create_task(self.keeper.run(self.clock.monotonic_us), name="sockets")
 
     async def stop(self) -> None:
         """Stop following and sealing; what was submitted is still written by whoever closes the writer."""
         self.is_stopping = True
         tasks = [task for running in self._running.values() for task in running.tasks]
-        tasks += [] if self._edge_task is None else [self._edge_task]
+        tasks += [task for task in (self._edge_task, self._keeping) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -307,6 +314,11 @@ class Hub:
             RateLimitedError: too many.
         """
         self._rates.take(person, self.clock.monotonic_us(), count)
+
+
+def _memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _note_end(task: asyncio.Task[None]) -> None:

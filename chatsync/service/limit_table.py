@@ -1,16 +1,56 @@
 """The table of limits: what one client, one request, one playlist or one room may cost.
 
-Owns: every limit with its unit, default, bounds and a sentence; docs/settings.md prints it. Does not know: who enforces them.
-Source: security-and-privacy, "Limits".
+Owns: every limit with its unit, default, bounds and a sentence: those that are settings, and those that are not, of which the
+pure layers own some; docs/settings.md prints both. Does not know: who enforces them. tests/spec/test_limits_hold.py tries each at the
+limit and one over. Source: security-and-privacy, "Limits".
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["MIB", "Limits", "SettingModel", "setting"]
+from chatsync.chat.room import RING_EVENTS_MAX
+from chatsync.chat.session import HELLO_US_MAX
+from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, TEXT_CODE_POINTS_MAX
+from chatsync.chat.wire import ID_CHARACTERS_MAX, JSON_DEPTH_MAX
+from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
+from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.replay.slices import EVENTS_MAX
+from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX
+from chatsync.store.journal import DEDUPE_US
+
+__all__ = [
+    "BACK_EVENTS_MAX",
+    "CLIPS_MAX",
+    "CONTEXT_AHEAD_MS_MAX",
+    "CONTEXT_LAST_MAX",
+    "FED_AGE_US_MAX",
+    "FIXED_LIMITS",
+    "GZIP_RATIO_MAX",
+    "HELLO_LAST_MAX",
+    "LEEWAY_US_MAX",
+    "LIFETIME_US_MAX",
+    "MESSAGES_MAX",
+    "MIB",
+    "PAGE_MAX",
+    "PRIVATE_FILE_BYTES_MAX",
+    "REASON_CHARACTERS_MAX",
+    "RECOVERY_EVENTS_MAX",
+    "SECRET_BYTES_MIN",
+    "SEGMENTS_SHOWN_MAX",
+    "SPANS_MAX",
+    "SUBJECT_CHARACTERS_MAX",
+    "TOKEN_BYTES_MAX",
+    "TOKEN_ROOMS_MAX",
+    "URL_CHARACTERS_MAX",
+    "FixedLimit",
+    "Limits",
+    "SettingModel",
+    "setting",
+]
 
 MIB = 1024 * 1024
 
@@ -54,17 +94,51 @@ class Limits(SettingModel):
         ge=16 * 1024,
         le=64 * MIB,
     )
+    socket_buffer_bytes: int = setting(
+        64 * 1024,
+        "What the system may hold for one live socket besides; it doubles it for its own use.",
+        unit="bytes",
+        ge=4 * 1024,
+        le=4 * MIB,
+    )
+    queues_percent_max: int = setting(
+        25,
+        "What may wait for slow readers in all, of this machine's memory; whoever is furthest behind is closed first.",
+        unit="%",
+        ge=1,
+        le=90,
+    )
     write_stall_s: int = setting(
         10, "How long a reader may take nothing before it is closed with 4008.", unit="s", ge=1, le=120
     )
     connections_per_person_max: int = setting(
         5, "Open live connections of one person in one room.", unit="sockets", ge=1, le=1_000
     )
+    guests_per_address_max: int = setting(
+        500,
+        "Open live connections of one address without a token; a school is one address.",
+        unit="sockets",
+        ge=1,
+        le=1_000_000,
+    )
+    knocks_per_s: int = setting(
+        20,
+        "Hellos of one address without a token, or with one that is refused, on average; with a good token unlimited.",
+        unit="a second",
+        ge=1,
+        le=100_000,
+    )
+    knocks_burst: int = setting(100, "As many of them may come at once.", unit="hellos", ge=1, le=1_000_000)
     ping_s: int = setting(25, "How often a silent socket is pinged.", unit="s", ge=1, le=300)
     pong_s_max: int = setting(10, "How long a ping may stay unanswered.", unit="s", ge=1, le=300)
     slice_age_s: int = setting(
         60, "How long a player may keep a slice of a public room without asking again.", unit="s", ge=0, le=60
     )
+    head_bytes_max: int = setting(
+        16 * 1024, "The head of an HTTP request: its line and headers.", unit="bytes", ge=1024, le=MIB
+    )
+    head_s_max: int = setting(10, "How long a head may take to come.", unit="s", ge=1, le=120)
+    body_s_max: int = setting(60, "How long a body may take to come.", unit="s", ge=1, le=3_600)
     body_bytes_max: int = setting(64 * 1024, "The body of an HTTP request.", unit="bytes", ge=1024, le=16 * MIB)
     ndjson_bytes_max: int = setting(
         8 * MIB, "The body of a request with many messages, one a line.", unit="bytes", ge=1024, le=256 * MIB
@@ -80,3 +154,99 @@ class Limits(SettingModel):
     playlist_redirects_max: int = setting(
         3, "Redirects followed while loading a playlist.", unit="redirects", ge=0, le=10
     )
+    rooms_max: int = setting(10_000, "Rooms of this node.", unit="rooms", ge=1, le=100_000)
+    recordings_per_room_max: int = setting(
+        1_000, "Recordings that one room has a map of.", unit="recordings", ge=1, le=100_000
+    )
+    heavy_reads_max: int = setting(
+        2, "Reads of the archive at a time; others wait for their turn.", unit="reads", ge=1, le=64
+    )
+
+
+# --- what no setting changes --------------------------------------------------------------------------------------------
+
+TOKEN_BYTES_MAX = 8 * 1024
+LIFETIME_US_MAX = 24 * HOUR_US
+LEEWAY_US_MAX = 30 * SECOND_US  # how far the minter's clock may differ from ours
+TOKEN_ROOMS_MAX = 50
+SUBJECT_CHARACTERS_MAX = 256
+SECRET_BYTES_MIN = 32
+PRIVATE_FILE_BYTES_MAX = 64 * 1024
+HELLO_LAST_MAX = 200
+RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (contract §5)
+BACK_EVENTS_MAX = 1_000  # contract §5
+REASON_CHARACTERS_MAX = 200
+PAGE_MAX = 5_000
+MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
+FED_AGE_US_MAX = 24 * HOUR_US
+SEGMENTS_SHOWN_MAX = 5_000
+CONTEXT_LAST_MAX = 200
+CONTEXT_AHEAD_MS_MAX = 120_000
+SPANS_MAX = 20_000
+CLIPS_MAX = 1_000
+URL_CHARACTERS_MAX = 4_096
+GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
+
+
+@dataclass(frozen=True, slots=True)
+class FixedLimit:
+    """A limit that no setting changes, as docs/settings.md prints it."""
+
+    name: str
+    value: int
+    unit: str
+    sentence: str
+
+
+FIXED_LIMITS: tuple[FixedLimit, ...] = (
+    FixedLimit("text", TEXT_CODE_POINTS_MAX, "code points", "What one message says."),
+    FixedLimit("name", NAME_CODE_POINTS_MAX, "code points", "The name others see."),
+    FixedLimit("marks", MARKS_MAX, "marks", "Combining marks on one letter; more are dropped."),
+    FixedLimit("id", ID_CHARACTERS_MAX, "characters", "The id a sender gives a message."),
+    FixedLimit("reason", REASON_CHARACTERS_MAX, "characters", "A moderator's reason; a longer one is cut."),
+    FixedLimit(
+        "json_depth", JSON_DEPTH_MAX, "levels", "Objects and lists within each other, in frames and fed messages."
+    ),
+    FixedLimit("hello", HELLO_US_MAX // SECOND_US, "s", "From the handshake to the hello; else 4505."),
+    FixedLimit("hello_last", HELLO_LAST_MAX, "events", "What a hello may ask for as `last`; more is cut to it."),
+    FixedLimit(
+        "memory",
+        RING_EVENTS_MAX,
+        "events",
+        "Of each room in memory: whoever missed no more causes no read of the disk.",
+    ),
+    FixedLimit(
+        "recovery",
+        RECOVERY_EVENTS_MAX,
+        "events",
+        "Missed events that are sent again on the socket; beyond is a `reset`.",
+    ),
+    FixedLimit(
+        "back", BACK_EVENTS_MAX, "events", "Restored or moved by one deed and told one by one; beyond is a `reset`."
+    ),
+    FixedLimit("questions", QUESTIONS_MAX, "questions", "In a room's state, most upvoted first."),
+    FixedLimit("hands", HANDS_MAX, "hands", "Raised hands in a room's state."),
+    FixedLimit("dedupe", DEDUPE_US // HOUR_US, "h", "An id sent again within it gets its first ack again."),
+    FixedLimit(
+        "slice_events", EVENTS_MAX, "events", "A slice is cut at the first whole second that brings it to this."
+    ),
+    FixedLimit("token", TOKEN_BYTES_MAX, "bytes", "A token."),
+    FixedLimit("token_life", LIFETIME_US_MAX // HOUR_US, "h", "From `iat` to `exp`."),
+    FixedLimit("token_leeway", LEEWAY_US_MAX // SECOND_US, "s", "How far the minter's clock may differ."),
+    FixedLimit("token_rooms", TOKEN_ROOMS_MAX, "rooms", "Rooms and prefixes that a token names."),
+    FixedLimit("token_subject", SUBJECT_CHARACTERS_MAX, "characters", "`sub` of a token."),
+    FixedLimit("secret", SECRET_BYTES_MIN, "bytes", "The token secret has at least so many."),
+    FixedLimit("private_file", PRIVATE_FILE_BYTES_MAX, "bytes", "A file of a secret or of request headers."),
+    FixedLimit("page", PAGE_MAX, "messages", "A page of `GET …/messages`."),
+    FixedLimit("fed_messages", MESSAGES_MAX, "messages", "In one request of a platform that feeds them."),
+    FixedLimit("fed_age", FED_AGE_US_MAX // HOUR_US, "h", "How far back such a message may be dated."),
+    FixedLimit("segments_shown", SEGMENTS_SHOWN_MAX, "segments", "In an answer of `GET …/timeline`, the newest."),
+    FixedLimit("context_last", CONTEXT_LAST_MAX, "events", "`last` of `GET …/at`."),
+    FixedLimit("context_ahead", CONTEXT_AHEAD_MS_MAX, "ms", "`ahead_ms` of `GET …/at`."),
+    FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
+    FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
+    FixedLimit("playlist_url", URL_CHARACTERS_MAX, "characters", "The address of a playlist."),
+    FixedLimit("playlist_segments", SEGMENTS_MAX, "segments", "Of a playlist: 4.6 days of 2 s segments."),
+    FixedLimit("playlist_line", LINE_CHARACTERS_MAX, "characters", "Of a playlist; a longer one is cut."),
+    FixedLimit("playlist_gzip", GZIP_RATIO_MAX, "to 1", "What a compressed playlist may grow by, past its first MiB."),
+)

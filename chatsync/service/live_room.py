@@ -12,7 +12,7 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
@@ -45,19 +45,19 @@ from chatsync.replay.broadcasts import (
 )
 from chatsync.replay.clock import LatencyBook
 from chatsync.replay.stamping import (
-    ORIGIN_KINDS,
-    Claim,
     Playhead,
     Scene,
     StampingPolicy,
-    Witness,
-    stamped,
     watermark_us,
 )
 from chatsync.replay.state import RoomState, folded
 from chatsync.service.acts import Act, Seen
 from chatsync.service.clock import Clock
+from chatsync.service.drafting import claimed, drafted
+from chatsync.service.fanout import Fanout, Receiver
 from chatsync.service.following import media_of
+from chatsync.service.framing import Batch
+from chatsync.service.limit_table import BACK_EVENTS_MAX
 from chatsync.service.metrics import Metrics
 from chatsync.service.room_records import RoomRecords
 from chatsync.service.room_settings import RoomSettings
@@ -67,30 +67,13 @@ from chatsync.store.catalog import Catalog
 from chatsync.store.journal import Appended, Journal
 from chatsync.store.writer import Writer
 
-__all__ = ["LiveRoom", "Receiver"]
+__all__ = ["LiveRoom"]
 
 ABSENCE_US_MIN = 10 * SECOND_US  # a restart shorter than this misses no reload worth a gap
-BACK_EVENTS_MAX = 1_000  # a restamp that moves more than this is told as a reset (contract §5)
 TAIL_EVENTS = 2_000
 _OTHER_STREAM = "awaits_other_stream"  # mark: the playlist was changed and has not answered yet
-_ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
 
 _log = structlog.get_logger(__name__)
-
-
-class Receiver(Protocol):
-    """Somebody who is told what happens in a room: a live connection."""
-
-    is_staff: bool
-
-    def receive_frames(self, frames: Sequence[str]) -> None:
-        """Take in frames that are encoded already; must not block."""
-
-    def receive_reset(self, reason: str) -> None:
-        """What this reader holds is worth nothing any more: tell it to start afresh from the room's position."""
-
-    def send_away(self, *, gone: bool) -> None:
-        """Close the connection: for good, or to come back."""
 
 
 class LiveRoom:
@@ -132,7 +115,7 @@ class LiveRoom:
             Position(head.epoch, head.offset), [e for e in recent if e.offset > max(too_many, default=0)], effects
         )
         self.state = self._edge_state()
-        self.receivers: set[Receiver] = set()
+        self.fanout = Fanout(self._flush_postponed)
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
         self.alarm = SyncAlarm(room, metrics)
@@ -140,6 +123,7 @@ class LiveRoom:
         self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._flush_handle: asyncio.TimerHandle | None = None
+        self._is_flush_postponed = False
         self._flushed_s = 0.0
         self._unlogged: deque[Change] = deque()
         self._logging = asyncio.Lock()
@@ -147,6 +131,11 @@ class LiveRoom:
         self._typing = 0
         self._told_tallies: dict[str, Any] = {}
         self.is_stopped = False  # its successor has the log now: whoever still holds this one must come back
+
+    @property
+    def receivers(self) -> set[Receiver]:
+        """Who is told what happens."""
+        return self.fanout.receivers
 
     # --- what people do -------------------------------------------------------------------------------------------
 
@@ -171,7 +160,7 @@ class LiveRoom:
         Raises:
             RoomRestartingError: the room has been stopped; another serves it, or none.
         """
-        return self.commit(self._draft(act, target))
+        return self.commit(drafted(self, act, target))
 
     def _check_serving(self) -> None:
         if self.is_stopped:
@@ -186,42 +175,6 @@ class LiveRoom:
         if event is None or (event.hidden and act.kind not in {"restored", "hidden"}):
             raise NotFoundError("event")
         return event
-
-    def _draft(self, act: Act, target: Event | None) -> Draft:
-        wall_us = self.clock.wall_us() if act.wall_us is None else min(act.wall_us, self.clock.wall_us())
-        claim = self.claim(act.claim)
-        witness = Witness(act.author.role == "host", act.seen.playhead, claim)
-        # Modes, pins and polls are enforced at the edge, also by a moderator who has rewound (contract §1).
-        broadcast = self.broadcasts.current if act.kind in ORIGIN_KINDS else self._broadcast_of(claim)
-        not_before_us = None
-        if act.kind in ORIGIN_KINDS:
-            not_before_us = broadcast.last_origin_us
-        elif act.kind in _ABOUT_ANOTHER and target is not None and target.broadcast == broadcast.number:
-            not_before_us = target.program_us
-        stamp = stamped(act.kind, witness, self.scene(broadcast, wall_us), not_before_us=not_before_us)
-        if act.kind in ORIGIN_KINDS:
-            broadcast.last_origin_us = stamp.program_us
-        if stamp.stamp == "arrival":
-            broadcast.arrivals += 1
-        return Draft(
-            room=self.room,
-            kind=act.kind,
-            id=act.id,
-            stamp=stamp,
-            wall_us=wall_us + self.clock.system_wall_us() - self.clock.wall_us(),
-            received_us=self.clock.system_wall_us(),
-            author=act.author,
-            text=target.text if act.kind == "pinned" and target is not None else act.text,
-            reply_to=act.reply_to,
-            target=act.target,
-            details=act.details,
-            source=act.source,
-        )
-
-    def _broadcast_of(self, claim: Claim | None) -> Broadcast:
-        """The broadcast an author speaks in: the one their player names while it is in memory, else the current one."""
-        named = None if claim is None else self.broadcasts.get(claim.broadcast)
-        return self.broadcasts.current if named is None else named
 
     def scene(self, broadcast: Broadcast | None = None, wall_us: int | None = None) -> Scene:
         """What stamps and the watermark are made from, now."""
@@ -259,25 +212,9 @@ class LiveRoom:
         waits = self.settings.has_stream and not self.broadcasts.current.clock.has_program_time
         return None if waits else ms_from_us(self.program_us())
 
-    def claim(self, playhead: SayPlayhead | None) -> Claim | None:
-        """What a player says it showed, as program time; None if it cannot be mapped."""
-        if playhead is None:
-            return None
-        into_us = None if playhead.into_segment_ms is None else us_from_ms(playhead.into_segment_ms)
-        run = self.timeline.live_edge.run if self.timeline.live_edge is not None else None
-        if playhead.program_ms is not None:
-            program_us: int | None = us_from_ms(playhead.program_ms)
-        elif playhead.media_sequence is None or run is None:
-            return None
-        else:
-            program_us = self.timeline.program_us_at(run, playhead.media_sequence, into_us or 0)
-        if program_us is None:
-            return None
-        return Claim(playhead.broadcast, program_us, playhead.media_sequence, into_us, run, playhead.at_live)
-
     def receive_playhead(self, seen: Seen, person: str, report: SayPlayhead, *, rate: float, paused: bool) -> None:
         """A connection says what its player shows; at the live edge that is also the room's latency."""
-        claim = self.claim(report)
+        claim = claimed(self.timeline, report)
         if claim is None:
             return
         wall_us = self.clock.wall_us()
@@ -518,10 +455,10 @@ class LiveRoom:
 
     def _schedule_flush(self) -> None:
         """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""
-        if self._flush_handle is None:
+        if self._flush_handle is None and not self._is_flush_postponed:
             loop = asyncio.get_running_loop()
             due_s = max(loop.time(), self._flushed_s + self.settings.batch_ms / 1000)
-            self._flush_handle = loop.call_at(due_s, self.flush)
+            self._flush_handle = loop.call_at(due_s, self._flush_due)
 
     def flush(self) -> None:
         """Send what was committed since the last flush to everyone, each event encoded once."""
@@ -533,17 +470,30 @@ class LiveRoom:
             self._flushed_s = asyncio.get_running_loop().time()
             self._deliver(frames)
 
+    def _flush_due(self) -> None:
+        """The batch is due; it waits, and grows, while the one before is still being told."""
+        if self.fanout.is_busy:
+            self._flush_handle, self._is_flush_postponed = None, True
+        else:
+            self.flush()
+
+    def _flush_postponed(self) -> None:
+        if self._is_flush_postponed:
+            self._is_flush_postponed = False
+            self.flush()
+
     def _deliver(self, frames: Frames) -> None:
-        public = tuple(frame.decode() for frame in frames.public)
-        staff = tuple(frame.decode() for frame in frames.staff)
-        for receiver in tuple(self.receivers):
-            receiver.receive_frames(staff if receiver.is_staff else public)
+        public, staff = Batch(frames.public), Batch(frames.staff)
+        self.fanout.tell(lambda receiver: receiver.receive_batch(staff if receiver.is_staff else public))
 
     def _send_all(self, frame: bytes, *, staff_only: bool = False) -> None:
-        text = (frame.decode(),)
-        for receiver in tuple(self.receivers):
+        batch = Batch((frame,))
+
+        def tell(receiver: Receiver) -> None:
             if receiver.is_staff or not staff_only:
-                receiver.receive_frames(text)
+                receiver.receive_batch(batch)
+
+        self.fanout.tell(tell)
 
     def tell_edge(self) -> None:
         """Once a second: the edge's state if it changed, and who is there. Sends nothing when nothing changed."""
@@ -591,5 +541,5 @@ class LiveRoom:
 
     def _reset_everyone(self, reason: str) -> None:
         self.flush()
-        for receiver in tuple(self.receivers):
-            receiver.receive_reset(reason)
+        position = self.log.position
+        self.fanout.tell(lambda receiver: receiver.receive_reset(reason, position))

@@ -7,22 +7,18 @@ durable (``live_room``), which frame may come when (``chat.session``). Source: c
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from chatsync.chat.event import Author, Position
 from chatsync.chat.policy import may, permitted
 from chatsync.chat.room import Recovery, changed_by
 from chatsync.chat.session import Close, Session
 from chatsync.chat.wire import (
-    SUBPROTOCOL,
     ActFrame,
     CloseCode,
     HelloFrame,
@@ -47,16 +43,16 @@ from chatsync.errors import (
 )
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import Act, Seen, act_of, say_of
-from chatsync.service.live_room import BACK_EVENTS_MAX, LiveRoom
+from chatsync.service.framing import Batch
+from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
+from chatsync.service.live_room import LiveRoom
 from chatsync.store.journal import Appended
 
 if TYPE_CHECKING:
     from chatsync.service.hub import Hub
+    from chatsync.service.sockets import LiveSocket
 
-__all__ = ["RECOVERY_EVENTS_MAX", "LiveConnection", "acked"]
-
-RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (contract §5)
-_LAST_MAX = 200  # what a hello may ask for as `last`
+__all__ = ["LiveConnection", "acked"]
 
 _log = structlog.get_logger(__name__)
 
@@ -73,74 +69,68 @@ def acked(act_id: str, appended: Appended) -> dict[str, Any]:
     }
 
 
-@dataclass(slots=True)
-class _Queue:
-    """Frames on their way to one peer, bounded in bytes."""
-
-    frames: deque[tuple[str, int]] = field(default_factory=deque)  # and what each counts against the bound
-    size_bytes: int = 0
-    filled: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class LiveConnection:
-    """One live socket. Call :meth:`run` once; it returns when the socket is closed."""
+    """One live connection: give it messages, and it tells its socket what to send. Not a coroutine: nothing runs while nobody speaks."""
 
-    def __init__(self, websocket: WebSocket, hub: Hub, room_id: str) -> None:
-        self._socket, self._hub, self._room_id = websocket, hub, room_id
-        self._limits = hub.settings.limits
+    __slots__ = (
+        "_author",
+        "_early",
+        "_expiry",
+        "_hub",
+        "_is_guest",
+        "_person",
+        "_room",
+        "_room_id",
+        "_seen",
+        "_session",
+        "_socket",
+        "_tasks",
+        "address",
+        "is_staff",
+    )
+
+    def __init__(self, socket: LiveSocket, hub: Hub, room_id: str, address: str) -> None:
+        self._socket, self._hub, self._room_id, self.address = socket, hub, room_id, address
         self._session = Session(now_us=hub.clock.monotonic_us())
-        self._queue = _Queue()
-        self._closing: Close | None = None
-        self._closed = asyncio.Event()
         self._room: LiveRoom | None = None
         self._author: Author | None = None
         self._person = ""
+        self._is_guest = False  # and counted as one of its address
         self._seen = Seen()
+        self._early: list[bytes] | None = None  # what came while the hello is being answered; None else
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self.is_staff = False
+        hub.connections.add(self)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve the connection until either side closes it."""
-        offered = self._socket.scope.get("subprotocols") or []
-        await self._socket.accept(subprotocol=SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        reading = asyncio.create_task(self._read(), name="read")
-        writing = asyncio.create_task(self._write(), name="write")
-        closing = asyncio.create_task(self._closed.wait(), name="closing")
-        try:
-            await asyncio.wait({reading, writing, closing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._leave()
-            for task in (reading, writing, closing, *self._tasks):
-                task.cancel()
-            ends = await asyncio.gather(reading, writing, closing, *self._tasks, return_exceptions=True)
-            self._note_failures(ends)
-            await self._say_goodbye()
-
-    def _note_failures(self, ends: Sequence[object]) -> None:
-        """Whatever ended a connection without being meant to is logged, and the peer comes back."""
-        for end in ends:
-            if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
-                _log.error("connection_failed", room=self._room_id, error=type(end).__name__)
-                self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
-
-    async def _say_goodbye(self) -> None:
-        if self._closing is None:
-            return
-        self._hub.metrics.closed.labels(str(int(self._closing.code))).inc()
-        try:
-            async with asyncio.timeout(1):
-                await self._socket.close(code=int(self._closing.code), reason=self._closing.reason)
-        except (RuntimeError, TimeoutError, OSError, WebSocketDisconnect):
-            return  # the peer is gone already
+    def lost(self) -> None:
+        """The socket is closed: leave the room."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        for task in tuple(self._tasks):
+            task.cancel()
+        if self._is_guest:
+            self._hub.doors.leave(self.address)
+        if self._room is not None:
+            self._room.receivers.discard(self)
+            self._hub.leave(self._person)
+            self._hub.metrics.connections.labels(self._room.room).dec()
+            self._room = None
+        self._hub.note_gone(self)
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket with a documented code; the first reason given stands."""
-        if self._closing is None:
-            self._closing = Close(code, reason)
-        self._closed.set()
+        if self._room is not None:
+            self._room.receivers.discard(self)
+        self._socket.close(code, reason)
+
+    def receive_time(self, now_us: int) -> None:
+        """Give up a connection that never said hello."""
+        late = self._session.receive_time(now_us)
+        if late is not None and self._early is None:
+            self.close(late.code, late.reason)
 
     def send_away(self, *, gone: bool) -> None:
         """The room stops, for good or for now."""
@@ -149,61 +139,40 @@ class LiveConnection:
         else:
             self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
 
-    def _leave(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-        if self._room is not None:
-            self._room.receivers.discard(self)
-            self._hub.leave(self._person)
-            self._hub.metrics.connections.labels(self._room.room).dec()
-
     # --- reading --------------------------------------------------------------------------------------------------
 
-    async def _read(self) -> None:
-        while self._closing is None:
-            message = await self._receive()
-            if message is None or message["type"] == "websocket.disconnect":
-                return
-            data = message.get("text")
-            if data is None:
-                data = message.get("bytes") or b""
-            if len(data) > self._limits.frame_bytes_max:
-                self.close(CloseCode.MALFORMED, "the frame is too large")
-                return
-            await self._receive_frame(data)
-
-    async def _receive(self) -> Any:
-        due_us = self._session.wake_at_us()
-        if due_us is None:
-            return await self._socket.receive()
-        left_s = max(0.0, (due_us - self._hub.clock.monotonic_us()) / SECOND_US)
+    def receive_message(self, data: bytes) -> None:
+        """One message of the peer. Whatever goes wrong in it is logged, and the peer comes back."""
+        if self._early is not None:
+            self._early.append(data)
+            return
         try:
-            async with asyncio.timeout(left_s):
-                return await self._socket.receive()
-        except TimeoutError:
-            late = self._session.receive_time(self._hub.clock.monotonic_us() + SECOND_US)
-            if late is not None:
-                self.close(late.code, late.reason)
-            return None
+            self._receive_frame(data)
+        except Exception as error:
+            self._note_failure(error)
 
-    async def _receive_frame(self, data: bytes | str) -> None:
+    def _note_failure(self, error: BaseException) -> None:
+        _log.error("connection_failed", room=self._room_id, error=type(error).__name__)
+        self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
+
+    def _receive_frame(self, data: bytes) -> None:
         match self._session.receive_frame(data):
+            case SayFrame() | ActFrame() as act:
+                self._receive_act(act)
+            case PlayheadFrame() as report:
+                self._receive_playhead(report)
             case Close(code=code, reason=reason):
                 self.close(code, reason)
             case HelloFrame() as hello:
-                await self._receive_hello(hello)
+                self._early = []
+                self._socket.pause_reading()
+                self._spawn(self._receive_hello(hello))
             case PingFrame():
                 self._send({"type": "pong", "wall_ms": ms_from_us(self._hub.clock.system_wall_us())})
-            case PlayheadFrame() as report:
-                self._receive_playhead(report)
             case TypingFrame():
                 self._here.note_typing()
             case UnknownFrame(id=frame_id):
                 self._send({"type": "error", "id": frame_id, "code": "unknown_type"})
-            case SayFrame() as say:
-                self._receive_act(say)
-            case ActFrame() as act:
-                self._receive_act(act)
 
     @property
     def _here(self) -> LiveRoom:
@@ -214,9 +183,30 @@ class LiveConnection:
 
     async def _receive_hello(self, hello: HelloFrame) -> None:
         try:
+            await self._enter(hello)
+        except Exception as error:
+            self._note_failure(error)
+        early, self._early = self._early or [], None
+        for data in early:
+            if not self._socket.is_closing:
+                self.receive_message(data)
+        self._socket.resume_reading()
+
+    def _may_knock(self) -> bool:
+        """Whether one more stranger of this address may try; a good token is never counted."""
+        if self._hub.doors.knock(self.address, self._hub.clock.monotonic_us()):
+            return True
+        self.close(CloseCode.TOO_SLOW, "too many strangers of this address try at once")
+        return False
+
+    async def _enter(self, hello: HelloFrame) -> None:
+        if hello.token is None and not self._may_knock():
+            return
+        try:
             room, identity = await self._hub.admitted(self._room_id, hello.token)
         except TokenError:
-            self.close(CloseCode.TOKEN, "the token was not accepted")
+            if self._may_knock():
+                self.close(CloseCode.TOKEN, "the token was not accepted")
             return
         except RoomRestartingError:
             self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
@@ -224,6 +214,11 @@ class LiveConnection:
         except UnknownRoomError:
             self.close(CloseCode.UNKNOWN_ROOM, "there is no such room")
             return
+        if hello.token is None:
+            if not self._hub.doors.enter(self.address):
+                self.close(CloseCode.TOO_SLOW, "too many guests of this address")
+                return
+            self._is_guest = True
         if not self._hub.enter(identity.person(self._room_id)):
             self.close(CloseCode.TOO_SLOW, "too many connections of this person")
             return
@@ -239,7 +234,7 @@ class LiveConnection:
             )
         after = None if hello.after is None else hello.after.to_position()
         lost = hello.after is not None and after is None
-        recovery = None if lost else await self._recovered(after, min(max(hello.last, 0), _LAST_MAX))
+        recovery = None if lost else await self._recovered(after, min(max(hello.last, 0), HELLO_LAST_MAX))
         if room.is_stopped:  # while the journal was read; what comes now goes to those in the room that follows
             self.send_away(gone=False)
             return
@@ -248,7 +243,9 @@ class LiveConnection:
             recovery = None  # something was committed while the journal was read and memory no longer reaches back
         self._session.welcome()
         if recovery is None:
-            self._send_reset("too_old")
+            self._send_reset("too_old", room.log.position)
+        if self._socket.is_closing:  # it went away meanwhile
+            return
         room.receivers.add(self)
         self._send_welcome(self._welcome(recovery))
 
@@ -276,14 +273,15 @@ class LiveConnection:
                 return Recovery(read.public + rest.public, read.events + rest.events, gone, back, rest.through)
         return None
 
-    def _welcome(self, recovery: Recovery | None) -> str:
+    def _welcome(self, recovery: Recovery | None, position: Position | None = None) -> bytes:
         room, author = self._here, self._author
         assert author is not None
+        through = position_to_wire(position or room.log.position)
         sealed_until_us = room.sealed_until_us()
         back = () if recovery is None else room.events_as_they_stand(recovery.back)
         frame = {
             "type": "welcome",
-            "position": position_to_wire(room.log.position),
+            "position": through,
             "wall_ms": ms_from_us(self._hub.clock.system_wall_us()),
             "clock_ms": room.clock_ms(),
             "broadcast": room.broadcasts.current.number,
@@ -296,11 +294,11 @@ class LiveConnection:
             },
             "sealed_until_ms": None if sealed_until_us is None else ms_from_us(sealed_until_us),
             "events": [] if recovery is None else [msgspec.Raw(event) for event in recovery.public],
-            "through": position_to_wire(room.log.position),
+            "through": through,
             "gone": [] if recovery is None else list(recovery.gone),
             "back": back,
         }
-        return encoded(frame).decode()
+        return encoded(frame)
 
     # --- acts -----------------------------------------------------------------------------------------------------
 
@@ -387,46 +385,27 @@ class LiveConnection:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def _send(self, frame: dict[str, Any]) -> None:
-        self.receive_frames((encoded(frame).decode(),))
+        self.receive_batch(Batch((encoded(frame),)))
 
-    def receive_reset(self, reason: str) -> None:
+    def receive_reset(self, reason: str, position: Position) -> None:
         """Tell the peer to start afresh; a welcome without events follows (contract §5)."""
-        self._send_reset(reason)
-        self._send_welcome(self._welcome(None))
+        if self._socket.is_closing or self._room is None:
+            return
+        self._send_reset(reason, position)
+        self._send_welcome(self._welcome(None, position))
 
-    def _send_reset(self, reason: str) -> None:
-        self._send({"type": "reset", "reason": reason, "position": position_to_wire(self._here.log.position)})
+    def _send_reset(self, reason: str, position: Position) -> None:
+        self._send({"type": "reset", "reason": reason, "position": position_to_wire(position)})
 
-    def _send_welcome(self, frame: str) -> None:
-        # It may be larger than the queue's bound, being the peer's own request, answered once. It does not count: else the
-        # next event would close whoever missed much, again at each return.
-        self._queue.frames.append((frame, 0))
-        self._queue.filled.set()
+    def _send_welcome(self, frame: bytes) -> None:
+        # It may be larger than the bound on what waits, being the peer's own request, answered once. It does not count: else
+        # the next event would close whoever missed much, again at each return.
+        self._socket.send(Batch((frame,)).wire, excused=True)
 
-    def receive_frames(self, frames: Sequence[str]) -> None:
-        """Queue frames for the peer; one that reads too slowly is closed and comes back later."""
-        queue = self._queue
+    def receive_batch(self, batch: Batch) -> None:
+        """Send frames to the peer; one that reads too slowly is closed and comes back later."""
         # What waits already is judged, not what comes: a busy room's batch behind one's own ack is no sign of a slow reader.
-        if queue.size_bytes > self._limits.send_queue_bytes_max:
+        if self._socket.waiting_bytes > self._hub.settings.limits.send_queue_bytes_max:
             self.close(CloseCode.TOO_SLOW, "the connection reads too slowly")
             return
-        queue.frames.extend((frame, len(frame)) for frame in frames)
-        queue.size_bytes += sum(map(len, frames))
-        queue.filled.set()
-
-    async def _write(self) -> None:
-        queue = self._queue
-        try:
-            while True:
-                await queue.filled.wait()
-                queue.filled.clear()
-                while queue.frames:
-                    frame, size_bytes = queue.frames[0]
-                    async with asyncio.timeout(self._limits.write_stall_s):
-                        await self._socket.send({"type": "websocket.send", "text": frame})
-                    queue.frames.popleft()
-                    queue.size_bytes -= size_bytes
-        except TimeoutError:
-            self.close(CloseCode.TOO_SLOW, "the connection does not read")
-        except (RuntimeError, OSError):
-            self._closed.set()  # the peer went away
+        self._socket.send(batch.wire)

@@ -11,9 +11,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from chatsync.service.app import create_app
+from chatsync.service.http_bounds import BoundedHttp
 from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
 from chatsync.service.settings import Settings
+from chatsync.service.short_path import ShortPathProtocol
+from chatsync.service.sockets import LiveSocket
 
 __all__ = ["RelayServer", "run_service"]
 
@@ -21,18 +24,14 @@ STOP_S = 5  # connections are told to come back; who does not go is cut
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves the relay: small frames only, no compression on the socket, no access log (paths name rooms)."""
-    limits = settings.limits
+    """How uvicorn serves the relay: sockets by a class of ours, without compression; no access log (paths name rooms)."""
     return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        ws="websockets-sansio",
-        ws_max_size=limits.frame_bytes_max,
-        ws_per_message_deflate=False,
-        ws_ping_interval=limits.ping_s,
-        ws_ping_timeout=limits.pong_s_max,
-        h11_max_incomplete_event_size=16 * 1024,
+        http=BoundedHttp,
+        ws=LiveSocket,
+        http=ShortPathProtocol,
         ssl_certfile=None if settings.tls_cert is None else str(settings.tls_cert),
         ssl_keyfile=None if settings.tls_key is None else str(settings.tls_key),
         proxy_headers=settings.behind_proxy,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from chatsync.errors import NotFoundError, RoomRestartingError, StorageFullError
 from chatsync.instants import MINUTE_US, SECOND_US
 from chatsync.replay.broadcasts import SILENCE_US_MAX
 from chatsync.service.acts import Act
-from chatsync.service.live_room import BACK_EVENTS_MAX
+from chatsync.service.framing import Batch
+from chatsync.service.limit_table import BACK_EVENTS_MAX
 from chatsync.service.room_settings import RoomSettings
 from chatsync.simulation import Scenario, playlist_at
 from tests.stage import START_US, WRITER, Stage, stage
@@ -35,16 +35,17 @@ class Listener:
         self.sent_away: list[bool] = []
         self.resets: list[str] = []
 
-    def receive_frames(self, frames: Sequence[str]) -> None:
+    def receive_batch(self, batch: Batch) -> None:
         """Keep them."""
-        self.frames += [msgspec.json.decode(frame) for frame in frames]
+        self.frames += [msgspec.json.decode(frame) for frame in batch.payloads]
 
     def send_away(self, *, gone: bool) -> None:
         """Note it."""
         self.sent_away.append(gone)
 
-    def receive_reset(self, reason: str) -> None:
+    def receive_reset(self, reason: str, position: Position) -> None:
         """Note it."""
+        del position
         self.resets.append(reason)
 
     def told(self, kind: str) -> list[Any]:

@@ -15,6 +15,7 @@ from chatsync.chat.event import Position
 from chatsync.chat.room import Recovery
 from chatsync.errors import CorruptError
 from chatsync.instants import MINUTE_US
+from chatsync.service.framing import Batch
 from chatsync.service.room_settings import RoomSettings
 from chatsync.simulation import Scenario
 from tests.relay import Client
@@ -164,20 +165,14 @@ async def test_who_does_not_read_is_closed_and_the_others_are_not(tmp_path: Path
         await slow.hello(it.token("class", "slow"))
         await quick.hello(it.token("class", "quick"))
         (connection,) = [one for one in it.hub.connections if one._author and one._author.name == "slow"]
-        connection._queue.filled = _Stuck()
+        slow._socket.transport.pause_reading()
         for number in range(5_000):  # far less than the bound in each batch
             await quick.say(f"{number} " + "x" * 400)
-            if connection._closing is not None:
+            if connection._socket.is_closing:
                 break
+        slow._socket.transport.resume_reading()
         assert 4008 == await slow.closed_with()
         assert "ack" == (await quick.say("still here"))["type"]
-
-
-class _Stuck(asyncio.Event):
-    """A peer that takes nothing: the writer is never woken."""
-
-    def set(self) -> None:
-        """Wake nobody."""
 
 
 async def test_a_closed_broadcast_is_told_and_chat_goes_on(tmp_path: Path) -> None:
@@ -220,18 +215,17 @@ async def test_who_missed_more_than_the_queue_holds_is_not_closed_by_the_next_ev
     limits = FAST | {"send_queue_bytes_max": 16 * 1024}
     async with stage(tmp_path, OPEN, limits=limits) as it, it.connected() as client:
         start = (await it.chat())["as_of"]
-        for number in range(80):
+        for number in range(400):
             await it.say(f"{number} " + "x" * 400)
         await _until(lambda: bool(it.hub.connections))
         (connection,) = it.hub.connections
-        connection._queue.filled = _Stuck()
+        client._socket.transport.pause_reading()
         await client.send({"type": "hello", "token": None, "after": start})
         await _until(lambda: bool(it.room().receivers))
+        assert 16 * 1024 < connection._socket.buffered_bytes
         await it.say("one more")
         it.room().flush()
-        connection._queue.filled = asyncio.Event()
-        connection._queue.filled.set()
-        assert connection._closing is None
+        assert not connection._socket.is_closing
 
 
 async def test_a_batch_over_the_bound_closes_nobody_who_reads(tmp_path: Path) -> None:
@@ -240,8 +234,8 @@ async def test_a_batch_over_the_bound_closes_nobody_who_reads(tmp_path: Path) ->
     async with stage(tmp_path, OPEN, limits=limits) as it, it.connected() as client:
         await client.hello(it.token("class", "student"))
         (connection,) = it.hub.connections
-        connection.receive_frames(('{"type":"pong"}',))
-        connection.receive_frames(("{" + " " * 20_000 + '"type":"pong"}',))
+        connection.receive_batch(Batch((b'{"type":"pong"}',)))
+        connection.receive_batch(Batch((b"{" + b" " * 20_000 + b'"type":"pong"}',)))
         await client.until(lambda: 3 == len(client.frames))
         assert "ack" == (await client.say("still here"))["type"]
 
@@ -292,6 +286,6 @@ async def test_a_private_room_is_closed_to_strangers_like_one_that_does_not_exis
         await _until(lambda: bool(it.hub.connections))
         await it.settled()
         (connection,) = it.hub.connections
-        assert connection._closing is None
+        assert not connection._socket.is_closing
         await client.send({"type": "hello", "token": None})
         assert 4501 == await client.closed_with()

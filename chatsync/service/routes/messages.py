@@ -16,10 +16,12 @@ from chatsync.chat.event import Author
 from chatsync.chat.text import clean_name
 from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire
 from chatsync.errors import ChatsyncError, MessageRejectedError
-from chatsync.instants import HOUR_US, us_from_ms
+from chatsync.instants import us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen, act_of, say_of
+from chatsync.service.drafting import claimed
+from chatsync.service.limit_table import FED_AGE_US_MAX, MESSAGES_MAX, PAGE_MAX
 from chatsync.service.relay import acked
 from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
@@ -28,9 +30,6 @@ __all__ = ["no_store", "router"]
 
 router = APIRouter(prefix="/v1/rooms/{room}", tags=["messages"])
 
-PAGE_MAX = 5_000
-MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
-OLDEST_US = 24 * HOUR_US  # how far back a platform may date a message it received
 _NDJSON = "application/x-ndjson"
 
 
@@ -100,14 +99,14 @@ def _act(entered: Entry, posted: PostedMessage) -> Act:
     author = Author(key=key, name=clean_name(posted.author.name), role=posted.author.role)  # type: ignore[arg-type]
     act = say_of(SayFrame(posted.id, posted.text, posted.kind, posted.reply_to, posted.playhead), author)
     wall_us = None if posted.wall_ms is None else us_from_ms(posted.wall_ms)
-    if wall_us is not None and wall_us < entered.room.clock.wall_us() - OLDEST_US:
+    if wall_us is not None and wall_us < entered.room.clock.wall_us() - FED_AGE_US_MAX:
         raise MessageRejectedError("too_old", "A message is fed within a day of its receipt; older chat is imported.")
     return replace(act, source="ingest", wall_us=wall_us, seen=_seen(entered, posted.playhead))
 
 
 def _seen(entered: Entry, playhead: SayPlayhead | None) -> Seen:
     """A platform vouches for what its player said: its claim counts as the report it is checked against."""
-    claim = entered.room.claim(playhead)
+    claim = claimed(entered.room.timeline, playhead)
     if claim is None:
         return Seen()
     wall_us = entered.room.clock.wall_us()

@@ -1,0 +1,94 @@
+"""Telling everyone in a room the same, without holding the event loop.
+
+Owns: who is in the room, what is still being told, in which order. Does not know: what is told, sockets.
+Source: reliability G5. A write costs about 7 µs, so that ten thousand readers would hold the loop for 70 ms if they were told in
+one go.
+
+Everyone is told everything in the same order: a second piece of news begins when the first has reached all who were there when
+it came. Who joins meanwhile is told by their welcome what came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Protocol
+
+import structlog
+
+from chatsync.chat.event import Position
+from chatsync.service.framing import Batch
+
+__all__ = ["CHUNK_RECEIVERS", "Fanout", "Receiver"]
+
+CHUNK_RECEIVERS = 256  # told in one go: ~2 ms
+
+_log = structlog.get_logger(__name__)
+
+
+class Receiver(Protocol):
+    """Somebody who is told what happens in a room: a live connection."""
+
+    is_staff: bool
+
+    def receive_batch(self, batch: Batch) -> None:
+        """Take in frames that are encoded already; must not block."""
+
+    def receive_reset(self, reason: str, position: Position) -> None:
+        """What this reader holds is worth nothing any more: tell it to start afresh from a position of the room."""
+
+    def send_away(self, *, gone: bool) -> None:
+        """Close the connection: for good, or to come back."""
+
+
+class Fanout:
+    """The readers of one room.
+
+    Args:
+        idle: called when everything has been told, if it took more than one go.
+    """
+
+    def __init__(self, idle: Callable[[], None]) -> None:
+        self.receivers: set[Receiver] = set()
+        self._idle = idle
+        self._telling: deque[tuple[Iterator[Receiver], Callable[[Receiver], None]]] = deque()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something is still being told."""
+        return bool(self._telling)
+
+    def tell(self, tell: Callable[[Receiver], None]) -> None:
+        """Tell everyone who is here now; at once if they are few and nothing else is being told."""
+        if not self.receivers:
+            return
+        if not self._telling and len(self.receivers) <= CHUNK_RECEIVERS:
+            for receiver in tuple(self.receivers):
+                _told(tell, receiver)
+            return
+        self._telling.append((iter(tuple(self.receivers)), tell))
+        if len(self._telling) == 1:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        receivers, tell = self._telling[0]
+        told = 0
+        for receiver in islice(receivers, CHUNK_RECEIVERS):
+            _told(tell, receiver)
+            told += 1
+        if told < CHUNK_RECEIVERS:
+            self._telling.popleft()
+        if self._telling:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._idle()
+
+
+def _told(tell: Callable[[Receiver], None], receiver: Receiver) -> None:
+    """Tell one; whatever is wrong with it must not keep the others from hearing."""
+    try:
+        tell(receiver)
+    except Exception:
+        _log.exception("reader_not_told")

@@ -1,0 +1,375 @@
+"""Live sockets on bare transports: the protocol class that uvicorn hands an upgraded connection to.
+
+Owns: the handshake, frames in and out, what waits for a slow reader, pings, the goodbye. Does not know: what is in a frame
+(``relay``). Framing itself is the ``websockets`` package's, without I/O; bytes go straight to the transport, so that a batch that is
+encoded once is the same object in every connection's buffer.
+Units: µs of monotonic time. Source: RFC 6455; contract §5; reliability G5; limits; decision 0022.
+
+It leans on four things of uvicorn 0.54, which ``tests/service/test_sockets.py`` holds it to: the class is called with ``config``,
+``server_state`` and ``app_state``; ``connection_made`` and the request's bytes follow; whoever is in ``server_state.connections`` is
+told ``shutdown``; what the lifespan yields is in ``app_state``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import structlog
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from chatsync.chat.wire import SUBPROTOCOL, CloseCode
+from chatsync.instants import SECOND_US
+from chatsync.service.origins import is_allowed_origin
+from chatsync.service.peers import peer_address
+from chatsync.service.relay import LiveConnection
+
+if TYPE_CHECKING:
+    from uvicorn.config import Config
+    from uvicorn.server import ServerState
+
+    from chatsync.service.hub import Hub
+
+__all__ = ["LiveSocket", "SocketKeeper"]
+
+_LIVE_PATH = re.compile(r"/v1/rooms/([^/]+)/live")
+_CLOSE_US = 10 * SECOND_US  # for a peer to take the goodbye and answer it; then the connection is cut
+_QUIET = logging.getLogger("chatsync.websockets")  # the framing's own debug lines; never configured
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+_log = structlog.get_logger(__name__)
+
+
+class LiveSocket(asyncio.Protocol):
+    """One connection that asked to become a WebSocket.
+
+    Args:
+        config: uvicorn's, unused: limits are our own.
+        server_state: uvicorn's list of what it must stop.
+        app_state: what the application's lifespan gave: ``hub``.
+    """
+
+    __slots__ = (
+        "_closing_since_us",
+        "_connections",
+        "_excused_until",
+        "_framing",
+        "_hub",
+        "_parts",
+        "_ping_due_us",
+        "_pinged_us",
+        "_stuck_since_us",
+        "_taken",
+        "_transport",
+        "_written",
+        "connection",
+    )
+
+    def __init__(
+        self,
+        config: Config | None,
+        server_state: ServerState,
+        app_state: MutableMapping[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        del config
+        self._hub: Hub = app_state["hub"]
+        self._connections = server_state.connections
+        self._framing = ServerProtocol(
+            max_size=self._hub.settings.limits.frame_bytes_max, logger=_QUIET, select_subprotocol=_chosen
+        )
+        self._transport: asyncio.Transport | None = None
+        self.connection: LiveConnection | None = None
+        self._parts: list[bytes] = []  # of a message that comes in several frames
+        self._written = 0  # bytes given to the transport
+        self._excused_until = 0  # bytes up to here are the peer's own request and do not count as waiting
+        self._taken = 0  # bytes the transport had passed on when it was last looked at
+        self._stuck_since_us: int | None = None  # since when it has passed on nothing
+        self._ping_due_us: int | None = None
+        self._pinged_us: int | None = None
+        self._closing_since_us: int | None = None
+
+    # --- asyncio calls these --------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A connection is handed over; its request comes next."""
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        self._connections.add(self)  # type: ignore[arg-type]
+        own = transport.get_extra_info("socket")
+        if own is not None:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._hub.settings.limits.socket_buffer_bytes)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the peer: the request, then frames."""
+        framing = self._framing
+        framing.receive_data(data)
+        for event in framing.events_received():
+            if isinstance(event, Request):
+                self._receive_request(event)
+            elif isinstance(event, Frame):
+                self._receive_frame(event)
+        if framing.parser_exc is not None:
+            self._send_owed()
+            self._end()
+            return
+        self._send_owed()
+
+    def eof_received(self) -> bool | None:
+        """The peer has no more to say: so have we."""
+        return None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over."""
+        del exc
+        self._connections.discard(self)
+        self._hub.keeper.sockets.discard(self)
+        self._transport = None
+        if self.connection is not None:
+            self.connection.lost()
+
+    def shutdown(self) -> None:
+        """The server stops: whoever is still here is told to come back."""
+        self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
+        self._end()
+
+    # --- coming in ------------------------------------------------------------------------------------------------
+
+    def _receive_request(self, request: Request) -> None:
+        response = self._framing.accept(request)
+        if response.status_code == 101:
+            refusal = self._refusal(request)
+            if refusal is not None:
+                response = self._framing.reject(refusal, "")
+                del response.headers["Connection"]
+                response.headers["Connection"] = "close"
+                response.headers["Cache-Control"] = "no-store"
+                if refusal == 503:
+                    response.headers["Retry-After"] = "5"
+        self._framing.send_response(response)
+        self._send_owed()
+        if response.status_code != 101:
+            self._end()
+            return
+        room = self._room_of(request)
+        assert room is not None
+        hub = self._hub
+        self._ping_due_us = hub.clock.monotonic_us() + hub.settings.limits.ping_s * SECOND_US
+        hub.keeper.sockets.add(self)
+        forwarded = request.headers.get_all("X-Forwarded-For") if hub.settings.behind_proxy else []
+        address = peer_address(self._peer(), forwarded, hub.settings.trusted_proxies)
+        self.connection = LiveConnection(self, hub, room, address)
+        if hub.is_stopping:
+            self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
+
+    def _refusal(self, request: Request) -> int | None:
+        """The status of a handshake that is not accepted."""
+        hub = self._hub
+        room = self._room_of(request)
+        if room is None:
+            return 404
+        running = hub.rooms.get(room)
+        allowed = () if running is None else running.live.settings.origins
+        headers = request.headers
+        origins = headers.get_all("Origin")
+        if not is_allowed_origin(origins, host=headers.get("Host") or "", allowed=allowed):
+            return 403
+        if len(hub.connections) >= hub.settings.limits.sockets_max:
+            return 503
+        return None
+
+    @staticmethod
+    def _room_of(request: Request) -> str | None:
+        found = _LIVE_PATH.fullmatch(unquote(request.path.partition("?")[0]))
+        return None if found is None else found[1]
+
+    def _peer(self) -> str:
+        assert self._transport is not None
+        name = self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def _receive_frame(self, frame: Frame) -> None:
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.BINARY:
+                if frame.fin:
+                    self._receive_message(bytes(frame.data))
+                else:
+                    self._parts = [bytes(frame.data)]
+            case Opcode.CONT:
+                self._parts.append(bytes(frame.data))
+                if frame.fin:
+                    whole, self._parts = b"".join(self._parts), []
+                    self._receive_message(whole)
+            case Opcode.PONG:
+                self._pinged_us = None
+            case Opcode.CLOSE:
+                self._send_owed()  # the echo, unless this one is it
+                self._end()
+
+    def _receive_message(self, data: bytes) -> None:
+        if self.connection is not None and self._closing_since_us is None:
+            self.connection.receive_message(data)
+
+    # --- going out ------------------------------------------------------------------------------------------------
+
+    def send(self, wire: bytes, *, excused: bool = False) -> None:
+        """Write frames that are encoded already.
+
+        Args:
+            wire: whole frames.
+            excused: the peer asked for this, and it may be long: it does not count as waiting for a slow reader.
+        """
+        if self._transport is None or self._closing_since_us is not None:
+            return
+        self._transport.write(wire)
+        self._written += len(wire)
+        if excused:
+            self._excused_until = self._written
+
+    def send_message(self, payload: bytes) -> None:
+        """Write one text frame."""
+        self.send(bytes(Frame(Opcode.TEXT, payload).serialize(mask=False)))
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not taken yet, without what it asked for itself."""
+        if self._transport is None:
+            return 0
+        buffered = self._transport.get_write_buffer_size()
+        return min(buffered, self._written - self._excused_until)
+
+    @property
+    def buffered_bytes(self) -> int:
+        """All that the peer has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the goodbye was said or the connection is gone."""
+        return self._transport is None or self._closing_since_us is not None
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say goodbye with a documented code, once; the peer has ten seconds to answer."""
+        if self._transport is None or self._closing_since_us is not None:
+            return
+        self._closing_since_us = self._hub.clock.monotonic_us()
+        if self._framing.state is State.OPEN:
+            self._hub.metrics.closed.labels(str(int(code))).inc()
+            self._framing.send_close(int(code), reason)
+            self._send_owed()
+        else:
+            self._end()
+
+    def _send_owed(self) -> None:
+        """What the framing wants sent: the handshake, pongs, pings, closes."""
+        if self._transport is None:
+            return
+        owed = b"".join(self._framing.data_to_send())
+        if owed and not self._transport.is_closing():
+            self._transport.write(owed)
+            self._written += len(owed)
+
+    def _end(self) -> None:
+        """Close the connection once what was written is on its way."""
+        if self._transport is not None:
+            self._transport.close()
+        if self._closing_since_us is None:
+            self._closing_since_us = self._hub.clock.monotonic_us()
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer for now."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take from the peer again."""
+        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    # --- once a second --------------------------------------------------------------------------------------------
+
+    def receive_time(self, now_us: int) -> None:
+        """Ping a silent peer; give up one that does not answer, does not read, or does not go."""
+        if self._transport is None:
+            return
+        limits = self._hub.settings.limits
+        if self._closing_since_us is not None:
+            if now_us >= self._closing_since_us + _CLOSE_US:
+                self._transport.abort()
+            return
+        if self.connection is not None:
+            self.connection.receive_time(now_us)
+        if self._is_stuck(now_us, limits.write_stall_s * SECOND_US):
+            self.close(CloseCode.TOO_SLOW, "the connection does not read")
+        elif self._pinged_us is not None and now_us >= self._pinged_us + limits.pong_s_max * SECOND_US:
+            self._transport.abort()
+        elif self._ping_due_us is not None and now_us >= self._ping_due_us:
+            self._ping_due_us = now_us + limits.ping_s * SECOND_US
+            if self._pinged_us is None:
+                self._pinged_us = now_us
+                self._framing.send_ping(b"")
+                self._send_owed()
+
+    def _is_stuck(self, now_us: int, after_us: int) -> bool:
+        """Whether something has waited so long without any of it being taken."""
+        buffered = self.buffered_bytes
+        taken = self._written - buffered
+        if buffered == 0 or taken > self._taken or self._stuck_since_us is None:
+            self._stuck_since_us = None if buffered == 0 else now_us
+        self._taken = taken
+        return self._stuck_since_us is not None and now_us >= self._stuck_since_us + after_us
+
+
+def _chosen(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Ours, if the client speaks it; a client that names none is welcome too."""
+    return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
+
+
+class SocketKeeper:
+    """Looks after all sockets of the node once a second: one task instead of three timers a connection.
+
+    Args:
+        waiting_bytes_max: what may wait for slow readers in all.
+    """
+
+    def __init__(self, waiting_bytes_max: int) -> None:
+        self.sockets: set[LiveSocket] = set()
+        self._waiting_bytes_max = waiting_bytes_max
+
+    async def run(self, monotonic_us: Callable[[], int]) -> None:
+        """Go on until cancelled."""
+        while True:
+            await asyncio.sleep(1)
+            try:
+                await self.look(monotonic_us)
+            except Exception:
+                _log.exception("sockets_not_looked_after")
+
+    async def look(self, monotonic_us: Callable[[], int]) -> None:
+        """Look at every socket once; then shed whoever is furthest behind while too much waits in all."""
+        buffered: list[tuple[int, LiveSocket]] = []
+        for count, one in enumerate(tuple(self.sockets), start=1):
+            one.receive_time(monotonic_us())
+            waiting = one.buffered_bytes
+            if waiting:
+                buffered.append((waiting, one))
+            if count % 1_000 == 0:
+                await asyncio.sleep(0)
+        total = sum(waiting for waiting, _ in buffered)
+        if total <= self._waiting_bytes_max:
+            return
+        for waiting, one in sorted(buffered, key=lambda item: -item[0]):
+            if total <= self._waiting_bytes_max:
+                break
+            one.close(CloseCode.TOO_SLOW, "too much waits for slow connections")
+            total -= waiting
