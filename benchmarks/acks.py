@@ -1,105 +1,112 @@
-"""Acknowledged messages a second through the real WebSocket: ``python -m benchmarks.acks [--seconds 4] [--json]``.
+"""Durable acks a second through the WebSocket: ``python -m benchmarks.acks [--seconds 5] [--rounds 3] [--quick] [--json]``.
 
-The relay runs in a process of its own on a fresh data folder; eight people, each with eight messages under way, write as fast as they
-are answered. Every ack stands for a message that is stamped and on disk, and that goes to all eight as well. The peer takes the same load
-in the same run: a bare ``websockets`` server that answers each frame and does nothing else, so that the ratio tells what stamping,
-storing and telling the others cost. Rounds of the two alternate; the median round counts. The last line is JSON.
+Eight people of one room, each with eight messages under way, write as fast as they are answered, from a compiled client. Every ack of
+the relay stands for a message that is stamped and on disk, and that goes to all eight as well. The peers take the same load in the same
+run, straight over TCP, without WebSocket and telling nobody else: NATS JetStream that syncs each message before it acks, and Redis
+streams with a log that is synced before each answer. Each server has one core, the client the other; rounds alternate, the median
+round counts. The last line is JSON.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import uuid_utils
-import websockets
-from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.server import ServerConnection, serve
-
-from tests.relay import Relay, free_port, token
+from benchmarks import peers
+from benchmarks.harness import Figures, finish, median, options, relay_on_server_core, row, sent_by, told
+from benchmarks.loading import LeftOutError, Target, run_load
 
 __all__ = ["main"]
 
 PEOPLE = 8
 IN_FLIGHT_EACH = 8
-ROUNDS = 3
-WARM_UP_S = 1.0
 ROOM = "bench"
-TEXT = "why is the slope negative left of zero? it looks the other way round on the slide"
+TARGET_PER_S, LEAST_PER_S, TARGET_P99_MS = 10_000, 5_000, 25
 LIMITS = {"commands_per_s": 10_000, "commands_burst": 100_000, "send_queue_bytes_max": 16 * 1024 * 1024}
-
-
-class _Frame(msgspec.Struct):
-    type: str
-    id: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Frame).decode
-_encode = msgspec.json.encode
+_PAYLOAD = "why is the slope negative left of zero? it looks the other way round on the slide".ljust(200, ".")
 
 
 def main() -> None:
-    """Print the figures of relay and peer."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a round")
-    parser.add_argument("--folder", type=Path, help="where the data folder is made; default: the system's")
-    parser.add_argument("--json", action="store_true", help="only the JSON line")
-    parser.add_argument("--peer-port", type=int, help=argparse.SUPPRESS)
+    """Print the figures of relay and peers."""
+    parser = options(__doc__, seconds=5, rounds=3)
+    parser.add_argument("--folder", type=Path, help="where the relay's data folder is made; default: the system's")
     arguments = parser.parse_args()
-    if arguments.peer_port is not None:
-        asyncio.run(_serve_peer(arguments.peer_port))
-        return
-    figures = _measured(arguments.seconds, arguments.folder)
-    if not arguments.json:
-        print(f"{'':12} {'acks/s':>9} {'p50 ms':>8} {'p99 ms':>8}")
-        for name in ("relay", "peer"):
-            row = figures[name]
-            print(f"{name:12} {row['acks_per_s']:>9.0f} {row['p50_ms']:>8.2f} {row['p99_ms']:>8.2f}")
-        print(
-            f"ratio {figures['ratio']:.2f}; one fsync of 4 KiB takes {figures['fsync_ms_p50']:.2f} ms (p50) on this disk"
-        )
-    print(json.dumps(figures))
+    if arguments.quick:
+        arguments.seconds, arguments.rounds = 3, 1
+    finish(partial(_measured, arguments.seconds, arguments.rounds, arguments.folder), only_json=arguments.json)
 
 
-def _measured(seconds: float, parent: Path | None) -> dict[str, Any]:
-    port = free_port()
-    peer = subprocess.Popen([sys.executable, "-m", "benchmarks.acks", "--peer-port", str(port)])
-    try:
-        with tempfile.TemporaryDirectory(dir=parent) as folder:
-            fsync_ms = _fsync_ms_p50(Path(folder))
-            with Relay(Path(folder), {ROOM: {"public": True}}, limits=LIMITS) as relay:
-                relay_uri = f"ws://127.0.0.1:{relay.port}/v1/rooms/{ROOM}/live"
-                rounds: dict[str, list[dict[str, float]]] = {"relay": [], "peer": []}
-                for _ in range(ROUNDS):
-                    rounds["peer"].append(asyncio.run(_round(f"ws://127.0.0.1:{port}/", seconds)))
-                    rounds["relay"].append(asyncio.run(_round(relay_uri, seconds)))
-                relay.stop()
-    finally:
-        peer.terminate()
-        peer.wait()
-    figures: dict[str, Any] = {name: _median_round(found) for name, found in rounds.items()}
+def _measured(seconds: float, rounds: int, folder: Path | None) -> Figures:
+    with ExitStack() as stack:
+        relay = stack.enter_context(relay_on_server_core({ROOM: {"public": True}}, folder, **LIMITS))
+        fsync_ms = _fsync_ms_p50(relay.folder)
+        servers: dict[str, dict[str, Any]] = {
+            "chatsync": {
+                "port": relay.port,
+                "pids": [relay.pid],
+                "targets": sent_by(ROOM, PEOPLE),
+                "protocol": "chatsync",
+                "ready": '"type":"welcome"',
+            }
+        }
+        left_out = []
+        for make, protocol in ((peers.jetstream, "nats"), (peers.redis, "redis")):
+            try:
+                peer = stack.enter_context(make())
+            except LeftOutError as reason:
+                left_out.append(str(reason))
+                continue
+            targets = [_peer_target(protocol, number) for number in range(PEOPLE)]
+            servers[peer.name] = {"port": peer.port, "pids": peer.pids, "targets": targets, "protocol": protocol}
+        found: dict[str, list[Figures]] = {name: [] for name in servers}
+        for _ in range(rounds):
+            for name, server in servers.items():
+                found[name].append(run_load("acks", in_flight=IN_FLIGHT_EACH, seconds=seconds, **server))
+                told(f"{name}: {found[name][-1]['acks_per_s']:.0f} acks/s, p99 {found[name][-1]['p99_ms']:.1f} ms")
+    figures = {name: median(one, "acks_per_s") for name, one in found.items()}
+    ours = figures.pop("chatsync")
+    rates = {name: one["acks_per_s"] for name, one in figures.items()}
     return {
         "benchmark": "acks",
         "in_flight": PEOPLE * IN_FLIGHT_EACH,
-        "people": PEOPLE,
-        **figures,
-        "ratio": round(figures["relay"]["acks_per_s"] / figures["peer"]["acks_per_s"], 3),
+        "relay": ours,
+        "peers": figures,
+        "left_out": left_out,
         "fsync_ms_p50": round(fsync_ms, 3),
+        "rows": [
+            row(
+                "durable acks through WebSocket, 64 in flight",
+                "/s",
+                ours["acks_per_s"],
+                target=TARGET_PER_S,
+                better="higher",
+                peers=rates,
+                note=f"at the least {LEAST_PER_S}/s; one fsync of 4 KiB takes {fsync_ms:.2f} ms here",
+            ),
+            row(
+                "the same, p99",
+                "ms",
+                ours["p99_ms"],
+                target=TARGET_P99_MS,
+                better="lower",
+                peers={name: one["p99_ms"] for name, one in figures.items()},
+            ),
+        ],
     }
 
 
-def _median_round(rounds: list[dict[str, float]]) -> dict[str, float]:
-    return sorted(rounds, key=lambda one: one["acks_per_s"])[len(rounds) // 2]
+def _peer_target(protocol: str, number: int) -> Target:
+    if protocol == "redis":
+        return Target("", message=f'XADD stream * text "{_PAYLOAD}"\\r\\n', is_websocket=False)
+    inbox = f"_INBOX.{number}"
+    message = f"PUB s {inbox} {len(_PAYLOAD)}\\r\\n{_PAYLOAD}\\r\\n"
+    greeting = f'CONNECT {{"verbose":false}}\\r\\nSUB {inbox} 1\\r\\n'
+    return Target("", greeting=greeting, message=message, is_websocket=False)
 
 
 def _fsync_ms_p50(folder: Path) -> float:
@@ -112,88 +119,6 @@ def _fsync_ms_p50(folder: Path) -> float:
             os.fsync(file.fileno())
             took.append((time.perf_counter() - began) * 1000)
     return statistics.median(took)
-
-
-async def _serve_peer(port: int) -> None:
-    """Answers each frame that has an id; stores nothing and tells nobody else."""
-
-    async def answer(socket: ServerConnection) -> None:
-        async for data in socket:
-            frame = _decode(data)
-            if frame.type == "hello":
-                await socket.send('{"type":"welcome"}')
-            elif frame.id is not None:
-                await socket.send(_encode({"type": "ack", "id": frame.id, "offset": 1, "durable": "no"}).decode())
-
-    async with serve(answer, "127.0.0.1", port, compression=None):
-        await asyncio.get_running_loop().create_future()
-
-
-async def _round(uri: str, seconds: float) -> dict[str, float]:
-    """All people write for a while; acks a second and the time from sending to ack."""
-    people = [_Person(await _connected(uri), number) for number in range(PEOPLE)]
-    for person in people:
-        await person.enter()
-    begin_s = time.perf_counter() + WARM_UP_S
-    end_s = begin_s + seconds
-    await asyncio.gather(*(person.write_until(begin_s, end_s) for person in people))
-    took = sorted(one for person in people for one in person.took_ms)
-    for person in people:
-        await person.socket.close()
-    return {
-        "acks_per_s": round(len(took) / seconds, 1),
-        "p50_ms": round(took[len(took) // 2], 3),
-        "p99_ms": round(took[len(took) * 99 // 100], 3),
-    }
-
-
-async def _connected(uri: str) -> ClientConnection:
-    for _ in range(200):
-        try:
-            return await websockets.connect(uri, subprotocols=["chatsync.v1"], compression=None, max_queue=None)  # type: ignore[list-item]
-        except OSError:
-            await asyncio.sleep(0.05)
-    raise ConnectionError(uri)
-
-
-class _Person:
-    def __init__(self, socket: ClientConnection, number: int) -> None:
-        self.socket = socket
-        self.took_ms: list[float] = []
-        self._token = token(ROOM, f"person-{number}")
-        self._sent_s: dict[str, float] = {}
-
-    async def enter(self) -> None:
-        hello = {"type": "hello", "token": self._token, "after": None, "last": 0}
-        await self.socket.send(_encode(hello).decode())
-        while _decode(await self.socket.recv()).type != "welcome":
-            pass
-
-    async def _say(self) -> None:
-        message_id = str(uuid_utils.uuid7())
-        self._sent_s[message_id] = time.perf_counter()
-        frame = {"type": "say", "id": message_id, "kind": "message", "text": TEXT}
-        await self.socket.send(_encode(frame).decode())
-
-    async def write_until(self, begin_s: float, end_s: float) -> None:
-        """Keep so many messages under way until the end, then wait for the last acks."""
-        for _ in range(IN_FLIGHT_EACH):
-            await self._say()
-        while self._sent_s:
-            data = await self.socket.recv()
-            if data.startswith('{"type":"events"'):  # type: ignore[arg-type]
-                continue
-            frame = _decode(data)
-            if frame.type == "error":
-                raise RuntimeError(f"refused: {data!r}")
-            sent_s = self._sent_s.pop(frame.id or "", None)
-            if frame.type != "ack" or sent_s is None:
-                continue
-            now_s = time.perf_counter()
-            if begin_s <= now_s < end_s:
-                self.took_ms.append((now_s - sent_s) * 1000)
-            if now_s < end_s:
-                await self._say()
 
 
 if __name__ == "__main__":

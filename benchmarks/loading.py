@@ -35,12 +35,12 @@ class LeftOutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One connection of the load client.
+    r"""One connection of the load client.
 
     Attributes:
         path: what is asked for, with its query.
         room: messages are counted by room, from 0.
-        greeting: sent once when the connection is up; ``\\r\\n`` may be written as escapes.
+        greeting: sent once when the connection is up; ``\r\n`` may be written as escapes.
         message: template of what this connection sends: ``%M`` is the marker with sequence and time, ``%I`` an id. None: it only listens.
         is_websocket: or a plain byte stream.
     """

@@ -13,7 +13,7 @@
 #define MARKER 23 /* ~ 7 digits , 13 digits ~ */
 
 static struct histogram latencies;
-static uint64_t delivered, measured, repeated;
+static uint64_t delivered, repeated;
 static uint32_t rooms, per_room_max, warm_up_messages;
 static int64_t first_us, last_us;
 
@@ -33,10 +33,7 @@ static void receive_marker(struct connection *connection, const char *marker) {
     connection->seen_count++;
     delivered++;
     last_us = now_us();
-    if (sequence >= warm_up_messages) {
-        measured++;
-        histogram_add(&latencies, last_us - due_us);
-    }
+    if (sequence >= warm_up_messages) histogram_add(&latencies, last_us - due_us);
 }
 
 static void receive_message(struct connection *connection, char *data, size_t bytes) {
@@ -134,6 +131,8 @@ int run_fanout(void) {
     uint64_t messages = (uint64_t)per_room_max * rooms, sent = 0;
     double interval_us = options.rate > 0 ? 1e6 / (options.rate * rooms) : 0;
     bool is_measuring = false;
+    uint64_t delivered_before = 0;
+    double client_cpu_s = 0;
     first_us = now_us() + 50000;
     int64_t measured_from_us = first_us;
     while (sent < messages) {
@@ -146,6 +145,8 @@ int run_fanout(void) {
         if (!is_measuring && sequence >= warm_up_messages) {
             is_measuring = true;
             begun = usage_now();
+            client_cpu_s = own_cpu_s();
+            delivered_before = delivered;
             measured_from_us = due_us;
         }
         write_one((uint32_t)(sent % rooms), sequence, due_us);
@@ -154,19 +155,21 @@ int run_fanout(void) {
     int64_t until_us = now_us() + (int64_t)(options.drain_s * 1e6);
     while (delivered < expected && now_us() < until_us) connections_run(now_us() + 20000);
     struct usage ended = usage_now();
+    client_cpu_s = own_cpu_s() - client_cpu_s;
 
     double span_s = messages ? (double)(last_us - measured_from_us) / 1e6 : 0, cpu_s = ended.cpu_s - begun.cpu_s;
     printf("{\"connections\":%u,\"receivers\":%u,\"rooms\":%u,\"messages\":%llu,\"expected\":%llu,\"delivered\":%llu,"
            "\"repeated\":%llu,\"refused\":%llu,\"closed\":%u,\"first_refusal\":\"%s\","
            "\"deliveries_per_s\":%.0f,\"p50_ms\":%.2f,\"p90_ms\":%.2f,\"p99_ms\":%.2f,\"p999_ms\":%.2f,\"max_ms\":%.2f,"
-           "\"cpu_s\":%.2f,\"cpu_cores\":%.3f,\"cpu_s_per_million\":%.3f,"
+           "\"cpu_s\":%.2f,\"cpu_cores\":%.3f,\"client_cores\":%.3f,\"cpu_s_per_million\":%.3f,"
            "\"rss_empty_kib\":%.0f,\"rss_full_kib\":%.0f,\"rss_end_kib\":%.0f,\"rss_kib_per_connection\":%.2f}\n",
            connections_count, receivers, rooms, (unsigned long long)messages, (unsigned long long)expected,
            (unsigned long long)delivered, (unsigned long long)repeated, (unsigned long long)refusals, connections_closed,
-           first_refusal, span_s > 0 ? (double)measured / span_s : 0, histogram_ms(&latencies, 0.5),
+           first_refusal, span_s > 0 ? (double)(delivered - delivered_before) / span_s : 0, histogram_ms(&latencies, 0.5),
            histogram_ms(&latencies, 0.9), histogram_ms(&latencies, 0.99), histogram_ms(&latencies, 0.999),
            (double)latencies.greatest_us / 1000.0, cpu_s, span_s > 0 ? cpu_s / span_s : 0,
-           measured ? cpu_s / (double)measured * 1e6 : 0, empty.rss_kib, full.rss_kib, ended.rss_kib,
+           span_s > 0 ? client_cpu_s / span_s : 0,
+           delivered > delivered_before ? cpu_s / (double)(delivered - delivered_before) * 1e6 : 0, empty.rss_kib, full.rss_kib, ended.rss_kib,
            (full.rss_kib - empty.rss_kib) / connections_count);
     return 0;
 }

@@ -33,6 +33,7 @@ struct usage {
 };
 struct usage usage_now(void);
 void usage_watch(pid_t pid);
+double own_cpu_s(void);
 
 /* --- connections -------------------------------------------------------------------------------------------------- */
 
