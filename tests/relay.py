@@ -60,23 +60,33 @@ class Relay:
         self._config = folder / "chatsync.toml"
         self._config.write_text(_toml(settings | {"data_folder": str(folder / "data"), "port": self.port}, rooms))
         self.log = folder / "relay.log"
+        self.start_s = 0.0  # from the last start to readiness
+        self.wrapper: list[str] = []  # a command that runs the relay, such as strace with its options
+        self.environment: dict[str, str] = {}
 
-    def start(self) -> Relay:
-        """Start the process and wait until it is ready."""
-        environment = os.environ | {"CHATSYNC_TOKEN_SECRET": SECRET}
+    def launch(self) -> None:
+        """Start the process, without waiting for it."""
+        environment = os.environ | {"CHATSYNC_TOKEN_SECRET": SECRET} | self.environment
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chatsync", "serve", "--config", str(self._config)],
+                [*self.wrapper, sys.executable, "-m", "chatsync", "serve", "--config", str(self._config)],
                 env=environment,
                 stdout=log,
                 stderr=log,
             )
-        deadline = time.monotonic() + READY_S
+
+    def start(self) -> Relay:
+        """Start the process and wait until it is ready."""
+        began_s = time.monotonic()
+        self.launch()
+        assert self._process is not None
+        deadline = began_s + READY_S
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise AssertionError(f"the relay ended: {self.log.read_text()[-2000:]}")
             try:
                 if httpx2.get(f"{self.url}/readyz", timeout=1).status_code == 200:
+                    self.start_s = time.monotonic() - began_s
                     return self
             except httpx2.TransportError:
                 pass

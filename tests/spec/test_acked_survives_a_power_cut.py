@@ -1,0 +1,286 @@
+"""What was acked survives a power cut at any moment, also in the middle of sealing, hiding and archiving (reliability G1, G7, G8).
+
+The relay works on a file system of its own whose power is cut without its log being written; what it said is known here.
+Long form: ``CHATSYNC_CUTS=1000``; another run of events: ``CHATSYNC_SEED``. Needs root.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import hashlib
+import json
+import multiprocessing
+import os
+import random
+import select
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatsync.instants import SECOND_US
+from chatsync.service.clock import ManualClock
+from chatsync.store.opening import Store, open_store
+from tests.faultkit.busy import ROOMS, Task, live
+from tests.faultkit.ledger import id_of, number_of, text_of
+from tests.faultkit.power import LOG_FLUSHED, LOG_LOST, PowerDisk, why_no_power_disk
+from tests.stage import START_US, stage
+
+CUTS = int(os.environ.get("CHATSYNC_CUTS", "100"))
+SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 + 3 * CUTS)]
+DISK_CUTS = 100  # cuts of one file system; then the whole of it is looked through, and a fresh one made
+NUMBERS = 20_000  # messages one life may say
+LIFE_US = 600 * SECOND_US  # the clock of each life starts so much later
+WORKS = ("seal", "archive", "hide")
+
+
+@dataclass
+class Book:
+    """What was promised about one disk."""
+
+    acked: dict[str, dict[int, tuple[int, int, str]]] = field(default_factory=lambda: {room: {} for room in ROOMS})
+    hiding: set[tuple[str, int]] = field(default_factory=set)  # asked for; perhaps never answered
+    hidden: set[tuple[str, int]] = field(default_factory=set)
+    read: dict[str, dict[int, int]] = field(default_factory=lambda: {room: {} for room in ROOMS})  # offset: number
+    through: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROOMS, 0))
+
+    def targets(self, chance: random.Random) -> list[tuple[str, int, int]]:
+        """Messages to hide in the next life, none of them ever named before."""
+        chosen = []
+        for room, acks in self.acked.items():
+            free = [number for number in acks if (room, number) not in self.hiding]
+            chosen += [(room, number, acks[number][0]) for number in chance.sample(free, min(30, len(free)))]
+        chance.shuffle(chosen)
+        self.hiding |= {(room, number) for room, number, _ in chosen}
+        return chosen
+
+    def take(self, line: str) -> None:
+        """A line of a life, told after the ack."""
+        what, *words = line.split()
+        if what == "ack":
+            room, number, offset, program_ms, stamp = words
+            assert int(number) not in self.acked[room]
+            self.acked[room][int(number)] = (int(offset), int(program_ms), stamp)
+        elif what == "hidden":
+            self.hidden.add((words[0], int(words[1])))
+
+
+class Life:
+    """A process at work on the disk."""
+
+    def __init__(self, task: Task) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.faultkit.busy"])
+        self._pipe, told = context.Pipe(duplex=False)
+        self._process: ForkServerProcess = context.Process(target=live, args=(told, task), daemon=True)
+        self._process.start()
+        told.close()
+        self._text = b""
+        self.lines: list[str] = []
+        self.under_way: Counter[str] = Counter()
+
+    def listen(self, seconds: float) -> bool:
+        """Take in what comes within so long, at most once; False at the end of the lines."""
+        if not select.select([self._pipe], [], [], max(0.0, seconds))[0]:
+            return True
+        piece = os.read(self._pipe.fileno(), 1 << 16)
+        *lines, self._text = (self._text + piece).split(b"\n")
+        for line in lines:
+            self.lines.append(line.decode())
+            what, _, which = self.lines[-1].partition(" ")
+            if what in {"begin", "end"}:
+                self.under_way[which] += 1 if what == "begin" else -1
+        return bool(piece)
+
+    def until(self, condition: Any, seconds: float) -> None:
+        """Take in lines until something is so, or so long."""
+        deadline = time.monotonic() + seconds
+        while not condition() and (left := deadline - time.monotonic()) > 0 and self.listen(left):
+            continue
+
+    def check_whole(self) -> None:
+        """Nothing has failed while there was power."""
+        broken = [line for line in self.lines if line.startswith("broken")]
+        assert not broken, broken[0].replace("\\n", "\n")
+
+    def kill(self) -> None:
+        """End it as `kill -9` does, and take in its last lines."""
+        self._process.kill()
+        while self.listen(5):
+            continue
+        self._process.join()
+        self._pipe.close()
+
+
+def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[str]) -> list[str]:
+    """One life and its cut; what it told."""
+    one = Life(task)
+    moment = chance.choice(("opening", "any", "any", *WORKS))
+    if moment == "opening":
+        one.until(lambda: False, chance.uniform(0.0, 0.2))
+    else:
+        one.until(lambda: "up" in one.lines, 30)
+        one.until(lambda: False, chance.uniform(0.0, 0.2))
+        if moment != "any":
+            one.until(lambda: one.under_way[moment], 1.0)
+            one.until(lambda: False, chance.uniform(0.0, 0.004))
+    one.listen(0)
+    one.check_whole()
+    is_up = "up" in one.lines
+    disk.cut(one.kill, flag=chance.choice((LOG_LOST,) * 4 + (LOG_FLUSHED,)))
+    inside = [what for what in WORKS if one.under_way[what]]
+    cut_in.update(inside if is_up else ["opening"])
+    cut_in.update(["nothing else"] if is_up and not inside else [])
+    return one.lines
+
+
+def _check_rows(store: Store, book: Book) -> None:
+    """What is new in the log goes on where it ended, holds all that was acked, and is what was sent."""
+    assert [] == store.journal.open_report
+    for room in ROOMS:
+        read = book.read[room]
+        while events := store.journal.events_after(room, book.through[room], 5_000):
+            for event in events:
+                assert book.through[room] + 1 == event.offset
+                book.through[room] = event.offset
+                if event.kind == "message":
+                    number = number_of(event.id)
+                    assert number not in read.values() or read[event.offset] == number
+                    read[event.offset] = number
+                    assert event.hidden or text_of(number) == event.text
+                    assert event.author is not None
+                    assert event.author.name.startswith("Student ")
+        for number, (offset, _, _) in book.acked[room].items():
+            assert number == read.get(offset), f"message {number} of {room}, acked at {offset}, is lost"
+
+
+def _check_files(store: Store) -> None:
+    """Every slice and every archived file that is listed is there and is what was written; so say the manifests."""
+    for room in ROOMS:
+        for broadcast in range(1, 1 + len(store.catalog.broadcast_records(room, last=1_000))):
+            for row in store.catalog.slices(room, broadcast)[0]:
+                body = store.files.read_slice(room, row, public=True)
+                assert row.sha256 == hashlib.sha256(body).hexdigest(), row
+        manifest = store.files.manifest_path(room)
+        if manifest.exists():
+            for file in json.loads(manifest.read_bytes())["files"]:
+                assert "path" in file
+    assert [] == store.archive.verify()
+
+
+def _check_hidden(store: Store, book: Book) -> None:
+    for room, number in book.hidden:
+        event = store.journal.event(room, book.acked[room][number][0])
+        assert event is not None
+        assert (True, None) == (event.hidden, event.text), f"message {number} of {room} is shown again"
+
+
+async def _check_replay(folder: Path, book: Book, clock_us: int) -> None:
+    """After one more start: what players replay is the log, each message once, less what was hidden."""
+    async with stage(folder, {room: {"public": True} for room in ROOMS}, clock=ManualClock(wall_us=clock_us)) as it:
+        await asyncio.to_thread(it.hub.archiving._archive.archive_now)
+        for room in ROOMS:
+            await it.seal(room)
+            it.advance(6)  # what came late to a slice is in it within 5 s
+            await it.seal(room)
+            replayed: dict[int, Any] = {}
+            for broadcast in range(1, it.room(room).broadcasts.current.number + 1):
+                for event in await it.replayed(room, broadcast):
+                    assert event["offset"] not in replayed
+                    replayed[event["offset"]] = event
+            for number, (offset, program_ms, stamp) in book.acked[room].items():
+                if (room, number) in book.hidden:
+                    assert offset not in replayed
+                elif (room, number) not in book.hiding:
+                    event = replayed[offset]
+                    assert (id_of(number), text_of(number), program_ms) == tuple(
+                        event[name] for name in ("id", "text", "program_ms")
+                    )
+                    assert stamp == event.get("stamp", stamp)
+
+
+def _check_whole(disk: PowerDisk, book: Book, clock_us: int) -> None:
+    """At the end of a disk: everything, from the beginning."""
+    folder = disk.place / "data"
+    asyncio.run(_check_replay(disk.place, book, clock_us))
+    with open_store(folder) as store:
+        book.through = dict.fromkeys(ROOMS, 0)
+        _check_rows(store, book)
+        _check_files(store)
+        _check_hidden(store, book)
+        for room in ROOMS:
+            assert book.through[room] == store.journal.verify(room)
+            assert len(set(book.read[room].values())) == len(book.read[room])
+    texts = [text_of(number).encode() for _, number in book.hidden]
+    for path in _files_below(folder):
+        body = path.read_bytes()
+        assert not any(text in body for text in texts), f"{path.name} keeps the text of a hidden message"
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files in which text stands as it is; slices and Parquet are compressed, and were read above."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.name.startswith("moderation.db") and path.suffix not in {".gz", ".parquet"}:
+            yield path
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[PowerDisk]:
+    """A disk whose power can be cut."""
+    reason = why_no_power_disk()
+    if reason is not None:
+        pytest.skip(reason)
+    made = PowerDisk(tmp_path)
+    try:
+        try:
+            made.format()
+            made.cut(lambda: None)
+        except OSError as error:
+            pytest.skip(f"power cannot be cut here: {error}")
+        yield made
+    finally:
+        made.remove()
+
+
+def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -> None:
+    """After each cut everything opens; every ack holds, every hide holds, every listed file is whole, nothing stands twice."""
+    chance, cut_in, began_s = random.Random(SEED), Counter[str](), time.monotonic()
+    acked = hidden = 0
+    for first in range(0, CUTS, DISK_CUTS):
+        disk.format()
+        book = Book()
+        cuts = range(first, min(first + DISK_CUTS, CUTS))
+        for cut in cuts:
+            task = Task(
+                disk.place,
+                SEED + cut,
+                START_US + (cut - first) * LIFE_US,
+                range(cut * NUMBERS, (cut + 1) * NUMBERS),
+                book.targets(chance),
+            )
+            for line in _lived(disk, task, chance, cut_in):
+                book.take(line)
+            disk.mount()
+            if chance.random() < 0.5:  # else the next life finds it as it is
+                with open_store(disk.place / "data") as store:
+                    _check_rows(store, book)
+                    _check_files(store)
+                del store
+                gc.collect()  # connections of reading threads go with their journal
+        _check_whole(disk, book, START_US + len(cuts) * LIFE_US)
+        acked += sum(map(len, book.acked.values()))
+        hidden += len(book.hidden)
+        print(f"{cuts.stop} cuts, {acked} acked, {time.monotonic() - began_s:.0f} s")
+    where = ", ".join(f"{count} in {what}" for what, count in sorted(cut_in.items()))
+    print(
+        f"\nseed {SEED}: {CUTS} cuts ({where}), {acked} acked, {hidden} hidden, 0 lost; {time.monotonic() - began_s:.0f} s"
+    )
+    assert CUTS < acked
+    assert all(cut_in[what] for what in ("opening", *WORKS))
