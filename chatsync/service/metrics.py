@@ -44,6 +44,12 @@ class Metrics:
             "chatsync_closed_total", "Sockets closed by us, by code.", ["code"], registry=self.registry
         )
         self.refused = Counter("chatsync_refused_total", "Acts refused, by code.", ["code"], registry=self.registry)
+        self.reads = Counter(
+            "chatsync_reads_total",
+            "Chat playlists, sealed and open slices answered by us rather than by what is in front.",
+            ["what"],
+            registry=self.registry,
+        )
         self.slices = Counter(
             "chatsync_slices_total", "Slices sealed and revised.", ["room", "what"], registry=self.registry
         )

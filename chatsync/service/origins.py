@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["RoomCors", "is_allowed_origin"]
+__all__ = ["RoomCors", "cors_headers", "is_allowed_origin"]
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _EXPOSED = b"ETag, Retry-After"
@@ -44,6 +44,21 @@ def _is_same(origin: str, host: str) -> bool:
     return plain and parts.scheme in _DEFAULT_PORTS and parts.hostname == own.hostname and port == own_port
 
 
+def cors_headers(origin: str | None, allowed: Sequence[str]) -> list[tuple[bytes, bytes]]:
+    """What a room's answer says to web pages.
+
+    Args:
+        origin: the one Origin header of the request; None if there is none, or more than one.
+        allowed: the room's list.
+    """
+    # `Vary` also on answers without the other headers: a cache must not hand those to a page that may read them.
+    headers = [(b"vary", b"Origin")]
+    if origin is not None and origin in allowed:
+        headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
+        headers.append((b"access-control-expose-headers", _EXPOSED))
+    return headers
+
+
 class RoomCors:
     """ASGI middleware: CORS answers by each room's own list. Tokens travel in a header, never in cookies."""
 
@@ -56,13 +71,11 @@ class RoomCors:
             await self._app(scope, receive, send)
             return
         origin = _origin_of(scope)
-        # Also on answers without the other headers: a cache must not hand those to a page that may read them.
-        headers = [(b"vary", b"Origin")]
-        is_listed = origin is not None and _is_listed(scope, origin)
-        if origin is not None and is_listed:
-            headers.append((b"access-control-allow-origin", origin.encode("latin-1")))
-        if is_listed and scope["method"] == "OPTIONS":
-            headers += [
+        allowed = _allow_list(scope)
+        if origin is not None and origin in allowed and scope["method"] == "OPTIONS":
+            headers = [
+                (b"vary", b"Origin"),
+                (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-allow-methods", _METHODS),
                 (b"access-control-allow-headers", _REQUEST_HEADERS),
                 (b"access-control-max-age", b"600"),
@@ -71,8 +84,7 @@ class RoomCors:
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        if is_listed:
-            headers.append((b"access-control-expose-headers", _EXPOSED))
+        headers = cors_headers(origin, allowed)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -93,6 +105,6 @@ def _room_of(scope: Scope) -> str | None:
     return parts[3] if len(parts) >= 4 and parts[1:3] == ["v1", "rooms"] else None
 
 
-def _is_listed(scope: Scope, origin: str) -> bool:
+def _allow_list(scope: Scope) -> Sequence[str]:
     running = scope["app"].state.hub.rooms.get(_room_of(scope))
-    return running is not None and origin in running.live.settings.origins
+    return () if running is None else running.live.settings.origins

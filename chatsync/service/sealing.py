@@ -46,6 +46,7 @@ class Sealer:
         self._room, self._files = room, files
         self._indexes: dict[int, SliceIndex] = {}
         self._lock = asyncio.Lock()
+        self._loading = asyncio.Lock()
         self._wake = asyncio.Event()
         self._noted_offset = 0
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
@@ -82,17 +83,22 @@ class Sealer:
 
     async def index(self, broadcast: int) -> SliceIndex:
         """The slice index of a broadcast, loaded from the catalog at first use."""
-        known = self._indexes.get(broadcast)
+        known = self.loaded_index(broadcast)
         if known is not None:
             return known
-        loaded = await asyncio.to_thread(self._loaded_index, broadcast)
-        index = self._indexes.setdefault(broadcast, loaded)
-        if index is loaded:
-            position = self._room.log.position.offset
-            for event in await asyncio.to_thread(self._tail_events, index):
-                if event.offset <= position:
-                    index.put_tail(event)
-        return index
+        async with self._loading:
+            known = self._indexes.get(broadcast)
+            if known is None:
+                loaded = await asyncio.to_thread(self._loaded_index, broadcast)
+                known = self._indexes.setdefault(broadcast, loaded)
+                known.has_tail = known is not loaded
+            if not known.has_tail:
+                position = self._room.log.position.offset
+                for event in await asyncio.to_thread(self._tail_events, known):
+                    if event.offset <= position:
+                        known.put_tail(event)
+                known.has_tail = True
+        return known
 
     def _loaded_index(self, broadcast: int) -> SliceIndex:
         rows, removed, version = self._room.catalog.slices(self._room.room, broadcast)
@@ -115,6 +121,8 @@ class Sealer:
         index = self._indexes.get(event.broadcast)
         if index is None:
             index = self._indexes[event.broadcast] = self._loaded_index(event.broadcast)
+        if event.kind in STATE_KINDS:
+            index.note_state(event)
         if affected:
             self._note_affected(event, affected)
         if event.kind in {"hidden", "restored", "restamped"}:
@@ -147,6 +155,8 @@ class Sealer:
                 index = self._indexes[changed.broadcast] = self._loaded_index(changed.broadcast)
             before = index.events.get(offset)
             index.drop_tail(offset)
+            if changed.kind in STATE_KINDS:
+                index.note_state(changed)
             if changed.hidden:
                 index.note_gone(cause.offset, offset)
             else:  # restored or moved: neither newer nor gone
@@ -183,14 +193,48 @@ class Sealer:
             index.note_dirty_state(hidden.program_us, 0)
         self._wake.set()
 
-    async def settled(self, index: SliceIndex, row: SliceRow) -> None:
-        """Wait until nothing that must change at once is left to write for this slice."""
+    def is_settled(self, index: SliceIndex, row: SliceRow) -> bool:
+        """Whether nothing that must change at once is left to write for this slice, and nothing of it is being written."""
+        if not index.has_work:
+            return True
         start_us, end_us = us_from_ms(row.start_ms), us_from_ms(row.end_ms)
         urgent = any(due == 0 and start_us <= at_us < end_us for at_us, due in index.dirty_us.items())
         state_us = index.dirty_state_us if index.dirty_state_due_us == 0 else None
-        if urgent or (state_us is not None and state_us < end_us):
+        in_work = any(start_us <= at_us < end_us for at_us in index.revising_us)
+        states = [at_us for at_us in (state_us, index.revising_state_us) if at_us is not None]
+        return not urgent and not in_work and all(at_us >= end_us for at_us in states)
+
+    async def settled(self, index: SliceIndex, row: SliceRow) -> None:
+        """Wait until nothing that must change at once is left to write for this slice."""
+        if not self.is_settled(index, row):
             async with self._lock:
                 await self._revise(index)
+
+    def loaded_index(self, broadcast: int) -> SliceIndex | None:
+        """The slice index of a broadcast, if it is in memory and nothing of it is still to be read."""
+        index = self._indexes.get(broadcast)
+        return index if index is not None and index.has_tail else None
+
+    def packed_in_memory(self, row: SliceRow) -> bytes | None:
+        """As :meth:`packed`, if it is in memory."""
+        return self._packed.get((row.broadcast, row.start_ms, row.epoch, row.revision))
+
+    async def load_state(self, index: SliceIndex) -> None:
+        """Read a broadcast's events that bear on state once; from then on they are kept up to date in memory.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        if index.has_state:
+            return
+        async with self._loading:
+            if index.has_state:
+                return
+            loaded = await asyncio.to_thread(self._room.journal.state_events, self._room.room, index.broadcast)
+            # What was told meanwhile is newer than what was read.
+            index.state_events = {event.offset: event for event in loaded} | index.state_events
+            index.newest_state_offset = max(index.state_events, default=0)
+            index.has_state = True
 
     async def packed(self, row: SliceRow) -> bytes:
         """A slice's compressed bytes, from memory where they are asked for often.
@@ -315,6 +359,7 @@ class Sealer:
         waiting = {(offset, second) for offset, second in index.waiting if second in seconds}
         for at_us in due:
             index.dirty_us.pop(at_us, None)
+        index.revising_us, index.revising_state_us = due, state_us
         try:
             done: set[int] = set()
             for at_us in due:
@@ -329,6 +374,8 @@ class Sealer:
             if state_us is not None:
                 index.note_dirty_state(state_us, 0)
             raise
+        finally:
+            index.revising_us, index.revising_state_us = [], None
         index.waiting -= waiting
 
     async def _revise_second(self, index: SliceIndex, second_us: int, done: set[int]) -> None:
@@ -342,7 +389,10 @@ class Sealer:
             await self._write(index, within, row)
 
     async def _write(self, index: SliceIndex, within: Range, row: SliceRow | None) -> None:
-        """Write a slice's file, then the catalog, then the index; the revision before goes last."""
+        """Write a slice's file, then the catalog, take the revision before away, and only then list the new one.
+
+        A web server that serves the files must not have the old one any more when the chat playlist names the new one.
+        """
         room = self._room
         position = room.log.position
         start_ms = ms_from_us(within.start_us)
@@ -353,21 +403,24 @@ class Sealer:
             return
         body, new_row = built
         version = index.version + 1
-        if new_row is None:
-            if row is not None:
-                await room.records.remove_slice(row, version)
-                index.version = version
-                index.remove(row, version)
-        else:
+        public = room.settings.public
+        if new_row is not None:
             new_row = msgspec.structs.replace(new_row, version=version)
-            public = room.settings.public
             await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
             await room.records.put_slice(new_row, version)
-            index.version = version
-            index.put(new_row)
+        elif row is not None:
+            await room.records.remove_slice(row, version)
+        try:
+            if row is not None:
+                await asyncio.to_thread(self._files.remove_slice, room.room, row, public=public)
+        finally:  # the catalog has it: what is listed must say the same
+            if new_row is not None:
+                index.version = version
+                index.put(new_row)
+            elif row is not None:
+                index.version = version
+                index.remove(row, version)
         room.count_slice("sealed" if row is None else "revised")
-        if row is not None:
-            await asyncio.to_thread(self._files.remove_slice, room.room, row, public=room.settings.public)
 
     def _built(
         self, index: SliceIndex, within: Range, row: SliceRow | None, position: Position, revision: int

@@ -9,12 +9,14 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import count
 
 import msgspec
 
 from chatsync.chat.event import Event
 from chatsync.instants import SECOND_US, Range, us_from_ms, whole_second_us
 from chatsync.replay.slices import late_range
+from chatsync.replay.state import RoomState
 from chatsync.store.catalog import SliceRow
 
 __all__ = ["OPEN_FROM_LIFE_US", "SliceIndex", "range_of"]
@@ -43,11 +45,26 @@ class SliceIndex:
     cutting_until_us: int | None = None  # end of the slice that is being written for the first time
     gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
     told_from: int = 0  # newer events and `gone` say all that changed since any offset from here on
+    has_tail: bool = True  # False while the tail is read
+    state_events: dict[int, Event] = field(default_factory=dict)  # that bear on room state, by offset, hidden ones too
+    has_state: bool = False  # whether those from before it was loaded are among them
+    state_version: int = 0  # rises when they change
+    newest_state_offset: int = 0
+    states: dict[tuple[int, int, int], RoomState] = field(default_factory=dict)  # at instants asked for lately
+    revising_us: list[int] = field(default_factory=list)  # seconds whose slices are being written anew
+    revising_state_us: int | None = None  # and those after this one
+    serial: int = field(default_factory=count().__next__)  # tells this index from any other of this process
 
     @property
     def waiting_offsets(self) -> set[int]:
         """Events that are due in a slice and not in it yet."""
         return {offset for offset, _ in self.waiting}
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a sealed slice is to be written anew, or is being written."""
+        dirty = self.dirty_us or self.revising_us
+        return bool(dirty) or self.dirty_state_us is not None or self.revising_state_us is not None
 
     def is_closed_at(self, program_us: int) -> bool:
         """Whether an instant is sealed, or is being sealed now: what happens there then needs a revision."""
@@ -107,6 +124,12 @@ class SliceIndex:
         known = self.events.pop(offset, None)
         if known is not None:
             del self.tail[bisect_left(self.tail, known.place)]
+
+    def note_state(self, event: Event) -> None:
+        """Remember an event that bears on room state as it stands now."""
+        self.state_events[event.offset] = event
+        self.newest_state_offset = max(self.newest_state_offset, event.offset)
+        self.state_version += 1
 
     def note_gone(self, cause: int, offset: int) -> None:
         """An event was hidden by the one at ``cause``."""
