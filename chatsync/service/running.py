@@ -11,7 +11,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from chatsync.service.app import create_app
-from chatsync.service.http_bounds import BoundedHttp
 from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
 from chatsync.service.settings import Settings
@@ -29,7 +28,6 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         app,
         host=settings.host,
         port=settings.port,
-        http=BoundedHttp,
         ws=LiveSocket,
         http=ShortPathProtocol,
         ssl_certfile=None if settings.tls_cert is None else str(settings.tls_cert),
