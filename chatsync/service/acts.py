@@ -15,6 +15,7 @@ from chatsync.chat.text import clean_text
 from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead
 from chatsync.errors import MessageRejectedError, NotAllowedError
 from chatsync.replay.stamping import Playhead
+from chatsync.service.limit_table import REASON_CHARACTERS_MAX
 
 __all__ = ["DEEDS", "Act", "Seen", "act_of", "say_of"]
 
@@ -35,7 +36,6 @@ DEEDS = {
 
 _NEEDS_TARGET = frozenset({"upvote", "answer"})
 _ONCE_EACH = frozenset({"upvote"})  # the id is made from the target, so that a second one is the first one again
-_REASON_CHARACTERS_MAX = 200
 
 
 @dataclass(slots=True)
@@ -122,7 +122,7 @@ def _check_object(frame: ActFrame) -> None:
 def _details(frame: ActFrame) -> dict[str, Any]:
     details: dict[str, Any] = {}
     if frame.action in {"hide", "restore"}:
-        details["reason"] = clean_text(frame.reason)[:_REASON_CHARACTERS_MAX] if frame.reason else None
+        details["reason"] = clean_text(frame.reason)[:REASON_CHARACTERS_MAX] if frame.reason else None
         if frame.author is not None:
             details["author"] = frame.author
     if frame.action == "answer":

@@ -31,14 +31,17 @@ from chatsync.chat.policy import permitted
 from chatsync.chat.text import clean_name, is_room_id
 from chatsync.errors import ChatsyncError, CursorError, TokenError
 from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.service.limit_table import (
+    LEEWAY_US_MAX,
+    LIFETIME_US_MAX,
+    SUBJECT_CHARACTERS_MAX,
+    TOKEN_BYTES_MAX,
+    TOKEN_ROOMS_MAX,
+)
 
 __all__ = [
     "ADMIN_AUDIENCE",
     "AUDIENCE",
-    "LEEWAY_US_MAX",
-    "LIFETIME_US_MAX",
-    "ROOMS_MAX",
-    "TOKEN_BYTES_MAX",
     "Identity",
     "PersonRole",
     "TokenAuthority",
@@ -50,11 +53,6 @@ __all__ = [
 AUDIENCE = "chatsync"
 ADMIN_AUDIENCE = "chatsync-admin"  # administrators have tokens of their own, and no other token opens their doors
 
-TOKEN_BYTES_MAX = 8 * 1024
-LIFETIME_US_MAX = 24 * HOUR_US
-LEEWAY_US_MAX = 30 * SECOND_US  # how far the minter's clock may differ from ours
-ROOMS_MAX = 50
-_SUBJECT_CHARACTERS_MAX = 256
 _KID = "main"
 
 PersonRole = Literal["host", "moderator", "participant", "viewer", "guest"]
@@ -243,7 +241,7 @@ class TokenAuthority:
         if claims.get("iss") != self._issuer or claims.get("aud") != audience:
             raise _BadTokenError
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not 0 < len(subject) <= _SUBJECT_CHARACTERS_MAX or not subject.isprintable():
+        if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable():
             raise _BadTokenError
         issued_us, expires_us = _instant_us(claims.get("iat")), _instant_us(claims.get("exp"))
         if not 0 < expires_us - issued_us <= LIFETIME_US_MAX:
@@ -343,7 +341,7 @@ def _rooms(claims: dict[str, Any], audience: str) -> tuple[str, ...] | None:
     if audience == ADMIN_AUDIENCE and "rooms" not in claims:
         return None
     rooms = claims.get("rooms")
-    if not isinstance(rooms, list) or not 0 < len(rooms) <= ROOMS_MAX:
+    if not isinstance(rooms, list) or not 0 < len(rooms) <= TOKEN_ROOMS_MAX:
         raise _BadTokenError
     if not all(isinstance(room, str) and (is_room_id(room) or _PREFIX.fullmatch(room)) for room in rooms):
         raise _BadTokenError

@@ -25,6 +25,7 @@ import httpx2
 
 from chatsync.errors import PlaylistSyntaxError, PlaylistUnavailableError
 from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.service.limit_table import GZIP_RATIO_MAX, URL_CHARACTERS_MAX
 from chatsync.service.room_settings import RequestHeaders, url_origin
 from chatsync.service.settings import Settings
 
@@ -34,9 +35,7 @@ AddressKind = Literal["global", "private", "loopback", "refused"]
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """From host and port to addresses in text form; raises OSError if there are none."""
 
-_URL_CHARACTERS_MAX = 4_096
 _AGE_US_MAX = 24 * HOUR_US  # an Age beyond a day says nothing about a live playlist
-_GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
 _GZIP_FREE_BYTES = 1024 * 1024  # below this size no ratio is too high
 _CHUNK_BYTES = 64 * 1024
 _KEEP_S = 4  # less than the 5 s after which common servers close an idle connection, so that we never write into one
@@ -212,7 +211,7 @@ class PlaylistFetcher:
                 body += piece
                 if len(body) > self._limits.playlist_bytes_max:
                     raise _RefusedError(f"the playlist is larger than {self._limits.playlist_bytes_max} bytes")
-                if inflater is not None and len(body) > max(_GZIP_FREE_BYTES, came * _GZIP_RATIO_MAX):
+                if inflater is not None and len(body) > max(_GZIP_FREE_BYTES, came * GZIP_RATIO_MAX):
                     raise _RefusedError("the playlist is compressed beyond reason")
                 begins = begins or _begins_as_playlist(body)
         if not begins:
@@ -246,7 +245,7 @@ class _Gate:
         Raises:
             _RefusedError: it is not.
         """
-        if len(url) > _URL_CHARACTERS_MAX or not url.isprintable() or " " in url or "\\" in url:
+        if len(url) > URL_CHARACTERS_MAX or not url.isprintable() or " " in url or "\\" in url:
             raise _RefusedError("the URL is too long or malformed")
         try:
             parsed = httpx2.URL(url)

@@ -19,12 +19,12 @@ from chatsync.hls.playlist import MediaPlaylist, MultivariantPlaylist, parse_pla
 from chatsync.hls.spans import Clip, Span, composed, flaw, place_of
 from chatsync.hls.track import uri_path
 from chatsync.instants import ms_from_us, us_from_ms
+from chatsync.service.limit_table import SPANS_MAX
 
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
 
 __all__ = [
-    "SPANS_MAX",
     "airings_of",
     "library_of",
     "recording_of",
@@ -36,8 +36,6 @@ __all__ = [
     "spans_to_wire",
     "variant_of",
 ]
-
-SPANS_MAX = 20_000  # of one recording
 
 
 def recording_of(text: str, room: LiveRoom, *, name: str = "") -> dict[str, Any]:

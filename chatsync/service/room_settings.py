@@ -16,11 +16,10 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from chatsync.errors import SettingsError
-from chatsync.service.limit_table import SettingModel, setting
+from chatsync.service.limit_table import PRIVATE_FILE_BYTES_MAX, URL_CHARACTERS_MAX, SettingModel, setting
 
 __all__ = ["RequestHeaders", "RoomSettings", "normal_origin", "read_private_file", "read_request_headers", "url_origin"]
 
-_PRIVATE_FILE_BYTES_MAX = 64 * 1024
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
 
@@ -141,9 +140,9 @@ def read_private_file(file: Path, name: str) -> str:
                 raise SettingsError(f"{name} is not a file")
             if state.st_mode & 0o077:
                 raise SettingsError(f"{name} can be read by others; make it mode 0600")
-            if state.st_size > _PRIVATE_FILE_BYTES_MAX:
+            if state.st_size > PRIVATE_FILE_BYTES_MAX:
                 raise SettingsError(f"{name} is too large")
-            return opened.read(_PRIVATE_FILE_BYTES_MAX).decode()
+            return opened.read(PRIVATE_FILE_BYTES_MAX).decode()
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{name} cannot be read ({type(error).__name__})") from None
 
@@ -190,6 +189,6 @@ def _checked_url(url: str) -> str:
         raise ValueError("must be an http or https URL with a host")
     if "@" in parts.netloc:
         raise ValueError("must not carry a user name or password; use request_headers_file")
-    if len(url) > 4_096 or not url.isprintable() or " " in url:
+    if len(url) > URL_CHARACTERS_MAX or not url.isprintable() or " " in url:
         raise ValueError("must be at most 4096 printable characters without spaces")
     return url

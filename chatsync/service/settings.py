@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
-from chatsync.service.limit_table import Limits, SettingModel, setting
+from chatsync.service.limit_table import FIXED_LIMITS, SECRET_BYTES_MIN, Limits, SettingModel, setting
 from chatsync.service.room_settings import RoomSettings, read_private_file, read_request_headers
 
 __all__ = [
@@ -39,7 +39,6 @@ __all__ = [
     "token_key",
 ]
 
-SECRET_BYTES_MIN = 32
 _PLACEHOLDER = re.compile(r"change.?me|placeholder|example|insecure|default|your[-_ ]|secret|password|test", re.I)
 _DIFFERENT_CHARACTERS_MIN = 10  # 32 random bytes in hexadecimal hold fewer once in 10^9 times
 _MASK = "***"
@@ -245,6 +244,8 @@ def check_safe(settings: Settings) -> None:
         )
     if settings.trusted_proxies and not settings.behind_proxy:
         reasons.append("trusted_proxies are believed only with behind_proxy")
+    if len(settings.rooms) > settings.limits.rooms_max:
+        reasons.append(f"there are {len(settings.rooms)} rooms, and limits.rooms_max is {settings.limits.rooms_max}")
     if settings.limits.pong_s_max > settings.limits.ping_s:
         reasons.append("limits.pong_s_max must not be longer than limits.ping_s")
     try:
@@ -350,6 +351,15 @@ def settings_page() -> str:
             cells = [f"`{row.name}`", *([f"`{row.variable}`"] if has_variables else [])]
             lines += ["| " + " | ".join([*cells, row.default, row.unit, row.limit, row.sentence]) + " |"]
         lines += [""]
+        if title == "Limits":
+            lines += [
+                "### Limits that no setting changes",
+                "",
+                "| limit | value | unit | what it is |",
+                "|---|---|---|---|",
+            ]
+            lines += [f"| {one.name} | {one.value:,} | {one.unit} | {one.sentence} |" for one in FIXED_LIMITS]
+            lines += [""]
     return "\n".join(lines)
 
 

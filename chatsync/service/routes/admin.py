@@ -38,6 +38,9 @@ async def put_room(request: Request, room: str, settings: RoomSettings) -> Respo
         raise MessageRejectedError(
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
         )
+    count_max = hub.settings.limits.rooms_max
+    if room not in hub.rooms and len(hub.rooms) >= count_max:
+        raise MessageRejectedError("too_many_rooms", f"This node serves at most {count_max} rooms.")
     running = await hub.put_room(room, settings)
     return no_store({"room": room, "title": running.live.settings.title, "public": running.live.settings.public})
 

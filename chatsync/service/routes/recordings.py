@@ -18,8 +18,8 @@ from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, NotFoundError
 from chatsync.hls.spans import Method, Span
 from chatsync.instants import us_from_ms
+from chatsync.service.limit_table import CLIPS_MAX, SPANS_MAX
 from chatsync.service.recordings import (
-    SPANS_MAX,
     recording_of,
     recording_of_broadcast,
     recording_of_clips,
@@ -37,7 +37,6 @@ router = APIRouter(prefix="/v1/rooms/{room}/recordings", tags=["recordings"])
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _POSITION_MS_MAX = 366 * 24 * 3_600_000  # a year
 _PROGRAM_MS_MAX = 253_402_300_799_999  # the end of the year 9999
-_CLIPS_MAX = 1_000
 _SOURCES = ("playlist_url", "playlist", "spans", "broadcast", "recording", "clips")
 
 PositionMs = Annotated[int, Field(strict=True, ge=0, le=_POSITION_MS_MAX)]
@@ -75,7 +74,7 @@ class RecordingBody(BaseModel):
     start_program_ms: ProgramMs | None = None
     recording: str | None = Field(default=None, max_length=64)
     position_ms: PositionMs = 0
-    clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=_CLIPS_MAX)
+    clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=CLIPS_MAX)
     duration_ms: DurationMs | None = None  # with spans, broadcast or recording
 
 
@@ -104,6 +103,9 @@ async def put_recording(request: Request, room: str, recording: str, body: Recor
         raise MessageRejectedError("needs_one_source", f"Give exactly one of {', '.join(_SOURCES)}.")
     if (body.broadcast is None) != (body.start_program_ms is None):
         raise MessageRejectedError("needs_one_source", "Give broadcast and start_program_ms together.")
+    count_max = entered.hub.settings.limits.recordings_per_room_max
+    if await asyncio.to_thread(entered.hub.catalog.recordings_besides, room, recording) >= count_max:
+        raise MessageRejectedError("too_many_recordings", f"A room has maps of at most {count_max} recordings.")
     record = await _made(entered, recording, body)
 
     def work(connection: sqlite3.Connection) -> None:

@@ -11,6 +11,7 @@ from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, PlaylistSyntaxError
 from chatsync.instants import ms_from_us
 from chatsync.replay.broadcasts import Broadcast
+from chatsync.service.limit_table import SEGMENTS_SHOWN_MAX
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.messages import no_store
 from chatsync.service.routes.slices import cache_control
@@ -18,8 +19,6 @@ from chatsync.service.routes.slices import cache_control
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/rooms/{room}", tags=["rooms"])
-
-SEGMENTS_MAX = 5_000
 
 Reader = Annotated[Entry, Depends(reader)]
 
@@ -96,7 +95,9 @@ async def get_timeline(
     live = entered.room
     timeline = live.timeline
     shown = run if run is not None else len(timeline.runs)
-    segments = [one for one in timeline.segments(shown) if one.media_sequence >= from_media_sequence][-SEGMENTS_MAX:]
+    segments = [one for one in timeline.segments(shown) if one.media_sequence >= from_media_sequence][
+        -SEGMENTS_SHOWN_MAX:
+    ]
     latency = live.latencies.summary(live.clock.wall_us())
     return _json(
         entered,
