@@ -204,6 +204,11 @@ class Catalog:
         """Remember a recording's map."""
         connection.execute("INSERT OR REPLACE INTO recordings VALUES (?, ?, ?)", (room, recording, _json(record)))
 
+    def recordings_besides(self, room: str, recording: str) -> int:
+        """How many recordings of a room are mapped, this one not counted."""
+        sql = "SELECT count(*) FROM recordings WHERE room = ? AND recording <> ?"
+        return int(self._read(sql, (room, recording))[0][0])
+
     def recordings(self, room: str) -> dict[str, dict[str, Any]]:
         """All recordings of a room, by id."""
         rows = self._read("SELECT recording, record FROM recordings WHERE room = ? ORDER BY recording", (room,))
