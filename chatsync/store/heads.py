@@ -62,6 +62,10 @@ class Heads:
         """Rooms whose heads were put since the last flush."""
         return list(self._pending)
 
+    def offsets_put(self) -> dict[str, int]:
+        """Offsets that were put since the last flush, by room."""
+        return {room: head.offset for room, head in self._pending.items()}
+
     def flush(self) -> None:
         """Write the heads put since.
 

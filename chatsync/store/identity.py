@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from chatsync.chat.event import Author, Role
+from chatsync.errors import CorruptError
+from chatsync.store import sums
 from chatsync.store.writer import opened
 
 __all__ = ["HiddenText", "IdentityStore", "ModerationStore"]
@@ -37,6 +41,7 @@ class _Private:
     """A database that only we may read. Its writing connection belongs to the writer's thread."""
 
     schema = ""
+    table = ""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,6 +56,7 @@ class _Private:
             connection = opened(self._path)
             try:
                 connection.executescript(self.schema)
+                sums.ensure(connection, (self.table,))
             except BaseException:
                 connection.close()
                 raise
@@ -70,6 +76,23 @@ class _Private:
         if connection is None:
             connection = self._reading.connection = opened(self._path, read_only=True)
         return connection
+
+    def reads(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+        """Any thread: rows of several queries on one snapshot."""
+        connection = self.reader()
+        connection.execute("BEGIN")
+        try:
+            return [connection.execute(sql, values).fetchall() for sql, values in queries]
+        finally:
+            connection.execute("ROLLBACK")
+
+    def wrong(self) -> list[CorruptError]:
+        """What is not as it was written. For ``chatsync verify``.
+
+        Raises:
+            sqlite3.Error: it cannot be read.
+        """
+        return sums.wrong(self.reads, (self.table,))
 
     def commit(self) -> None:
         """In the writer's thread: make what was written durable; costs nothing when nothing was."""
@@ -107,7 +130,7 @@ _NAMES_MAX = 200_000  # people come and go for years; a name is found again on d
 class IdentityStore(_Private):
     """Names by (room, author key, version): an event keeps the version it was said under, so replay shows the same name."""
 
-    schema = _IDENTITY
+    schema, table = _IDENTITY, "names"
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -148,18 +171,16 @@ class IdentityStore(_Private):
         """Any thread: who an author was then; the name is empty once it was erased.
 
         Raises:
+            CorruptError: a name of theirs is not what was written, or is missing.
             sqlite3.Error: identity.db cannot be read.
         """
         key = (room, author_key, version)
         is_erased = (room, author_key) in self._erased
         known = None if is_erased else self._names.get(key)
         if known is None:
-            row = (
-                self.reader()
-                .execute("SELECT name, badges FROM names WHERE room = ? AND author_key = ? AND version = ?", key)
-                .fetchone()
-            )
-            known = ("", ()) if row is None else (row[0], _badges(row[1]))
+            found = {row[2]: row for row in sums.group(self.reads, "names", (room, author_key), order="version")}
+            row = found.get(version)
+            known = ("", ()) if row is None else (row[3], _badges(row[4]))
             if row is not None and not is_erased:
                 if len(self._names) >= _NAMES_MAX:
                     self._names.clear()
@@ -209,7 +230,7 @@ HiddenText = tuple[str | None, str | None, bytes | None]
 class ModerationStore(_Private):
     """Text of hidden messages with the salt of its checksum, so that a restore puts back exactly what was there."""
 
-    schema = _MODERATION
+    schema, table = _MODERATION, "hidden_text"
 
     def put(self, room: str, offset: int, hidden: HiddenText, wall_us: int) -> None:
         """In the writer's thread: keep a text that is about to leave the journal."""

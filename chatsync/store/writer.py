@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import structlog
 
 from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
+from chatsync.store.sums import watch
 
 __all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "is_disk_trouble", "opened", "store_error"]
 
@@ -83,6 +84,7 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=ON")  # blanked text must not stay in free pages
+            watch(connection)
     except BaseException:
         connection.close()
         raise

@@ -1,0 +1,140 @@
+"""What a journal says when it is opened, beside what ``heads`` says of it.
+
+Owns: finding a room's end, noticing that one was lost. Does not know: appending, reading events.
+Source: contract §6; reliability G3, G8; decision 0018.
+
+SQLite drops the end of a damaged write-ahead log without a word, and what is left is whole in itself: only a number kept beside
+the database can tell. ``heads`` has two kinds of them: the newest offset of each room, and how many changes the catalog has
+seen. If the database knows less than either, history is not proven intact and epochs rise.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chatsync.errors import CorruptError, StorageFailedError
+from chatsync.store import sums
+from chatsync.store.files import Files
+from chatsync.store.heads import Head, Heads
+
+__all__ = ["Recovered", "head_from", "head_of", "raise_epoch", "read_error", "recovered", "rooms_of"]
+
+Read = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+
+_ROOMS = (
+    "WITH RECURSIVE found (room) AS (SELECT min(room) FROM journal UNION ALL "
+    "SELECT (SELECT min(room) FROM journal WHERE room > found.room) FROM found WHERE found.room IS NOT NULL) "
+    "SELECT room FROM found WHERE room IS NOT NULL"
+)
+"""Every room by one step into the tree each: DISTINCT would read every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What opening found.
+
+    Attributes:
+        report: what is not as ``heads`` says, a line each.
+        ends: offset of the last row of each room.
+    """
+
+    report: list[str]
+    ends: dict[str, int]
+
+
+def read_error(error: Exception, what: str = "chatsync.db") -> StorageFailedError | CorruptError:
+    """What a failed read means: our statements are right, so a database that does not understand them is damaged."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}:
+            return CorruptError(what, "SQLite finds it malformed")
+    if isinstance(error, OverflowError | ValueError | TypeError):
+        return CorruptError(what, "a value is none that was written")
+    return StorageFailedError()
+
+
+def head_of(connection: sqlite3.Connection, room: str) -> Head:
+    """Newest epoch, offset and chain of a room, by any connection."""
+    return head_from(lambda sql, values: connection.execute(sql, values).fetchall(), room)
+
+
+def head_from(read: Read, room: str) -> Head:
+    """The same, by a function that reads rows."""
+    return _head(read, room)[0]
+
+
+def _head(read: Read, room: str) -> tuple[Head, int]:
+    """The head a new event goes on from, and the offset of the last row that is there."""
+    rows = read("SELECT epoch, offset, chain FROM journal WHERE room = ? ORDER BY offset DESC LIMIT 1", (room,))
+    head = Head(*rows[0]) if rows else Head(1, 0, 0)
+    newer = read("SELECT epoch, first_offset FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", (room,))
+    if newer and newer[0][0] > head.epoch:
+        return Head(newer[0][0], newer[0][1] - 1, 0), head.offset
+    return head, head.offset
+
+
+def rooms_of(connection: sqlite3.Connection) -> list[str]:
+    """Rooms in which anything was ever logged. Cost: some microseconds a room."""
+    return [room for (room,) in connection.execute(_ROOMS)]
+
+
+def raise_epoch(connection: sqlite3.Connection, room: str, told: Head, reason: str) -> int:
+    """History of a room was not proven intact: its next event opens a new epoch, at an offset that was never told; the epoch.
+
+    Args:
+        connection: of a writer.
+        room: the room.
+        told: the farthest that anybody may have been told of.
+        reason: for people.
+    """
+    head = head_of(connection, room)
+    epoch, first_offset = max(told.epoch, head.epoch) + 1, max(told.offset, head.offset) + 1
+    connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)", (room, epoch, first_offset, reason))
+    return epoch
+
+
+def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:
+    """Compare the journal with ``heads``: if it ends before, or has another row there, the epoch of the room rises.
+
+    Raises:
+        OSError: ``heads`` cannot be read.
+        sqlite3.Error: the journal cannot be read.
+    """
+
+    def read(sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        return connection.execute(sql, values).fetchall()
+
+    report: list[str] = []
+    ends: dict[str, int] = {}
+    heads = Heads.read(files.heads)
+    counted = heads.pop(sums.CHANGES, None)
+    for room, told in heads.items():
+        head, ends[room] = _head(read, room)
+        if (told.epoch, told.offset) > (head.epoch, head.offset):
+            lost = f"offsets {head.offset + 1} to {told.offset} are lost"
+        elif _is_known(connection, room, told):
+            continue
+        else:
+            lost = f"offset {told.offset} is not what was written there"
+        epoch = raise_epoch(connection, room, told, lost)
+        report.append(f"room {room}: {lost}; its epoch is now {epoch}")
+    found = sums.changes(connection)
+    if counted is not None and found < counted.offset:
+        lost = f"the last {counted.offset - found} changes of the catalog are lost"
+        report.append(lost)
+        for room in sorted({*heads, *rooms_of(connection)}):
+            epoch = raise_epoch(connection, room, heads.get(room, Head(1, 0, 0)), lost)
+            report.append(f"room {room}: its epoch is now {epoch}")
+        sums.put_changes(connection, counted.offset + 1)
+    return Recovered(report, ends)
+
+
+def _is_known(connection: sqlite3.Connection, room: str, told: Head) -> bool:
+    """Whether the row at a head that was told is still the one that was written."""
+    rows = connection.execute(
+        "SELECT chain FROM journal WHERE room = ? AND offset = ? AND epoch = ?", (room, told.offset, told.epoch)
+    ).fetchall()
+    return not rows or rows[0][0] == told.chain
