@@ -98,6 +98,8 @@ class Hub:
         """Start every room of the settings and of the catalog; settings win where both know a room."""
         stored = await asyncio.to_thread(self.catalog.rooms)
         rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
+        public = {room for room, room_settings in rooms.items() if room_settings.public}
+        await asyncio.to_thread(self.files.hide_public_slices, public)
         for room, room_settings in sorted(rooms.items()):
             await self._start_room(room, room_settings)
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
@@ -144,7 +146,7 @@ class Hub:
             clock=self.clock,
             metrics=self.metrics,
         )
-        await asyncio.to_thread(self.files.move_slices, room, public=room_settings.public)
+        await asyncio.to_thread(self._place_slices, room, room_settings)
         sealer = Sealer(live, self.files)
         await sealer.restore()
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
@@ -163,6 +165,11 @@ class Hub:
             task.add_done_callback(_note_end)
         _log.info("room_started", room=room, public=room_settings.public)
         return running
+
+    def _place_slices(self, room: str, room_settings: RoomSettings) -> None:
+        """In a thread: a room's slices lie where its visibility wants them, with what a web server must know of it."""
+        self.files.move_slices(room, public=room_settings.public)
+        self.files.note_origins(room, room_settings.origins if room_settings.public else ())
 
     async def put_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
         """Create a room or change its settings; it goes on where it was.
@@ -218,6 +225,9 @@ class Hub:
                 raise UnknownRoomError
             await self._stop_room(running, gone=True)
             await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
+            await asyncio.to_thread(
+                self.files.move_slices, room, public=False
+            )  # a web server does not ask whether it is gone
 
     async def _stop_room(self, running: RunningRoom, *, gone: bool) -> None:
         for task in running.tasks:

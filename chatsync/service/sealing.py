@@ -12,22 +12,21 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import hashlib
 import sqlite3
 from typing import Any
 
 import msgspec
 import structlog
 
-from chatsync.chat.event import MESSAGE_KINDS, STATE_KINDS, Event, Position
+from chatsync.chat.event import STATE_KINDS, Event, Position
 from chatsync.errors import CorruptError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
-from chatsync.replay.slices import cut, encoded_slice, is_sliced, sealed_until_us
-from chatsync.replay.state import folded
+from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.slice_index import SliceIndex, range_of
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
+from chatsync.store.slicing import built_slice, intact_slice, mended_slice, slice_row
 
 __all__ = ["LATE_REVISION_US", "Sealer"]
 
@@ -52,6 +51,7 @@ class Sealer:
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
         self._packed: dict[tuple[int, int, int, int], bytes] = {}
         self._packed_bytes = 0
+        self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
         room.sealed_until_us = self.sealed_until_us
         room.on_committed.append(self.receive_committed)
 
@@ -245,7 +245,16 @@ class Sealer:
         key = (row.broadcast, row.start_ms, row.epoch, row.revision)
         body = self._packed.get(key)
         if body is None:
-            body = await asyncio.to_thread(self._read_packed, row)
+            try:
+                body = await asyncio.to_thread(self._read_packed, row)
+            except CorruptError:
+                index = self._indexes.get(row.broadcast)
+                if index is not None and index.entry_at(us_from_ms(row.start_ms)) is row:
+                    index.note_dirty(
+                        row.as_of_offset, us_from_ms(row.start_ms), 0
+                    )  # a new revision, if there can be one
+                    self._wake.set()
+                raise
             if key not in self._packed:  # others may have asked for it meanwhile; its bytes count once
                 self._packed[key] = body
                 self._packed_bytes += len(body)
@@ -254,15 +263,14 @@ class Sealer:
         return body
 
     def _read_packed(self, row: SliceRow) -> bytes:
-        public = self._room.settings.public
-        path = self._files.relative(self._files.slice_path(self._room.room, row, public=public))
+        room, public = self._room.room, self._room.settings.public
         try:
-            body = self._files.read_slice(self._room.room, row, public=public)
-        except FileNotFoundError as error:
-            raise CorruptError(path, "the file is missing") from error
-        if hashlib.sha256(body).hexdigest() != row.sha256:
-            raise CorruptError(path, "its SHA-256 is another than the catalog's")
-        return body
+            return intact_slice(self._files, room, row, public=public)
+        except CorruptError:
+            index = self._indexes.get(row.broadcast)
+            if index is None or index.entry_at(us_from_ms(row.start_ms)) is not row:
+                raise  # it was revised while its file was read
+            return mended_slice(self._files, self._room.journal, room, row, public=public)
 
     def sealed_until_us(self) -> int | None:
         """Of the current broadcast: program time up to which everything is in slices."""
@@ -302,11 +310,15 @@ class Sealer:
         """One pass: revise what changed, cut what the watermark has passed."""
         async with self._lock:
             noted_offset = self._noted_offset
+            unremoved, self._unremoved = self._unremoved, []
+            for row in unremoved:
+                await self._remove(row)
             for number in sorted(self._indexes):
                 index = self._indexes[number]
                 await self._revise(index)
                 await self._cut(index)
             waits = any(index.waiting or index.dirty_state_us is not None for index in self._indexes.values())
+            waits = waits or bool(self._unremoved)
             if not waits and noted_offset > self._settled_offset:
                 self._settled_offset = noted_offset
                 self._room.records.put_mark("settled_offset", noted_offset)
@@ -412,8 +424,8 @@ class Sealer:
             await room.records.remove_slice(row, version)
         try:
             if row is not None:
-                await asyncio.to_thread(self._files.remove_slice, room.room, row, public=public)
-        finally:  # the catalog has it: what is listed must say the same
+                await self._remove(row)
+        finally:  # whoever is cancelled here too: the catalog has it, and what is listed must say the same
             if new_row is not None:
                 index.version = version
                 index.put(new_row)
@@ -422,48 +434,37 @@ class Sealer:
                 index.remove(row, version)
         room.count_slice("sealed" if row is None else "revised")
 
+    async def _remove(self, row: SliceRow) -> None:
+        """Take a superseded file away; what the disk refuses is tried again with every pass."""
+        try:
+            await asyncio.to_thread(self._files.remove_slice, self._room.room, row, public=self._room.settings.public)
+        except OSError as error:
+            self._unremoved.append(row)
+            _log.warning("old_slice_not_removed", room=self._room.room, error=type(error).__name__)
+
     def _built(
         self, index: SliceIndex, within: Range, row: SliceRow | None, position: Position, revision: int
     ) -> tuple[bytes, SliceRow | None] | None:
         """In a thread: the compressed body of a slice and its row; None if the revision before says the same."""
-        room, journal = self._room.room, self._room.journal
-        found = journal.events_between(room, index.broadcast, within.start_us, within.end_us)
-        events = [event for event in found if event.offset <= position.offset]
-        sliced = [event for event in events if is_sliced(event)]
-        if not sliced:
-            return (b"", None) if row is not None else None
-        state_events = [e for e in journal.state_events(room, index.broadcast) if e.offset <= position.offset]
-        state = folded(state_events, before_us=within.start_us)
-        body = encoded_slice(
-            room=room,
-            broadcast=index.broadcast,
+        broadcast = index.broadcast
+        built = built_slice(
+            self._room.journal,
+            self._room.room,
+            broadcast=broadcast,
             within=within,
             position=position,
             revision=revision,
-            state=state,
-            events=events,
         )
-        if row is not None and self._says_the_same(row, body):
+        if built is None:
+            return (b"", None) if row is not None else None
+        if row is not None and self._says_the_same(row, built[0]):
             return None
-        packed = gzip.compress(body, compresslevel=6, mtime=0)
-        return packed, SliceRow(
-            broadcast=index.broadcast,
-            start_ms=ms_from_us(within.start_us),
-            end_ms=ms_from_us(within.end_us),
-            epoch=position.epoch,
-            revision=revision,
-            events=len(sliced),
-            messages=sum(event.kind in MESSAGE_KINDS for event in sliced),
-            as_of_offset=position.offset,
-            version=0,
-            sha256=hashlib.sha256(packed).hexdigest(),
-            size_bytes=len(packed),
-        )
+        return slice_row(*built, broadcast=broadcast, within=within, position=position, revision=revision)
 
     def _says_the_same(self, row: SliceRow, body: bytes) -> bool:
         try:
-            packed = self._files.read_slice(self._room.room, row, public=self._room.settings.public)
-        except OSError:
+            packed = intact_slice(self._files, self._room.room, row, public=self._room.settings.public)
+        except (CorruptError, OSError):
             return False
         before: dict[str, Any] = msgspec.json.decode(gzip.decompress(packed))
         now: dict[str, Any] = msgspec.json.decode(body)

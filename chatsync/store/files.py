@@ -1,23 +1,31 @@
 """Where everything lies in the data folder, and how a file gets there whole.
 
-Owns: paths (contract §6), atomic writing, the lock of the folder. Does not know: what is in the files.
+Owns: paths (contract §6), atomic writing, the lock of the folder, who may read what: others only ``slices/public``. Does not know: what is
+in the files.
 A room id is checked here, at the only place where one becomes part of a path.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Protocol
+
+import structlog
 
 from chatsync.errors import StoreError, UnknownRoomError
 from chatsync.instants import ms_from_us
 
 __all__ = ["Files", "FolderLockedError", "SliceName", "checked_room", "sync_folder"]
 
+_log = structlog.get_logger(__name__)
+
 _ROOM_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ORIGIN_FILE = re.compile(r"https?_[a-z0-9.-]{1,253}(_\d{1,5})?")
 
 
 class FolderLockedError(StoreError):
@@ -66,6 +74,7 @@ class Files:
         self.root = root
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_descriptor: int | None = None
+        self.on_quarantine: list[Callable[[], None]] = []  # called in any thread
 
     @property
     def database(self) -> Path:
@@ -92,6 +101,37 @@ class Files:
         """Parquet by tree, room and broadcast, and the manifests."""
         return self.root / "archive"
 
+    @property
+    def quarantined(self) -> Path:
+        """Damaged files, each with a note of where it lay and what is wrong with it."""
+        return self.root / "quarantine"
+
+    def quarantine(self, path: Path, reason: str) -> Path | None:
+        """Move a damaged file out of the way, with a note beside it; where it lies now, None if it is not there.
+
+        Args:
+            path: below the data folder.
+            reason: what was found, without content.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        if not path.is_file():
+            return None
+        self._make(self.quarantined)
+        name, number = self.relative(path).replace("/", "__"), 1
+        while (target := self.quarantined / f"{name}.{number}").exists():
+            number += 1
+        note = json.dumps({"path": self.relative(path), "reason": reason}).encode()
+        self.write(target.with_name(f"{target.name}.note.json"), note)
+        path.replace(target)
+        sync_folder(self.quarantined)
+        sync_folder(path.parent)
+        _log.error("damaged_file_quarantined", path=self.relative(path), reason=reason, moved_to=self.relative(target))
+        for told in self.on_quarantine:
+            told()
+        return target
+
     def lock(self) -> None:
         """Keep other processes out until :meth:`unlock` or the end of this one.
 
@@ -105,6 +145,7 @@ class Files:
             os.close(descriptor)
             raise FolderLockedError from error
         self._lock_descriptor = descriptor
+        self._open_public_slices()
 
     def unlock(self) -> None:
         """Let others in."""
@@ -137,16 +178,21 @@ class Files:
         return self.slice_path(room, name, public=public).read_bytes()
 
     def remove_slice(self, room: str, name: SliceName, *, public: bool) -> None:
-        """Remove a superseded revision; that it is gone already is fine."""
-        self.slice_path(room, name, public=public).unlink(missing_ok=True)
+        """Remove a superseded revision, for good; that it is gone already is fine."""
+        path = self.slice_path(room, name, public=public)
+        path.unlink(missing_ok=True)
+        if path.parent.is_dir():
+            sync_folder(path.parent)
 
     def move_slices(self, room: str, *, public: bool) -> None:
         """Move all slices of a room to where its new visibility wants them. What is there already is kept."""
         trees = ("private", "public") if public else ("public", "private")
         source, target = (self.root / "slices" / tree / checked_room(room) for tree in trees)
         for path in sorted(source.glob("*/*.json.gz")):
-            _made(target / path.parent.name)
-            path.replace(target / path.parent.name / path.name)
+            moved = target / path.parent.name / path.name
+            self._make(moved.parent)
+            path.chmod(self._mode_of_file(moved))
+            path.replace(moved)
         for folder in (source, target):
             for changed in sorted(folder.glob("*/")):
                 sync_folder(changed)
@@ -159,6 +205,38 @@ class Files:
             for path in folder.iterdir():
                 if path.name not in named:
                     path.unlink(missing_ok=True)
+
+    def note_origins(self, room: str, origins: Iterable[str]) -> None:
+        """Leave an empty file for each web origin that may use a public room, so that a web server can look it up.
+
+        ``origins/https_school.example_8443`` beside a room's public slices: decision 0015. Nothing is written if nothing changed.
+
+        Args:
+            room: its slices are public.
+            origins: as in the room's settings: scheme, host and perhaps port.
+        """
+        folder = self._public_slices / checked_room(room) / "origins"
+        wanted = {origin.replace("://", "_").replace(":", "_") for origin in origins}
+        wanted = {name for name in wanted if _ORIGIN_FILE.fullmatch(name)}
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        for name in there - wanted:
+            (folder / name).unlink(missing_ok=True)
+        for name in wanted - there:
+            self._make(folder)
+            descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            os.fchmod(descriptor, 0o644)
+            os.close(descriptor)
+
+    def hide_public_slices(self, served: Container[str]) -> None:
+        """Move away the public slices of rooms that are not served as public rooms now: a web server does not ask us.
+
+        Args:
+            served: the public rooms of this node.
+        """
+        if self._public_slices.is_dir():
+            for folder in sorted(self._public_slices.iterdir()):
+                if folder.name not in served and _ROOM_ID.fullmatch(folder.name):
+                    self.move_slices(folder.name, public=False)
 
     # --- archive --------------------------------------------------------------------------------------------------
 
@@ -185,6 +263,7 @@ class Files:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
+                os.fchmod(descriptor, self._mode_of_file(path))
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
@@ -196,28 +275,53 @@ class Files:
 
     def temporary_beside(self, path: Path) -> Path:
         """Where a file is written before :meth:`publish` moves it to ``path``; its folder is made."""
-        _made(path.parent)
+        self._make(path.parent)
         return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
     def publish(self, temporary: Path, path: Path) -> None:
         """Move a finished file to its place: sync, rename, sync of the folder."""
         descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.fchmod(descriptor, 0o600)
+            os.fchmod(descriptor, self._mode_of_file(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         temporary.replace(path)
         sync_folder(path.parent)
 
+    # --- who may read ---------------------------------------------------------------------------------------------
 
-def _made(folder: Path) -> None:
-    """Make a folder and its parents with mode 0700, and make their names durable."""
-    if folder.is_dir():
-        return
-    _made(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    sync_folder(folder.parent)
+    @property
+    def _public_slices(self) -> Path:
+        """The one tree that others may read: a web server is pointed at it."""
+        return self.root / "slices" / "public"
+
+    def _mode_of_file(self, path: Path) -> int:
+        return 0o644 if path.is_relative_to(self._public_slices) else 0o600
+
+    def _mode_of_folder(self, folder: Path) -> int:
+        if folder == self._public_slices.parent:
+            return 0o711  # to be passed through, not looked into
+        return 0o755 if folder.is_relative_to(self._public_slices) else 0o700
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and its parents with their modes, whatever the umask, and make their names durable."""
+        if folder.is_dir():
+            return
+        self._make(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(self._mode_of_folder(folder))
+        sync_folder(folder.parent)
+
+    def _open_public_slices(self) -> None:
+        """Open up the public tree of a version before, where all was 0600. Its own mode says that it was done."""
+        public = self._public_slices
+        if not public.is_dir() or public.stat().st_mode & 0o777 == self._mode_of_folder(public):
+            return
+        for path in public.rglob("*"):
+            path.chmod(self._mode_of_folder(path) if path.is_dir() else self._mode_of_file(path))
+        public.parent.chmod(self._mode_of_folder(public.parent))
+        public.chmod(self._mode_of_folder(public))
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -115,3 +116,84 @@ def test_another_process_is_kept_out(tmp_path: Path) -> None:
     other.communicate()
     files.lock()
     files.unlock()
+
+
+class _Name:
+    """What names a slice."""
+
+    broadcast, start_ms, end_ms, epoch, revision = 1, 0, 1000, 1, 1
+
+
+def _modes(root: Path) -> dict[str, int]:
+    return {path.relative_to(root).as_posix(): path.stat().st_mode & 0o777 for path in (root, *root.rglob("*"))}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o027])
+def test_others_may_read_public_slices_and_nothing_else(tmp_path: Path, umask: int) -> None:
+    """Whatever the umask: slices/public is 0755 and 0644 all through, and everything else has no bit for others but to pass through slices."""
+    files = Files(tmp_path / "data")
+    before = os.umask(umask)
+    try:
+        files.lock()
+        files.write_slice("math-101", _Name(), b"public", public=True)
+        files.write_slice("staff", _Name(), b"private", public=False)
+        files.note_origins("math-101", ["https://school.example:8443"])
+        files.write(files.manifest_path("math-101"), b"{}")
+        files.unlock()
+    finally:
+        os.umask(before)
+    modes = _modes(files.root)
+    public = {name: mode for name, mode in modes.items() if name.startswith("slices/public")}
+    assert {0o755, 0o644} == set(public.values())
+    assert 0o644 == public["slices/public/math-101/1/0-1000.e1.r1.json.gz"]
+    assert 0o644 == public["slices/public/math-101/origins/https_school.example_8443"]
+    others = {name: mode & 0o077 for name, mode in modes.items() if name not in public}
+    assert {"slices": 0o011} == {name: mode for name, mode in others.items() if mode}
+
+
+def test_a_slice_that_is_moved_takes_the_mode_of_its_place(tmp_path: Path) -> None:
+    """Made private it is 0600 in a folder nobody enters; made public again it can be read."""
+    files = Files(tmp_path / "data")
+    files.write_slice("math-101", _Name(), b"public", public=True)
+    for public, mode in ((False, 0o600), (True, 0o644)):
+        files.move_slices("math-101", public=public)
+        path = files.slice_path("math-101", _Name(), public=public)
+        assert mode == path.stat().st_mode & 0o777
+        assert not files.slice_path("math-101", _Name(), public=not public).exists()
+
+
+def test_a_folder_of_a_version_before_is_opened_up_once(tmp_path: Path) -> None:
+    """Where everything was 0600, public slices can be read after a start; private ones stay as they were."""
+    files = Files(tmp_path / "data")
+    files.write_slice("math-101", _Name(), b"public", public=True)
+    files.write_slice("math-101", _Name(), b"private", public=False)
+    for path in (files.root / "slices").rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    files.lock()
+    assert 0o644 == files.slice_path("math-101", _Name(), public=True).stat().st_mode & 0o777
+    assert 0o600 == files.slice_path("math-101", _Name(), public=False).stat().st_mode & 0o777
+    assert 0o700 == (files.root / "slices" / "private").stat().st_mode & 0o777
+    files.unlock()
+
+
+def test_slices_of_rooms_that_are_not_served_are_moved_away(tmp_path: Path) -> None:
+    """A room that was removed or made private while nobody looked has no file that a web server finds."""
+    files = Files(tmp_path / "data")
+    for room in ("here", "gone"):
+        files.write_slice(room, _Name(), b"public", public=True)
+    files.hide_public_slices({"here"})
+    assert files.slice_path("here", _Name(), public=True).exists()
+    assert not files.slice_path("gone", _Name(), public=True).exists()
+    assert files.slice_path("gone", _Name(), public=False).exists()
+
+
+def test_the_origins_of_a_room_are_files_that_can_be_looked_up(tmp_path: Path) -> None:
+    """One file each; those no longer listed go; what could not be looked up by its name is left to the relay."""
+    files = Files(tmp_path / "data")
+    folder = files.root / "slices" / "public" / "math-101" / "origins"
+    files.note_origins("math-101", ["https://school.example", "http://localhost:3000", "https://[::1]:8443"])
+    assert {"https_school.example", "http_localhost_3000"} == {path.name for path in folder.iterdir()}
+    files.note_origins("math-101", ["http://localhost:3000"])
+    assert {"http_localhost_3000"} == {path.name for path in folder.iterdir()}
+    files.note_origins("math-101", [])
+    assert [] == list(folder.iterdir())
