@@ -28,12 +28,12 @@ from chatsync.service.clock import ManualClock
 from tests.faultkit.ledger import id_of, text_of
 from tests.stage import Stage, stage
 
-__all__ = ["ROOMS", "Task", "live"]
+__all__ = ["AUTHORS", "ROOMS", "Task", "live"]
 
 ROOMS = ("math", "art")
 _WRITERS = 6
 _IN_FLIGHT = 8  # of each of them
-_AUTHORS = [Author(key=f"{number:016x}", name=f"Student {number}") for number in range(_WRITERS)]
+AUTHORS = [Author(key=f"{number:016x}", name=f"Student {number}") for number in range(_WRITERS)]
 _MODERATOR = Author(key="f" * 16, name="Max", role="moderator")
 
 
@@ -72,7 +72,7 @@ class _Life:
         self.tell("end", what)
 
     async def run(self) -> None:
-        writing = [asyncio.create_task(self._write(author)) for author in _AUTHORS]
+        writing = [asyncio.create_task(self._write(author)) for author in AUTHORS]
         others = [asyncio.create_task(work()) for work in (self._seal, self._archive, self._hide)]
         await asyncio.gather(*writing, *others)
 

