@@ -26,7 +26,7 @@ from chatsync.service.live_room import LiveRoom
 from chatsync.service.slice_index import SliceIndex, range_of
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
-from chatsync.store.slicing import built_slice, intact_slice, mended_slice, slice_row
+from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, slice_row
 
 __all__ = ["LATE_REVISION_US", "Sealer"]
 
@@ -247,12 +247,10 @@ class Sealer:
         if body is None:
             try:
                 body = await asyncio.to_thread(self._read_packed, row)
-            except CorruptError:
+            except ChangedSliceError:  # only a new revision can stand
                 index = self._indexes.get(row.broadcast)
                 if index is not None and index.entry_at(us_from_ms(row.start_ms)) is row:
-                    index.note_dirty(
-                        row.as_of_offset, us_from_ms(row.start_ms), 0
-                    )  # a new revision, if there can be one
+                    index.note_dirty(row.as_of_offset, us_from_ms(row.start_ms), 0)
                     self._wake.set()
                 raise
             if key not in self._packed:  # others may have asked for it meanwhile; its bytes count once

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
 from tests.stage import START_US, Stage, slice_path, stage
+from tests.store.deeds import tamper
 
 LECTURE = Scenario(START_US)
 
@@ -133,18 +135,40 @@ def _lost(*_: object) -> None:
     """A mark that a crash kept from the disk."""
 
 
-async def test_a_damaged_slice_is_never_served(tmp_path: Path) -> None:
-    """A file that is not what was written answers 502 `corrupt` without a path, and its neighbours go on."""
+async def test_a_damaged_slice_is_made_again_and_never_served(tmp_path: Path) -> None:
+    """What is answered is what was written; the damaged file goes to the quarantine with a note, and a sound one stands."""
     async with stage(tmp_path) as it:
         await _sealed(it)
         playlist = await it.chat(query="from_ms=0")
         (path,) = _files(it)
-        body = bytearray(path.read_bytes())
-        body[len(body) // 2] ^= 1
-        path.write_bytes(body)
+        whole = path.read_bytes()
+        _flip(path)
+        answer = await it.slice(playlist, playlist["slices"][0])
+        assert 200 == answer.status_code
+        assert json.loads(gzip.decompress(whole)) == answer.json()
+        assert whole == path.read_bytes()
+        (note,) = it.hub.files.quarantined.glob("*.note.json")
+        assert it.hub.files.relative(path) == json.loads(note.read_bytes())["path"]
+
+
+async def test_a_damaged_slice_that_cannot_be_made_again_is_told(tmp_path: Path) -> None:
+    """With its rows in the journal damaged too it answers 502 `corrupt`, without a path."""
+    async with stage(tmp_path) as it:
+        await _sealed(it)
+        playlist = await it.chat(query="from_ms=0")
+        (path,) = _files(it)
+        _flip(path)
+        tamper(it.hub.files.root, "UPDATE journal SET wall_us = 0 WHERE kind = 'message'")
         answer = await it.slice(playlist, playlist["slices"][0])
         assert (502, "corrupt") == (answer.status_code, answer.json()["code"])
         assert "slices/" not in answer.text
+        assert not path.exists()
+
+
+def _flip(path: Path) -> None:
+    body = bytearray(path.read_bytes())
+    body[len(body) // 2] ^= 1
+    path.write_bytes(body)
 
 
 def _files(it: Stage) -> Iterator[Path]:
