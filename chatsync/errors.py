@@ -24,6 +24,7 @@
     └── StoreError                    storage
         ├── StorageFullError          507 temporary
         ├── StorageFailedError        503 temporary
+        ├── ErasureIncompleteError    503 temporary: something of an erased person is left; it is tried again
         └── CorruptError              502: a stored thing is not what was written
 
 Owns: classes, codes, HTTP status. Does not know: how an error travels (service/problems.py does).
@@ -38,6 +39,7 @@ __all__ = [
     "ChatsyncError",
     "CorruptError",
     "CursorError",
+    "ErasureIncompleteError",
     "IdReusedError",
     "MessageRejectedError",
     "NoProgramTimeError",
@@ -337,3 +339,22 @@ class CorruptError(StoreError):
 
     def __str__(self) -> str:
         return f"{self.what} is damaged: {self.detail}."
+
+
+class ErasureIncompleteError(StoreError):
+    """After an erasure something of the person was still found; the erasure stays on the list and is tried again.
+
+    Attributes:
+        left: files in which it was found, relative to the data folder.
+    """
+
+    code = "erasure_incomplete"
+    temporary = True
+    status = 503
+
+    def __init__(self, left: list[str]) -> None:
+        self.left = left
+        super().__init__(left)
+
+    def __str__(self) -> str:
+        return f"Something is left in {', '.join(self.left)}; the erasure will be tried again."

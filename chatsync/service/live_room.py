@@ -64,8 +64,9 @@ from chatsync.service.room_settings import RoomSettings
 from chatsync.service.stream_events import broadcast_frame, stream_draft
 from chatsync.service.sync_alarm import SyncAlarm
 from chatsync.store.catalog import Catalog
-from chatsync.store.journal import Appended, Journal
-from chatsync.store.writer import Writer
+from chatsync.store.effects import NamedRows
+from chatsync.store.journal import PLAIN_KINDS, Appended, Journal
+from chatsync.store.writer import Together, Writer
 
 __all__ = ["LiveRoom"]
 
@@ -373,28 +374,56 @@ class LiveRoom:
     # --- commit and fan-out ---------------------------------------------------------------------------------------
 
     def commit(
-        self, draft: Draft, placements: Mapping[int, tuple[int, int]] = MappingProxyType({})
+        self,
+        draft: Draft,
+        placements: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+        *,
+        named: NamedRows | None = None,
     ) -> asyncio.Future[Appended]:
         """Hand a draft to the writer. The future is done after the event is durable and queued for everyone.
 
         Args:
             draft: stamped.
             placements: as ``Journal.append``.
+            named: as ``Journal.append``.
+
+        Raises:
+            RoomRestartingError: as :meth:`submit`.
+        """
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+
+        def then(result: Appended | BaseException) -> None:
+            if future.cancelled():
+                return
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+        self.hand_in(draft, then, placements, named=named)
+        return future
+
+    def hand_in(
+        self,
+        draft: Draft,
+        then: Callable[[Appended | BaseException], None],
+        placements: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+        *,
+        named: NamedRows | None = None,
+    ) -> None:
+        """As :meth:`commit`, without a future: ``then`` is called with what stands in the log, or with what went wrong.
 
         Raises:
             RoomRestartingError: as :meth:`submit`.
         """
         self._check_serving()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Appended] = loop.create_future()
 
         def work(connection: sqlite3.Connection) -> Appended:
-            return self.journal.append(connection, draft, placements=placements)
+            return self.journal.append(connection, draft, placements=placements, named=named)
 
         def done(result: Appended | BaseException) -> None:
             if isinstance(result, BaseException):
-                if not future.cancelled():
-                    future.set_exception(result)
+                then(result)
                 return
             self._metrics.stamped(self.room, result)
             try:
@@ -403,11 +432,12 @@ class LiveRoom:
                 elif result.event.offset > self.log.position.offset:
                     self._catch_up(result.event.offset + 1)
             finally:  # whatever went wrong in telling others: it is durable, and its author may know
-                if not future.cancelled():
-                    future.set_result(result)
+                then(result)
 
-        self._writer.submit(work, done)
-        return future
+        if draft.kind in PLAIN_KINDS:
+            self._writer.submit(Together(self.journal.append_many, self.journal.append, draft), done)
+        else:
+            self._writer.submit(work, done)
 
     def _receive_committed(self, appended: Appended) -> None:
         """An event is durable: remember it, queue it for everyone, tell the sealer. In the order of the log."""

@@ -10,7 +10,6 @@ with words that are hidden now; the first ``archive_now`` of the next process re
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -19,20 +18,22 @@ from pathlib import Path
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from chatsync.chat.event import Event, Visibility, visibility_of
 from chatsync.errors import CorruptError, StoreError
-from chatsync.instants import HOUR_US
+from chatsync.instants import DAY_US, HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
-from chatsync.store.schema import OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, events_table, rows_table
+from chatsync.store.parquet import ROW_GROUP_ROWS, authors_index, authors_of, sha256_of, verify_file, write_parquet
+from chatsync.store.recall import Recall
+from chatsync.store.rows import is_public_row
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, journal_table, rows_table
 from chatsync.store.writer import Writer, store_error
 
-__all__ = ["ROW_GROUP_ROWS", "Archive"]
+__all__ = ["FILE_GROUPS_MAX", "Archive"]
 
-ROW_GROUP_ROWS = 8_192  # speed.md: pruning is worth most at this size
+FILE_GROUPS_MAX = 50  # of a merged file: DuckDB looks at each, also where it reads none (speed "Reading slices")
 _VOTES = frozenset({"question_upvoted", "poll_voted"})
 
 Progress = Callable[[str, int, int], None]
@@ -43,6 +44,8 @@ class Archive:
 
     def __init__(self, files: Files, journal: Journal, catalog: Catalog, writer: Writer) -> None:
         self._files, self._journal, self._catalog, self._writer = files, journal, catalog, writer
+        self._recall = Recall(files, catalog)
+        journal.pruned.source = self._recall
         self._is_swept = False
 
     def archive_now(self, room: str | None = None, progress: Progress | None = None) -> int:
@@ -75,7 +78,7 @@ class Archive:
         return written
 
     def write_hour(self, room: str, broadcast: int, hour_us: int, through: int) -> int:
-        """Write a program hour as a new generation; how many files.
+        """Write a program hour, or the merged file it is part of, as a new generation; how many files.
 
         Args:
             room: the room.
@@ -84,18 +87,99 @@ class Archive:
             through: offset as of which the hour is known to have changed; it is clean when nothing later did.
 
         Raises:
-            CorruptError: a row of the journal is damaged; the earlier generation stays.
+            CorruptError: a row of the journal, or a file whose rows have left it, is damaged; the earlier generation stays.
             StoreError: it could not be written; the earlier generation stays.
         """
-        events = self._journal.events_between(room, broadcast, hour_us, hour_us + HOUR_US)
-        public = [e for e in events if visibility_of(e.kind) is Visibility.PUBLIC and "to" not in e.details]
-        shown = {event.offset for event in public}
-        staff = [e for e in events if e.offset not in shown]
-        files = [self._written_hour("events", room, broadcast, hour_us, public)]
-        if staff or self._has_staff_file(room, broadcast, hour_us):
-            files.append(self._written_hour("staff", room, broadcast, hour_us, staff))
-        self._exchange(files, clean=(room, broadcast, hour_us, through))
+        hour = Range(hour_us, hour_us + HOUR_US)
+        covering = [file.hours for file in self._files_over("events", room, broadcast, hour) if file.hours is not None]
+        return self._write_span(room, broadcast, covering[0] if covering else hour, clean=(hour_us, through))
+
+    def merge_quiet(self, room: str | None = None, *, wall_us: int) -> int:
+        """Merge quiet hours: of a broadcast that is over into few files, of one that is on by day; how many were written.
+
+        An hour is quiet with fewer rows than a row group. A merged file has at most about ``FILE_GROUPS_MAX`` of those.
+
+        Args:
+            room: only this room.
+            wall_us: wall time now; a day is merged when its last row is a day old.
+
+        Raises:
+            StoreError: the first that could not be written; all others are.
+        """
+        over = set(self._catalog.ended_broadcasts(room))
+        changed = {(found, broadcast, hour_us) for found, broadcast, hour_us, _ in self._catalog.dirty_hours(room)}
+        groups: dict[tuple[str, int, int], list[ArchiveFile]] = {}
+        for file in self._catalog.archive_files(room):
+            hours = file.hours
+            if hours is None or any((file.room, file.broadcast, at_us) in changed for at_us in _hours_of(hours)):
+                continue
+            is_over = (file.room, file.broadcast) in over
+            if is_over or (file.last_wall_us or 0) < wall_us - DAY_US:
+                day = -1 if is_over else hours.start_us // DAY_US
+                groups.setdefault((file.room, file.broadcast, day), []).append(file)
+        written, failure = 0, None
+        for (found, broadcast, _), files in groups.items():
+            for span in _quiet_spans(files):
+                try:
+                    written += self._write_span(found, broadcast, span)
+                except StoreError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
+        return written
+
+    def _files_over(self, tree: str, room: str, broadcast: int, span: Range) -> list[ArchiveFile]:
+        known = self._catalog.archive_files(room, broadcast, tree=tree)
+        return [file for file in known if file.hours is not None and file.hours.overlaps(span)]
+
+    def _write_span(self, room: str, broadcast: int, span: Range, *, clean: tuple[int, int] | None = None) -> int:
+        """Write whole hours of both trees as one file each, in place of those that lie there; how many files."""
+        public, staff = self._tables_of(room, broadcast, span)
+        before = {tree: self._files_over(tree, room, broadcast, span) for tree in ("events", "staff")}
+        kept, is_pruned = self._kept_rows(before["events"])
+        tables = {"events": [*kept, *public], "staff": staff}
+        files = []
+        for tree, parts in tables.items():
+            if tree == "staff" and not any(part.num_rows for part in parts) and not before[tree]:
+                continue
+            table = _in_order(parts)
+            path = self._files.hour_path(tree, room, broadcast, span.start_us, _next_generation(before[tree]))
+            file = self._written(table, path, tree, broadcast, room=room, hour_us=span.start_us)
+            file = msgspec.structs.replace(
+                _described(file, table),
+                end_hour_us=span.end_us if span.duration_us > HOUR_US else None,
+                pruned=is_pruned and tree == "events",
+            )
+            files.append((file, authors_index(authors_of(table))))
+        at = None if clean is None else (room, broadcast, *clean)
+        self._exchange(files, [file for known in before.values() for file in known], clean=at)
         return len(files)
+
+    def _tables_of(self, room: str, broadcast: int, span: Range) -> tuple[list[pa.Table], list[pa.Table]]:
+        """What the journal has of a span and does not hide: what everyone may see, and the rest."""
+        public: list[pa.Table] = []
+        staff: list[pa.Table] = []
+        for rows in self._journal.checked_rows(room, broadcast, span):
+            shown = [is_public_row(row) for row in rows]
+            for tables, wanted in ((public, True), (staff, False)):
+                picked = [row for row, is_shown in zip(rows, shown, strict=True) if is_shown is wanted]
+                if picked:
+                    tables.append(journal_table(picked, anonymous_kinds=_VOTES))
+        return public, staff
+
+    def _kept_rows(self, before: list[ArchiveFile]) -> tuple[list[pa.Table], bool]:
+        """Rows of earlier generations that the journal has no more, and whether there are any."""
+        kept = []
+        for file in before:
+            if not file.pruned:
+                continue
+            table = self._recall.table(file)
+            known = self._journal.offsets_between(file.room, file.first_offset or 0, file.last_offset or 0)
+            is_known = pc.is_in(table.column("offset"), pa.array(known, pa.int64()))
+            table = table.filter(pc.invert(is_known))
+            if table.num_rows:
+                kept.append(table)
+        return kept, bool(kept)
 
     def write_broadcast(self, room: str, broadcast: int) -> int:
         """Write a broadcast's segments and the observations of its live edge, if there are new ones; how many files.
@@ -107,29 +191,38 @@ class Archive:
             "segments": rows_table(self._catalog.segment_rows(room, broadcast), SEGMENTS),
             "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
         }
-        files = []
+        files, before = [], []
         for tree, table in trees.items():
             known = self._catalog.archive_files(room, broadcast, tree=tree)
             if table.num_rows > sum(file.rows for file in known):
                 path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
-                files.append(self._written(table, path, tree, broadcast, room=room, hour_us=None))
+                files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
+                before += known
         if files:
-            self._exchange(files)
+            self._exchange(files, before)
         return len(files)
 
-    def _exchange(self, files: list[ArchiveFile], *, clean: tuple[str, int, int, int] | None = None) -> None:
-        """List new generations in place of their earlier ones, say so in the manifest, then remove those."""
+    def _exchange(
+        self,
+        files: list[tuple[ArchiveFile, bytes]],
+        before: list[ArchiveFile],
+        *,
+        clean: tuple[str, int, int, int] | None = None,
+    ) -> None:
+        """List new generations in place of the earlier ones, say so in the manifest, then remove those."""
 
         def work(connection: sqlite3.Connection) -> None:
-            for file in files:
-                self._catalog.put_archive_file(connection, file)
+            for file, authors in files:
+                self._catalog.put_archive_file(connection, file, authors)
             if clean is not None:
                 self._catalog.clean_hour(connection, *clean)
 
         self._writer.call(work).result()
         try:
-            self.write_manifest(files[0].room)
-            for file in files:
+            self.write_manifest(files[0][0].room)
+            for file in before:
+                (self._files.root / file.path).unlink(missing_ok=True)
+            for file, _ in files:
                 path = self._files.root / file.path
                 for other in path.parent.glob(f"{path.name.partition('.')[0]}.g*.parquet"):
                     if other != path:
@@ -150,28 +243,14 @@ class Archive:
         except OSError as error:
             raise store_error(error, self._files.root) from error
 
-    def _has_staff_file(self, room: str, broadcast: int, hour_us: int) -> bool:
-        """Whether an earlier generation has rows that must not stay, though none are left."""
-        return any(file.hour_us == hour_us for file in self._catalog.archive_files(room, broadcast, tree="staff"))
-
-    def _written_hour(self, tree: str, room: str, broadcast: int, hour_us: int, events: list[Event]) -> ArchiveFile:
-        known = [f for f in self._catalog.archive_files(room, broadcast, tree=tree) if f.hour_us == hour_us]
-        path = self._files.hour_path(tree, room, broadcast, hour_us, _next_generation(known))
-        versions = self._journal.name_versions(room, [event.offset for event in events])
-        table = events_table(((event, versions.get(event.offset)) for event in events), anonymous_kinds=_VOTES)
-        file = self._written(table, path, tree, broadcast, room=room, hour_us=hour_us)
-        if not events:
-            return file
-        return msgspec.structs.replace(file, start_us=events[0].program_us, end_us=events[-1].program_us)
-
     def _written(
         self, table: pa.Table, path: Path, tree: str, broadcast: int, *, room: str, hour_us: int | None
     ) -> ArchiveFile:
         try:
             temporary = self._files.temporary_beside(path)
             try:
-                _write_parquet(table, temporary)
-                digest, size_bytes = _sha256(temporary), temporary.stat().st_size
+                write_parquet(table, temporary)
+                digest, size_bytes = sha256_of(temporary), temporary.stat().st_size
                 self._files.publish(temporary, path)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -191,6 +270,14 @@ class Archive:
             size_bytes=size_bytes,
             schema_version=SCHEMA_VERSION,
         )
+
+    def read_file(self, file: ArchiveFile) -> pa.Table:
+        """A whole file, compared with its SHA-256.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        return self._recall.table(file)
 
     def write_manifest(self, room: str) -> None:
         """Say what the archive of a room holds, for readers without a server. The catalog is the authority."""
@@ -227,50 +314,56 @@ class Archive:
         return found
 
 
-def verify_file(root: Path, file: ArchiveFile) -> None:
-    """Compare a file with its SHA-256.
-
-    Raises:
-        CorruptError: it is not there or not what was written.
-    """
-    try:
-        digest = _sha256(root / file.path)
-    except FileNotFoundError as error:
-        raise CorruptError(file.path, "the file is missing") from error
-    if digest != file.sha256:
-        raise CorruptError(file.path, "its SHA-256 is another than the catalog's")
-
-
 def _next_generation(known: list[ArchiveFile]) -> int:
     return 1 + max((file.generation for file in known), default=0)
 
 
-_SORTED_BY = {
-    "events": ("program_us", "offset"),
-    "segments": ("run", "media_sequence"),
-    "observations": ("wall_us",),
-}
+def _hours_of(span: Range) -> range:
+    return range(span.start_us, span.end_us, HOUR_US)
 
 
-def _write_parquet(table: pa.Table, path: Path) -> None:
-    """Write with zstd 3, dictionaries for strings of few values, differences for what rises (speed "Reading slices")."""
-    schema: pa.Schema = table.schema
-    name = schema.metadata[b"chatsync.schema"].decode()
-    rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us")
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
-        column_encoding={column: "DELTA_BINARY_PACKED" for column in rising if column in schema.names},
-        write_page_checksum=True,
-        write_statistics=True,
-        sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in _SORTED_BY[name]],
+def _quiet_spans(files: list[ArchiveFile]) -> list[Range]:
+    """Stretches of quiet files that may become one, of two files at least.
+
+    Args:
+        files: of one broadcast, by hour.
+    """
+    spans: list[Range] = []
+    run: list[ArchiveFile] = []
+    for file in (*files, None):
+        hours = None if file is None else file.hours
+        if file is not None and hours is not None:
+            is_quiet = file.rows < ROW_GROUP_ROWS * len(_hours_of(hours))
+            if is_quiet and sum(one.rows for one in run) + file.rows <= FILE_GROUPS_MAX * ROW_GROUP_ROWS:
+                run.append(file)
+                continue
+        covered = [one.hours for one in run if one.hours is not None]
+        if len(covered) > 1:
+            spans.append(Range(covered[0].start_us, covered[-1].end_us))
+        run = [file] if file is not None and hours is not None and is_quiet else []
+    return spans
+
+
+def _in_order(parts: list[pa.Table]) -> pa.Table:
+    """Tables of ``EVENTS`` as one, sorted by (program time, offset)."""
+    if not parts:
+        return EVENTS.empty_table()
+    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
+    order = pc.sort_indices(table, sort_keys=[("program_us", "ascending"), ("offset", "ascending")])
+    return table.take(order).replace_schema_metadata(EVENTS.metadata)
+
+
+def _described(file: ArchiveFile, table: pa.Table) -> ArchiveFile:
+    """A file with the ranges of its rows."""
+    if not table.num_rows:
+        return file
+    ranges = {name: pc.min_max(table.column(name).cast(pa.int64())).as_py() for name in ("offset", "wall_us")}
+    program_us = table.column("program_us").cast(pa.int64())
+    return msgspec.structs.replace(
+        file,
+        start_us=program_us[0].as_py(),
+        end_us=program_us[-1].as_py(),
+        first_offset=ranges["offset"]["min"],
+        last_offset=ranges["offset"]["max"],
+        last_wall_us=ranges["wall_us"]["max"],
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,12 +14,15 @@ from typing import Any
 
 import msgspec
 
-from chatsync.errors import SettingsError
+from chatsync.errors import CorruptError, SettingsError
 from chatsync.hls.known import KnownSegment
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import HOUR_US, Range
+from chatsync.store import sums
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
+from chatsync.store.recovering import read_error
+from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
 
 __all__ = ["SCHEMA_VERSION", "ArchiveFile", "Catalog", "SliceRow"]
@@ -146,6 +149,10 @@ _MIGRATIONS = {
     ),
 }
 
+_WATCHED = (
+    *("rooms", "recordings", "broadcasts", "runs", "segments", "observations", "gaps", "slices", "marks"),
+    *("archive_files", "archive_authors"),
+)
 _SLICE_COLUMNS = SliceRow.__struct_fields__
 _FILE_COLUMNS = ArchiveFile.__struct_fields__
 _SEGMENT_COLUMNS = Segment.__struct_fields__
@@ -172,6 +179,9 @@ class Catalog:
                 )
             connection.executescript(_TABLES)
             _migrate(connection, version)
+            sums.ensure(connection, _WATCHED)
+        except sqlite3.Error as error:
+            raise read_error(error) from error
         finally:
             connection.close()
         self._journal = journal
@@ -179,13 +189,23 @@ class Catalog:
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._journal.read(sql, values)
 
+    def _group(
+        self, table: str, key: Sequence[str] = (), part: int | None = None, *, order: str
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a group, with all columns, compared with their sum: what is missing or changed is never an answer."""
+        return sums.group(self._journal.reads, table, key, part, order=order)
+
+    def wrong(self) -> list[CorruptError]:
+        """What is not as it was written in any table beside the journal. For ``chatsync verify``."""
+        return sums.wrong(
+            self._journal.reads, (*_WATCHED, "dirty_hours", "effects", "epochs", "spoke", "pruned", "erasures")
+        )
+
     # --- rooms and recordings -------------------------------------------------------------------------------------
 
     def rooms(self) -> dict[str, dict[str, Any]]:
         """Settings of the rooms made by the admin API, by id."""
-        return {
-            room: msgspec.json.decode(settings) for room, settings in self._read("SELECT room, settings FROM rooms")
-        }
+        return {room: msgspec.json.decode(settings) for room, settings in self._group("rooms", order="room")}
 
     def put_room(self, connection: sqlite3.Connection, room: str, settings: dict[str, Any]) -> None:
         """Remember a room."""
@@ -197,8 +217,9 @@ class Catalog:
 
     def recording(self, room: str, recording: str) -> dict[str, Any] | None:
         """A recording's map."""
-        rows = self._read("SELECT record FROM recordings WHERE room = ? AND recording = ?", (room, recording))
-        return msgspec.json.decode(rows[0][0]) if rows else None
+        rows = self._group("recordings", (room,), order="recording")
+        found = [record for _, name, record in rows if name == recording]
+        return msgspec.json.decode(found[0]) if found else None
 
     def put_recording(self, connection: sqlite3.Connection, room: str, recording: str, record: dict[str, Any]) -> None:
         """Remember a recording's map."""
@@ -211,8 +232,8 @@ class Catalog:
 
     def recordings(self, room: str) -> dict[str, dict[str, Any]]:
         """All recordings of a room, by id."""
-        rows = self._read("SELECT recording, record FROM recordings WHERE room = ? ORDER BY recording", (room,))
-        return {recording: msgspec.json.decode(record) for recording, record in rows}
+        rows = self._group("recordings", (room,), order="recording")
+        return {recording: msgspec.json.decode(record) for _, recording, record in rows}
 
     def remove_recording(self, connection: sqlite3.Connection, room: str, recording: str) -> None:
         """Forget a recording's map."""
@@ -222,8 +243,10 @@ class Catalog:
 
     def broadcast_records(self, room: str, *, last: int) -> list[dict[str, Any]]:
         """The latest broadcasts, oldest first, as they were put; all of them if ``last`` is -1."""
-        rows = self._read("SELECT record FROM broadcasts WHERE room = ? ORDER BY broadcast DESC LIMIT ?", (room, last))
-        return [msgspec.json.decode(record) for (record,) in reversed(rows)]
+        rows = self._group("broadcasts", (room,), order="broadcast")
+        return [
+            msgspec.json.decode(record) for _, _, record in (rows if last < 0 else rows[max(0, len(rows) - last) :])
+        ]
 
     def put_broadcast(self, connection: sqlite3.Connection, room: str, record: dict[str, Any]) -> None:
         """Remember a broadcast; ``record["number"]`` says which."""
@@ -260,19 +283,15 @@ class Catalog:
         """The timeline as its rows have it; empty for a new room."""
         runs = [
             Run(run, base_url, started_wall_us, reason)
-            for run, base_url, started_wall_us, reason in self._read(
-                "SELECT run, base_url, started_wall_us, reason FROM runs WHERE room = ? ORDER BY run", (room,)
-            )
+            for _, run, base_url, started_wall_us, reason in self._group("runs", (room,), order="run")
         ]
         if not runs:
             return Timeline.empty()
-        columns = ", ".join(_SEGMENT_COLUMNS)
-        segments = [
-            msgspec.convert(dict(zip(_SEGMENT_COLUMNS, row, strict=True)), Segment, strict=False)
-            for row in self._read(
-                f"SELECT {columns} FROM segments WHERE room = ? ORDER BY run, media_sequence", (room,)
-            )
-        ]
+        names = WATCHED["segments"].columns
+        segments = []
+        for row in self._group("segments", (room,), order="run, media_sequence"):
+            values = dict(zip(names, row, strict=True))
+            segments.append(msgspec.convert({name: values[name] for name in _SEGMENT_COLUMNS}, Segment, strict=False))
         latest = self._read("SELECT wall_us FROM observations WHERE room = ? ORDER BY wall_us DESC LIMIT 1", (room,))
         records = self.broadcast_records(room, last=1)
         return Timeline.restored(
@@ -285,14 +304,11 @@ class Catalog:
 
     def known_segments(self, room: str) -> list[KnownSegment]:
         """Every segment of a room that has a program time, of all broadcasts, by run and media sequence."""
-        rows = self._read(
-            "SELECT broadcast, run, media_sequence, uri_path, byte_range, duration_us, program_us, estimated "
-            "FROM segments WHERE room = ? AND program_us IS NOT NULL ORDER BY run, media_sequence",
-            (room,),
-        )
+        rows = self._group("segments", (room,), order="run, media_sequence")
         return [
             KnownSegment(broadcast, run, number, path, byte_range, duration_us, program_us, bool(estimated))
-            for broadcast, run, number, path, byte_range, duration_us, program_us, estimated in rows
+            for _, run, number, broadcast, path, byte_range, duration_us, _, _, _, _, program_us, _, estimated in rows
+            if program_us is not None
         ]
 
     def put_observation(
@@ -339,11 +355,8 @@ class Catalog:
 
     def gaps(self, room: str, broadcast: int) -> list[tuple[Range, str]]:
         """Gaps of a broadcast in order, with their reasons."""
-        rows = self._read(
-            "SELECT start_us, end_us, reason FROM gaps WHERE room = ? AND broadcast = ? ORDER BY start_us",
-            (room, broadcast),
-        )
-        return [(Range(start_us, end_us), reason) for start_us, end_us, reason in rows]
+        rows = self._group("gaps", (room,), broadcast, order="start_us")
+        return [(Range(start_us, end_us), reason) for _, _, start_us, end_us, reason in rows]
 
     # --- slices ---------------------------------------------------------------------------------------------------
 
@@ -365,14 +378,9 @@ class Catalog:
 
     def slices(self, room: str, broadcast: int) -> tuple[list[SliceRow], dict[int, SliceRow], int]:
         """Slices in order, removed ones by their start as they last were, and the chat playlist's version."""
-        columns = ", ".join(_SLICE_COLUMNS)
-        rows = self._read(
-            f"SELECT removed, {columns} FROM slices WHERE room = ? AND broadcast = ? ORDER BY start_ms",
-            (room, broadcast),
-        )
         listed: list[SliceRow] = []
         removed: dict[int, SliceRow] = {}
-        for is_removed, *values in rows:
+        for _, *values, is_removed in self._group("slices", (room,), broadcast, order="start_ms"):
             row = SliceRow(**dict(zip(_SLICE_COLUMNS, values, strict=True)))
             if is_removed:
                 removed[row.start_ms] = row
@@ -386,18 +394,15 @@ class Catalog:
 
     def mark(self, room: str, name: str) -> int | None:
         """A number of a room, None if it was never put."""
-        rows = self._read("SELECT value FROM marks WHERE room = ? AND name = ?", (room, name))
-        return int(rows[0][0]) if rows else None
+        found = [value for _, other, value in self._group("marks", (room,), order="name") if other == name]
+        return int(found[0]) if found else None
 
     # --- archive --------------------------------------------------------------------------------------------------
 
     def dirty_hours(self, room: str | None = None) -> list[tuple[str, int, int, int]]:
         """Hours whose Parquet is missing or old: (room, broadcast, hour_us, offset of the newest change)."""
-        where = "" if room is None else "WHERE room = ?"
-        rows = self._read(
-            f"SELECT room, broadcast, hour_us, through FROM dirty_hours {where} ORDER BY room, broadcast, hour_us",
-            () if room is None else (room,),
-        )
+        key = () if room is None else (room,)
+        rows = self._group("dirty_hours", key, order="room, broadcast, hour_us")
         return [(found, broadcast, hour_us, through) for found, broadcast, hour_us, through in rows]
 
     def clean_hour(self, connection: sqlite3.Connection, room: str, broadcast: int, hour_us: int, through: int) -> None:
@@ -407,16 +412,50 @@ class Catalog:
             (room, broadcast, hour_us, through),
         )
 
-    def put_archive_file(self, connection: sqlite3.Connection, file: ArchiveFile) -> list[str]:
-        """List a file in place of its earlier generations; the paths of those."""
-        key = (file.room, file.broadcast, file.tree, file.hour_us)
-        where = "room = ? AND broadcast = ? AND tree = ? AND hour_us IS ?"
+    def put_archive_file(self, connection: sqlite3.Connection, file: ArchiveFile, authors: bytes = b"") -> list[str]:
+        """List a file in place of those whose hours it covers; the paths of those.
+
+        Args:
+            connection: the writer's.
+            file: on disk already.
+            authors: whose rows it has, as ``parquet.authors_index``.
+        """
+        key: tuple[Any, ...] = (file.room, file.broadcast, file.tree)
+        where = "room = ? AND broadcast = ? AND tree = ? AND hour_us IS NULL"
+        if file.hours is not None:
+            key = (*key, file.hours.end_us, HOUR_US, file.hours.start_us)
+            where = "room = ? AND broadcast = ? AND tree = ? AND hour_us < ? AND coalesce(end_hour_us, hour_us + ?) > ?"
         old = [row[0] for row in connection.execute(f"SELECT path FROM archive_files WHERE {where}", key)]
-        connection.execute(f"DELETE FROM archive_files WHERE {where}", key)
+        for path in old:
+            connection.execute("DELETE FROM archive_files WHERE path = ?", (path,))
+            connection.execute("DELETE FROM archive_authors WHERE path = ?", (path,))
         marks = ", ".join("?" * len(_FILE_COLUMNS))
         values = tuple(getattr(file, name) for name in _FILE_COLUMNS)
         connection.execute(f"INSERT INTO archive_files ({', '.join(_FILE_COLUMNS)}) VALUES ({marks})", values)
+        if authors:
+            connection.execute("INSERT OR REPLACE INTO archive_authors VALUES (?, ?)", (file.path, authors))
         return [path for path in old if path != file.path]
+
+    def remove_archive_file(self, connection: sqlite3.Connection, path: str) -> None:
+        """A file is no part of the archive any more."""
+        connection.execute("DELETE FROM archive_files WHERE path = ?", (path,))
+        connection.execute("DELETE FROM archive_authors WHERE path = ?", (path,))
+
+    def pruned_files(self, room: str, broadcast: int | None = None) -> list[ArchiveFile]:
+        """Files of ``events`` with rows that the journal has no more, by (broadcast, hour)."""
+        return [file for file in self.archive_files(room, broadcast) if file.pruned]
+
+    def put_pruned(self, connection: sqlite3.Connection, path: str) -> None:
+        """Rows of a file leave the journal now."""
+        connection.execute("UPDATE archive_files SET pruned = 1 WHERE path = ?", (path,))
+
+    def author_indexes(self, room: str) -> list[tuple[ArchiveFile, bytes]]:
+        """Every file of a room that has rows of people, with its index of them."""
+        found = []
+        for file in self.archive_files(room, tree=None):
+            for _, authors in self._group("archive_authors", (file.path,), order="path"):
+                found.append((file, authors))
+        return found
 
     def ended_broadcasts(self, room: str | None = None) -> list[tuple[str, int]]:
         """Broadcasts that are over, as (room, broadcast)."""
@@ -429,34 +468,28 @@ class Catalog:
 
     def segment_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
         """Segments of a broadcast in the order of :data:`~chatsync.store.schema.SEGMENTS`."""
-        return self._read(
-            "SELECT room, broadcast, run, media_sequence, uri_path, byte_range, duration_us, position_us, "
-            "discontinuity_sequence, discontinuity, gap, program_us, program_source, estimated "
-            "FROM segments WHERE room = ? AND broadcast = ? ORDER BY run, media_sequence",
-            (room, broadcast),
-        )
+        return [
+            (room, broadcast, run, number, *rest)
+            for _, run, number, _, *rest in self._group("segments", (room,), broadcast, order="run, media_sequence")
+        ]
 
     def observation_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
         """Reloads while a broadcast was on, in the order of :data:`~chatsync.store.schema.OBSERVATIONS`."""
-        return self._read(
-            "SELECT room, broadcast, wall_us, age_us, kind, run, media_sequence, part_count, edge_program_us, step_us "
-            "FROM observations WHERE room = ? AND broadcast = ? AND run IS NOT NULL ORDER BY wall_us",
-            (room, broadcast),
-        )
+        return [
+            (room, broadcast, wall_us, age_us, kind, run, *rest, step_us)
+            for _, wall_us, age_us, kind, run, *rest, _, step_us in self._group(
+                "observations", (room,), broadcast, order="wall_us"
+            )
+            if run is not None
+        ]
 
     def archive_files(
         self, room: str | None = None, broadcast: int | None = None, *, tree: str | None = "events"
     ) -> list[ArchiveFile]:
         """Files of the archive by (room, broadcast, hour), of one tree or of all."""
-        wanted = {"room": room, "broadcast": broadcast, "tree": tree}
-        given = {name: value for name, value in wanted.items() if value is not None}
-        where = " AND ".join(f"{name} = ?" for name in given)
-        rows = self._read(
-            f"SELECT {', '.join(_FILE_COLUMNS)} FROM archive_files {'WHERE ' + where if where else ''} "
-            "ORDER BY room, broadcast, hour_us, tree",
-            tuple(given.values()),
-        )
-        return [_file_from(row) for row in rows]
+        key = () if room is None else (room,)
+        rows = self._group("archive_files", key, broadcast, order="room, broadcast, hour_us, tree")
+        return [file for file in map(_file_from, rows) if tree is None or file.tree == tree]
 
 
 def _file_from(row: Sequence[Any]) -> ArchiveFile:

@@ -7,12 +7,13 @@ Units: µs. Source: contract §2; reliability G2.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from chatsync.chat.event import Draft
 from chatsync.errors import CorruptError, IdReusedError
 from chatsync.instants import HOUR_US
-from chatsync.store.rows import COLUMNS, checked, details_of
+from chatsync.store.rows import COLUMNS, checked, details_of, insert_many
 
 __all__ = ["CREATE_DEDUPE", "DEDUPE_US", "Dedupe"]
 
@@ -54,6 +55,11 @@ class Dedupe:
                 return first
             connection.execute("REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, received_us))
         return None
+
+    @staticmethod
+    def claim_many(connection: sqlite3.Connection, claims: Sequence[tuple[Any, ...]]) -> int:
+        """Claim ids that should all be new, by rows of the table; how many of them were."""
+        return insert_many(connection, "dedupe", claims, "ON CONFLICT DO NOTHING")
 
     @staticmethod
     def _first(

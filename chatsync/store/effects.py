@@ -24,10 +24,17 @@ _HANDS = frozenset({"hand_raised", "hand_lowered"})
 
 
 class NamedRows(NamedTuple):
-    """Rows of an author, looked for before the deed so that the writer need not: their offsets, all there are up to ``through``."""
+    """Rows of an author, looked for before the deed so that the writer need not.
+
+    Attributes:
+        offsets: all that are in the journal up to ``through``, or will be once ``pruned`` are back.
+        through: the newest offset when they were looked for.
+        pruned: those that have left the journal.
+    """
 
     offsets: tuple[int, ...]
     through: int
+    pruned: tuple[tuple[Any, ...], ...] = ()
 
 
 class Effects:

@@ -199,6 +199,15 @@ class IdentityStore(_Private):
         )
         return [name for (name,) in rows]
 
+    def is_name_of_another(self, name: str, author_key: str) -> bool:
+        """Any thread: whether another key, of any room, has a name with this in it.
+
+        Raises:
+            sqlite3.Error: identity.db cannot be read.
+        """
+        sql = "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND author_key != ? LIMIT 1"
+        return self.reader().execute(sql, (name, author_key)).fetchone() is not None
+
     def erase(self, room: str, author_key: str) -> None:
         """In the writer's thread: forget what an author was called. Versions go on, so that no later name is taken for an old one."""
         key = (room, author_key)

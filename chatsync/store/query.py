@@ -19,10 +19,10 @@ import duckdb
 from chatsync.chat.event import Event
 from chatsync.errors import CorruptError
 from chatsync.instants import HOUR_US, Range
-from chatsync.store.archive import verify_file
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
+from chatsync.store.parquet import verify_file
 from chatsync.store.schema import EVENTS, event_from
 
 __all__ = ["Plan", "Query", "open_duckdb"]

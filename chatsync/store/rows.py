@@ -12,12 +12,14 @@ three leaves every chain whole. What restamping and hiding change stands in colu
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import google_crc32c
 import msgspec
 
-from chatsync.chat.event import Author, Draft, Event, Stamp
+from chatsync.chat.event import Author, Draft, Event, Stamp, Visibility, visibility_of
 from chatsync.errors import CorruptError
 
 __all__ = [
@@ -26,11 +28,16 @@ __all__ = [
     "ERASABLE",
     "FIXED",
     "SAID_DETAILS",
+    "check_rows",
     "checked",
     "details_of",
     "event_of",
+    "event_of_draft",
+    "insert_many",
     "insert_sql",
+    "is_public_row",
     "placed_check",
+    "recalled_row",
     "row_of",
     "text_check",
 ]
@@ -77,6 +84,7 @@ _FIXED_COUNT = len(FIXED)
 _TEXT = COLUMNS.index("text")
 _PLACED = COLUMNS.index("placed_us")
 _HIDDEN = COLUMNS.index("hidden")
+_PROGRAM, _STAMP, _KIND, _DETAILS = (COLUMNS.index(name) for name in ("program_us", "stamp", "kind", "details"))
 
 SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "reason", "title"})
 """Details that are somebody's words: they go where the text goes."""
@@ -97,7 +105,6 @@ CREATE INDEX IF NOT EXISTS journal_placed ON journal (room, broadcast, placed_us
 CREATE INDEX IF NOT EXISTS journal_state ON journal (room, broadcast, offset)
     WHERE kind IN ('hand_lowered', 'hand_raised', 'mode_changed', 'pinned', 'poll_closed', 'poll_opened', 'poll_voted',
                    'question', 'question_answered', 'question_upvoted', 'unpinned');
-CREATE INDEX IF NOT EXISTS journal_pins ON journal (room, target) WHERE kind = 'pinned';
 CREATE INDEX IF NOT EXISTS journal_pins ON journal (room, target) WHERE kind = 'pinned';
 """
 
@@ -167,6 +174,24 @@ def row_of(draft: Draft, *, epoch: int, offset: int, previous: int, name_version
     return (*fixed, previous, _chain(previous, fixed), text, said, salt, *placed, placed_check(offset, *placed))
 
 
+def recalled_row(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The row of an event that is in the archive alone, as it could stand in the journal again.
+
+    Its checksums are its own: what came before it, and the salt its words had, left with the row that was pruned.
+
+    Args:
+        values: columns of the archive's ``events`` by name, instants in integer µs, ``details`` decoded.
+    """
+    details, said = details_of(values["details"])
+    text = values["text"]
+    salt = None if text is None and said is None else os.urandom(8)
+    given = {**values, "details": details, "text_check": text_check(text, said, salt)}
+    fixed = tuple(given[name] for name in FIXED)
+    placed = (values["program_us"], values["stamp"], 0, None)
+    check = placed_check(values["offset"], *placed)
+    return (*fixed, 0, _chain(0, fixed), text, said, salt, *placed, check)
+
+
 def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """The row, if its checksums hold.
 
@@ -183,6 +208,90 @@ def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
     if placed_check(offset, *row[_PLACED : _PLACED + 4]) != row[_PLACED + 4]:
         raise CorruptError("journal", f"place of row {offset} of room {room} does not fit its checksum")
     return row
+
+
+def check_rows(rows: Sequence[tuple[Any, ...]]) -> None:
+    """As :func:`checked` for many rows at about half the cost.
+
+    A row that stands where it was first put, and is not hidden, is proven by its chain alone: what ``placed_check`` covers is equal
+    to columns that the chain covers.
+
+    Raises:
+        CorruptError: one is not what was written.
+    """
+    extend, value, encode = google_crc32c.extend, google_crc32c.value, _encode
+    for row in rows:
+        chain, text, said, salt, placed_us, placed_stamp, hidden, hidden_by = row[_TEXT - 1 : _TEXT + 7]
+        is_whole = (
+            placed_us == row[_PROGRAM]
+            and hidden == 0
+            and hidden_by is None
+            and placed_stamp == row[_STAMP]
+            and extend(row[_FIXED_COUNT], encode(row[:_FIXED_COUNT])) == chain
+        )
+        if (
+            not is_whole
+            or (0 if text is None and said is None else value(encode((text, said, salt)))) != row[_FIXED_COUNT - 1]
+        ):
+            checked(row)
+
+
+def is_public_row(row: tuple[Any, ...]) -> bool:
+    """Whether everyone may see the event of a row that is not hidden: its kind is public, and it is not addressed to some."""
+    if visibility_of(row[_KIND]) is not Visibility.PUBLIC:
+        return False
+    details: str = row[_DETAILS]
+    return '"to"' not in details or "to" not in msgspec.json.decode(details)
+
+
+def event_of_draft(draft: Draft, epoch: int, offset: int) -> Event:
+    """The event that a draft becomes at its place in the log, as reading its row would give it."""
+    return Event(
+        room=draft.room,
+        epoch=epoch,
+        offset=offset,
+        kind=draft.kind,
+        id=draft.id,
+        stamp=draft.stamp,
+        wall_us=draft.wall_us,
+        author=draft.author,
+        text=draft.text,
+        reply_to=draft.reply_to,
+        target=draft.target,
+        details=draft.details,
+        source=draft.source,
+    )
+
+
+_STATEMENT_ROWS_MAX = 64  # more would not be quicker, and each length is a statement to keep
+_VALUES_MAX = 32_000  # SQLite's bound on parameters is 32,766
+
+
+def insert_many(
+    connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[Any]], conflict: str = ""
+) -> int:
+    """Insert whole rows with few statements, so that SQLite is entered, and the interpreter's lock given up, a few times only.
+
+    Args:
+        connection: in a transaction.
+        table: a name of ours; rows have all its columns in the order of its declaration.
+        rows: at least one.
+        conflict: what follows the values, such as ``ON CONFLICT DO NOTHING``.
+
+    Returns:
+        How many were inserted.
+    """
+    columns = len(rows[0])
+    one = f"({', '.join('?' * columns)})"
+    inserted, start = 0, 0
+    at_once = min(_STATEMENT_ROWS_MAX, _VALUES_MAX // columns)
+    while start < len(rows):
+        count = min(at_once, 1 << (len(rows) - start).bit_length() - 1)  # powers of two: few different statements
+        values = [value for row in rows[start : start + count] for value in row]
+        cursor = connection.execute(f"INSERT INTO {table} VALUES {', '.join([one] * count)} {conflict}", values)
+        inserted += cursor.rowcount
+        start += count
+    return inserted
 
 
 def event_of(row: tuple[Any, ...], author: Author | None) -> Event:

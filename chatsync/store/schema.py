@@ -8,15 +8,16 @@ says which of an author's names was shown; ``details`` is JSON: what the kind ad
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from chatsync.chat.event import Author, Event, Stamp
+from chatsync.store.rows import COLUMNS
 
-__all__ = ["EVENTS", "OBSERVATIONS", "SCHEMA_VERSION", "SEGMENTS", "event_from", "events_table", "rows_table"]
+__all__ = ["EVENTS", "OBSERVATIONS", "SCHEMA_VERSION", "SEGMENTS", "event_from", "journal_table", "rows_table"]
 
 SCHEMA_VERSION = 1
 
@@ -94,48 +95,49 @@ OBSERVATIONS = pa.schema(
 the system's clock was ahead of the steady one (``step_us``)."""
 
 
-def _row(event: Event, name_version: int | None, *, with_author: bool) -> dict[str, Any]:
-    stamp = event.stamp
-    author = event.author if with_author else None
-    return {
-        "room": event.room,
-        "broadcast": stamp.broadcast,
-        "epoch": event.epoch,
-        "offset": event.offset,
-        "kind": event.kind,
-        "id": event.id if with_author else "",
-        "program_us": stamp.program_us,
-        "wall_us": event.wall_us,
-        "stamp": stamp.stamp,
-        "uncertainty_us": stamp.uncertainty_us,
-        "behind_live_us": stamp.behind_live_us,
-        "claimed_us": stamp.claimed_us,
-        "latency_us": stamp.latency_us,
-        "run": stamp.run,
-        "media_sequence": stamp.media_sequence,
-        "into_segment_us": stamp.into_segment_us,
-        "author_key": None if author is None else author.key,
-        "role": None if author is None else author.role,
-        "name_version": None if author is None else name_version,
-        "text": event.text,
-        "reply_to": event.reply_to,
-        "target": event.target,
-        "source": event.source,
-        "details": msgspec.json.encode(event.details, order="sorted").decode(),
-    }
-
-
-def events_table(
-    events: Iterable[tuple[Event, int | None]], *, anonymous_kinds: frozenset[str] = frozenset()
-) -> pa.Table:
-    """Events as a table of schema ``EVENTS``.
+def journal_table(rows: Sequence[Sequence[Any]], *, anonymous_kinds: frozenset[str] = frozenset()) -> pa.Table:
+    """Checked rows of one room and broadcast of the journal, not hidden, as a table of schema ``EVENTS``, in their order.
 
     Args:
-        events: with the version of the author's name, sorted by (program time, offset).
+        rows: in the order of :data:`~chatsync.store.rows.COLUMNS`.
         anonymous_kinds: kinds whose author and id are left out (votes).
+
+    Cost: about 2 µs a row; column by column, so that most of it is spent in C.
     """
-    rows = [_row(event, version, with_author=event.kind not in anonymous_kinds) for event, version in events]
-    return pa.Table.from_pylist(rows, schema=EVENTS)
+    if not rows:
+        return EVENTS.empty_table()
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    columns["program_us"], columns["stamp"] = columns["placed_us"], columns["placed_stamp"]
+    if any(columns["said"]):
+        columns["details"] = tuple(map(_details, columns["details"], columns["said"]))
+    if not anonymous_kinds.isdisjoint(columns["kind"]):
+        is_vote = [kind in anonymous_kinds for kind in columns["kind"]]
+        for name, nothing in (("id", ""), ("author_key", None), ("role", None), ("name_version", None)):
+            columns[name] = tuple(
+                nothing if vote else value for vote, value in zip(is_vote, columns[name], strict=True)
+            )
+    arrays = []
+    for field in EVENTS:
+        if field.name in {"room", "broadcast"}:
+            arrays.append(_repeated(rows[0][COLUMNS.index(field.name)], len(rows), field.type))
+        elif pa.types.is_dictionary(field.type):
+            arrays.append(pa.array(columns[field.name], pa.string()).dictionary_encode())
+        else:
+            arrays.append(pa.array(columns[field.name], field.type))
+    return pa.Table.from_arrays(arrays, schema=EVENTS)
+
+
+def _repeated(value: Any, count: int, type_: pa.DataType) -> pa.Array:
+    if pa.types.is_dictionary(type_):
+        return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([value]))
+    return pa.repeat(pa.scalar(value, type_), count)
+
+
+def _details(fixed: str, said: str | None) -> str:
+    """What stays and what is somebody's words, as one JSON object."""
+    if said is None:
+        return fixed
+    return msgspec.json.encode(msgspec.json.decode(fixed) | msgspec.json.decode(said), order="sorted").decode()
 
 
 def rows_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatsync.chat.event import KINDS, Event
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, event_from, events_table, rows_table
+from chatsync.chat.event import KINDS, Draft, Event
+from chatsync.store.rows import COLUMNS, checked, event_of, recalled_row, row_of
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, event_from, journal_table, rows_table
 from tests.builders import BASE_US, author, event
 
 json_values = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=5)
@@ -34,21 +36,46 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
+def _row(said: Event, version: int | None) -> tuple[Any, ...]:
+    """The journal's row of an event."""
+    fields = {name: getattr(said, name) for name in Draft.__struct_fields__ if name != "received_us"}
+    return row_of(Draft(**fields), epoch=said.epoch, offset=said.offset, previous=0, name_version=version)
+
+
 @given(st.lists(events, max_size=5))
-def test_events_survive_the_table(said: list[Event]) -> None:
+def test_rows_survive_the_table(said: list[Event]) -> None:
     """There and back, every field is what it was; names come from elsewhere."""
-    table = events_table((one, None if one.author is None else 3) for one in said)
+    table = journal_table([_row(one, None if one.author is None else 3) for one in said])
     assert EVENTS.equals(table.schema, check_metadata=True)
     rows = _rows(table)
     assert said == [event_from(row, one.author) for row, one in zip(rows, said, strict=True)]
     assert [None if one.author is None else 3 for one in said] == [row["name_version"] for row in rows]
 
 
+@given(events)
+def test_a_row_of_the_archive_is_a_row_of_the_journal_again(said: Event) -> None:
+    """What was pruned says the same when it is brought back, and its checksums hold."""
+    (values,) = _rows(journal_table([_row(said, 3)]))
+    row = checked(recalled_row(values | {"details": msgspec.json.decode(values["details"])}))
+    assert said == event_of(row, said.author)
+
+
 def test_anonymous_kinds_lose_author_and_id() -> None:
     """Nothing in the row tells whose it was."""
     vote = event(7, "poll_voted", text=None)
-    (row,) = _rows(events_table([(vote, 1), (event(8), 1)], anonymous_kinds=frozenset({"poll_voted"})).slice(0, 1))
-    assert ("", None, None, None) == (row["id"], row["author_key"], row["role"], row["name_version"])
+    table = journal_table([_row(vote, 1), _row(event(8), 1)], anonymous_kinds=frozenset({"poll_voted"}))
+    first, second = _rows(table)
+    assert ("", None, None, None) == (first["id"], first["author_key"], first["role"], first["name_version"])
+    assert ("id-8", "key-ann") == (second["id"], second["author_key"])
+
+
+def test_a_moved_row_stands_where_it_was_moved_to() -> None:
+    """The table says where an event stands now, and by which stamp."""
+    row = list(_row(event(7), 1))
+    for name, value in (("placed_us", BASE_US + 5_000), ("placed_stamp", "arrival")):
+        row[COLUMNS.index(name)] = value
+    (values,) = _rows(journal_table([row]))
+    assert (BASE_US + 5_000, "arrival") == (values["program_us"], values["stamp"])
 
 
 def test_rows_become_a_table() -> None:
