@@ -1,4 +1,4 @@
-"""The command line: ``chatsync serve``, ``demo``, ``inspect``, ``token``, ``archive``, ``verify``, ``restamp``, ``config``.
+"""The command line: ``chatsync serve``, ``demo``, ``inspect``, ``token``, ``archive``, ``verify``, ``restamp``, ``erase``, ``config``.
 
 Owns: options, exit statuses, what is printed. Everything heavy is imported inside the commands, so that ``--help`` is quick.
 Exit status: 0 done, 1 something was found or failed, 2 the call or the settings are wrong.
@@ -15,7 +15,7 @@ from urllib.parse import quote
 import typer
 
 from chatsync import __version__
-from chatsync.errors import ChatsyncError
+from chatsync.errors import ChatsyncError, StoreError
 from chatsync.instants import MINUTE_US
 
 __all__ = ["main"]
@@ -294,6 +294,65 @@ def restamp(
         typer.echo(
             f"broadcast {one['broadcast']}: {one['examined']} stamps by the clock, {one['moved']} {verb}, "
             f"the farthest by {one['largest_ms']} ms"
+        )
+
+
+@app.command()
+def erase(
+    room: Annotated[str, typer.Argument(help="The room.")],
+    author: Annotated[str, typer.Argument(help="The person's pseudonymous key in that room.")],
+    subject: Annotated[
+        bool, typer.Option("--subject", help="AUTHOR is your platform's own id of the person, as in their tokens.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="A word for staff, such as the number of a request; not the person's name.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is known, and change nothing.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Erase a person from a room: words, hands and names, from every database, slice and archived file, for good.
+
+    Done only when nothing of them is found any more. Works on a folder at rest, and through the relay while one runs.
+    """
+    from chatsync.service.auth import TokenAuthority
+    from chatsync.service.calling import call_relay
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.settings import load_settings, token_key
+    from chatsync.store.erasing import Eraser, erase_store
+    from chatsync.store.files import FolderLockedError
+    from chatsync.store.opening import open_store
+
+    try:
+        settings = load_settings(config, data_folder=data)
+        if subject:
+            author = TokenAuthority(token_key(settings), settings.token_issuer).author_key(room, author)
+        try:
+            with open_store(settings.data_folder) as store:
+                if dry_run:
+                    result = {"room": room, **Eraser(store).find(room, author).to_wire()}
+                else:
+                    wall_us = SteadyClock().system_wall_us()
+                    result = erase_store(
+                        store, room, author, wall_us=wall_us, reason=reason, progress=_progress(json_output)
+                    )
+        except FolderLockedError:
+            path = f"/v1/rooms/{quote(room, safe='')}/authors/{quote(author, safe='')}"
+            parameters = {} if dry_run or reason is None else {"reason": reason}
+            result = call_relay(settings, path, parameters, room=room, method="GET" if dry_run else "DELETE")
+    except ChatsyncError as error:
+        _fail(str(error), 1 if isinstance(error, StoreError) else 2)
+    if json_output:
+        typer.echo(json.dumps(result))
+    elif dry_run:
+        typer.echo(
+            f"{result['author']}: {', '.join(result['names']) or 'no name'}; {result['events']} events in {room}"
+        )
+    else:
+        typer.echo(
+            f"{result['author']}: {result['events']} events erased, {result['files_written']} archived files written anew, "
+            f"{result['scanned_files']} files looked through, nothing left"
         )
 
 

@@ -39,6 +39,7 @@ MADE: list[ChatsyncError] = [
     errors.WireError("no JSON"),
     errors.StorageFullError(),
     errors.StorageFailedError(),
+    errors.ErasureIncompleteError(["chatsync.db"]),
     errors.CorruptError("slices/1", "bad checksum"),
 ]
 

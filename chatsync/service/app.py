@@ -21,6 +21,7 @@ from chatsync.service.archiving import Archiving
 from chatsync.service.auth import TokenAuthority
 from chatsync.service.bodies import BodyLimit
 from chatsync.service.clock import Clock, SteadyClock
+from chatsync.service.deliveries import Deliveries
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.hub import Hub
 from chatsync.service.loop_lag import LoopLag, measure
@@ -36,6 +37,7 @@ from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
+from chatsync.store.opening import Store
 from chatsync.store.query import Query
 from chatsync.store.writer import Completed, Writer
 
@@ -106,8 +108,10 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
     """Open the data folder and put the parts together. Whatever is opened is closed when the stack is."""
     loop = asyncio.get_running_loop()
 
+    deliveries = Deliveries(loop)
+
     def deliver(batch: Completed) -> None:
-        loop.call_soon_threadsafe(_deliver, batch)
+        loop.call_soon_threadsafe(deliveries.receive, batch)
 
     files = Files(settings.data_folder)
     files.lock()
@@ -123,6 +127,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
     fetcher = PlaylistFetcher(settings)
     stack.push_async_callback(fetcher.aclose)
     archive = Archive(files, journal, catalog, writer)
+    query = Query(files, journal, catalog)
     metrics = Metrics()
     journal.on_read = metrics.journal_reads.inc
     return Hub(
@@ -132,21 +137,12 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
         writer=writer,
         journal=journal,
         catalog=catalog,
-        archiving=Archiving(archive, journal, writer, clock),
-        reading=Reading(Query(files, journal, catalog), journal, at_once=settings.limits.heavy_reads_max),
+        archiving=Archiving(Store(files, writer, journal, catalog, archive, query), clock),
+        reading=Reading(query, journal, at_once=settings.limits.heavy_reads_max),
         authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
         fetcher=fetcher,
         metrics=metrics,
     )
-
-
-def _deliver(batch: Completed) -> None:
-    """On the loop: hand out a batch's results in order. One that fails must not keep the others from their answers."""
-    for done, result in batch:
-        try:
-            done(result)
-        except Exception:
-            _log.exception("after_commit_failed")
 
 
 class PlayerFiles(StaticFiles):

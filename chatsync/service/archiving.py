@@ -12,9 +12,8 @@ import structlog
 
 from chatsync.errors import StoreError
 from chatsync.service.clock import Clock
-from chatsync.store.archive import Archive
-from chatsync.store.journal import Journal
-from chatsync.store.writer import Writer
+from chatsync.store.erasing import Eraser
+from chatsync.store.opening import Store
 
 __all__ = ["ARCHIVE_EVERY_S", "Archiving"]
 
@@ -24,10 +23,19 @@ _log = structlog.get_logger(__name__)
 
 
 class Archiving:
-    """Writes changed hours every ten minutes, and a broadcast's at its end."""
+    """Writes changed hours every ten minutes, and a broadcast's at its end.
 
-    def __init__(self, archive: Archive, journal: Journal, writer: Writer, clock: Clock) -> None:
-        self._archive, self._journal, self._writer, self._clock = archive, journal, writer, clock
+    Args:
+        store: the parts of the data folder.
+        clock: for what is past its time.
+
+    Attributes:
+        eraser: finds and erases people; erasures that were interrupted are finished here.
+    """
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._archive, self._journal, self._writer, self._clock = store.archive, store.journal, store.writer, clock
+        self.eraser = Eraser(store)
         self._wanted: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
 
@@ -49,6 +57,7 @@ class Archiving:
             await self._sweep()
             self._writer.request_checkpoint()
             await self._archive_rooms({room for room, _ in wanted} or {None})
+            await self._finish_erasures()
 
     async def _sweep(self) -> None:
         try:
@@ -58,6 +67,15 @@ class Archiving:
             _log.warning("not_swept", code=error.code)
         except Exception:
             _log.exception("not_swept")
+
+    async def _finish_erasures(self) -> None:
+        """Take up what a crash, a full disk or damage kept from being finished."""
+        try:
+            await asyncio.to_thread(self.eraser.finish_all, wall_us=self._clock.system_wall_us())
+        except StoreError as error:
+            _log.warning("erasure_waits", code=error.code)
+        except Exception:
+            _log.exception("erasure_waits")
 
     async def _archive_rooms(self, rooms: set[str] | set[None]) -> None:
         for room in rooms:

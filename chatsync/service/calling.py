@@ -20,8 +20,10 @@ __all__ = ["call_relay"]
 _TIMEOUT_S = 600.0  # recomputing a long room reads all of it
 
 
-def call_relay(settings: Settings, path: str, parameters: dict[str, Any], *, room: str) -> dict[str, Any]:
-    """POST to the relay of these settings as the local administrator; its answer.
+def call_relay(
+    settings: Settings, path: str, parameters: dict[str, Any], *, room: str, method: str = "POST"
+) -> dict[str, Any]:
+    """Ask the relay of these settings as the local administrator; its answer.
 
     Raises:
         SettingsError: no token key, no relay listens there, or it refused; the message says what to do.
@@ -35,7 +37,9 @@ def call_relay(settings: Settings, path: str, parameters: dict[str, Any], *, roo
     try:
         # The certificate names the public host; this is our own relay on this machine.
         with httpx2.Client(timeout=_TIMEOUT_S, verify=False, trust_env=False) as client:
-            answer = client.post(f"{url}{path}", params=parameters, headers={"Authorization": f"Bearer {token}"})
+            answer = client.request(
+                method, f"{url}{path}", params=parameters, headers={"Authorization": f"Bearer {token}"}
+            )
     except httpx2.HTTPError as error:
         raise SettingsError(
             f"The data folder is in use, and no relay answers at {url} ({type(error).__name__}). "

@@ -125,7 +125,7 @@ class Sealer:
             index.note_state(event)
         if affected:
             self._note_affected(event, affected)
-        if event.kind in {"hidden", "restored", "restamped"}:
+        if event.kind in {"hidden", "restored", "erased", "restamped"}:
             self._wake.set()
         elif is_sliced(event) or event.kind in STATE_KINDS:
             self._note_placed(index, event, due_in_us=LATE_REVISION_US)

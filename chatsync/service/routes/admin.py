@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError
 from chatsync.service.auth import Identity, bearer_token
+from chatsync.service.erasing import erase
 from chatsync.service.hub import Hub
 from chatsync.service.restamping import restamp
 from chatsync.service.room_settings import RoomSettings
@@ -71,6 +73,23 @@ async def restamp_room(
         found, event = await restamp(live, number, dry_run=dry_run)
         results.append({**found.to_wire(), "offset": None if event is None else event.offset})
     return no_store({"room": room, "dry_run": dry_run, "broadcasts": results})
+
+
+@router.get("/rooms/{room}/authors/{author}", summary="What is known of a person")
+async def get_author(request: Request, room: str, author: str) -> Response:
+    """Names and counts of what a person wrote in a room, by their pseudonym there; no words."""
+    hub, _ = _admin(request, room)
+    found = await asyncio.to_thread(hub.archiving.eraser.find, hub.room(room).live.room, author)
+    return no_store({"room": room, **found.to_wire()})
+
+
+@router.delete("/rooms/{room}/authors/{author}", summary="Erase a person")
+async def delete_author(
+    request: Request, room: str, author: str, reason: Annotated[str | None, Query(max_length=200)] = None
+) -> Response:
+    """Take a person's words and names out of everything; answers with a receipt once nothing is left."""
+    hub, _ = _admin(request, room)
+    return no_store(await erase(hub.room(room), hub.archiving.eraser, author, reason=reason))
 
 
 @router.get("/rooms", summary="Rooms of this node", tags=["rooms"])
