@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ class Archive:
         self._recall = Recall(files, catalog)
         journal.pruned.source = self._recall
         self._is_swept = False
+        self.lock = threading.RLock()  # between what writes files and what relies on those that are there
 
     def archive_now(self, room: str | None = None, progress: Progress | None = None) -> int:
         """Write every hour that changed since its last generation; how many files were written.
@@ -91,8 +93,10 @@ class Archive:
             StoreError: it could not be written; the earlier generation stays.
         """
         hour = Range(hour_us, hour_us + HOUR_US)
-        covering = [file.hours for file in self._files_over("events", room, broadcast, hour) if file.hours is not None]
-        return self._write_span(room, broadcast, covering[0] if covering else hour, clean=(hour_us, through))
+        with self.lock:
+            over = self._files_over("events", room, broadcast, hour)
+            covering = [file.hours for file in over if file.hours is not None]
+            return self._write_span(room, broadcast, covering[0] if covering else hour, clean=(hour_us, through))
 
     def merge_quiet(self, room: str | None = None, *, wall_us: int) -> int:
         """Merge quiet hours: of a broadcast that is over into few files, of one that is on by day; how many were written.
@@ -121,7 +125,8 @@ class Archive:
         for (found, broadcast, _), files in groups.items():
             for span in _quiet_spans(files):
                 try:
-                    written += self._write_span(found, broadcast, span)
+                    with self.lock:
+                        written += self._write_span(found, broadcast, span)
                 except StoreError as error:
                     failure = failure or error
         if failure is not None:
@@ -192,14 +197,15 @@ class Archive:
             "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
         }
         files, before = [], []
-        for tree, table in trees.items():
-            known = self._catalog.archive_files(room, broadcast, tree=tree)
-            if table.num_rows > sum(file.rows for file in known):
-                path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
-                files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
-                before += known
-        if files:
-            self._exchange(files, before)
+        with self.lock:
+            for tree, table in trees.items():
+                known = self._catalog.archive_files(room, broadcast, tree=tree)
+                if table.num_rows > sum(file.rows for file in known):
+                    path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
+                    files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
+                    before += known
+            if files:
+                self._exchange(files, before)
         return len(files)
 
     def _exchange(
