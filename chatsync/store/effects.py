@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from chatsync.chat.event import Event, Visibility, visibility_of
+from chatsync.errors import NotFoundError
 from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
 from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check
 
@@ -71,8 +72,12 @@ class Effects:
 
         Raises:
             CorruptError: a row it names is damaged; nothing of it is done.
+            NotFoundError: it pins what was hidden since its words were read.
         """
         match cause.kind:
+            case "pinned" if cause.target is not None:
+                self._check_pinnable(connection, cause.room, cause.target)
+                return ()
             case "hidden":
                 touched = self._hide(connection, cause)
             case "restored":
@@ -90,6 +95,13 @@ class Effects:
             "INSERT OR IGNORE INTO effects VALUES (?, ?, ?)", [(cause.room, cause.offset, offset) for offset in touched]
         )
         return tuple(touched)
+
+    @staticmethod
+    def _check_pinnable(connection: sqlite3.Connection, room: str, target: int) -> None:
+        """A pin carries the words of its target: a hide that was written meanwhile must not be undone by it."""
+        rows = connection.execute("SELECT hidden FROM journal WHERE room = ? AND offset = ?", (room, target)).fetchall()
+        if rows and rows[0][0]:
+            raise NotFoundError("event")
 
     def _named_rows(self, connection: sqlite3.Connection, cause: Event, *, hidden: int) -> list[tuple[Any, ...]]:
         """Rows a deed names, by offset: one target or all an author said, and the pins that show any of it."""

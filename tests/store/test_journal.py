@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatsync.chat.event import Event
-from chatsync.errors import CorruptError, IdReusedError
+from chatsync.errors import CorruptError, IdReusedError, NotFoundError
 from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.store.journal import DEDUPE_US, HIDDEN_TEXT_US, Appended
 from chatsync.store.opening import Store, open_store
@@ -252,6 +252,16 @@ def test_a_hidden_message_takes_its_pins_along(store: Store) -> None:
     (hide, back) = said(store, deed("h", "hidden", target=1), deed("r", "restored", target=1))
     assert ((1, 2), (1, 2)) == (hide.affected, back.affected)
     assert not any(event.hidden for event in store.journal.events_after("math", 0, 10))
+
+
+def test_what_was_hidden_since_it_was_read_cannot_be_pinned(store: Store) -> None:
+    """A pin carries the words of its target: one that was on its way while they were hidden would show them again."""
+    said(store, draft("a", "a secret"), deed("h", "hidden", target=1))
+    with pytest.raises(NotFoundError):
+        said(store, deed("p", "pinned", target=1, text="a secret"))
+    said(store, deed("r", "restored", target=1))
+    (pin,) = said(store, deed("p", "pinned", target=1, text="a secret"))
+    assert (4, "a secret") == (pin.event.offset, pin.event.text)
 
 
 def test_a_restore_brings_back_exactly_what_was_there(store: Store) -> None:
