@@ -2,6 +2,8 @@
 
 Owns: ``Event`` and its parts, the kinds and their visibility. Does not know: JSON, SQL, clocks.
 Units: ``_us`` are µs since the Unix epoch (instants) or plain µs (lengths). Source: contract §2.
+
+None of these can be part of a cycle, so the collector of garbage need not look at them (``gc=False``): rooms hold many in memory.
 """
 
 from __future__ import annotations
@@ -98,14 +100,14 @@ def visibility_of(kind: str) -> Visibility:
     return KINDS.get(kind, Visibility.STAFF)
 
 
-class Position(msgspec.Struct, frozen=True, order=True):
+class Position(msgspec.Struct, frozen=True, order=True, gc=False):
     """A place in a room's log. Offsets rise by one from 1 and never restart; the epoch rises only when history could not be proven intact."""
 
     epoch: int
     offset: int
 
 
-class Author(msgspec.Struct, frozen=True):
+class Author(msgspec.Struct, frozen=True, gc=False):
     """Who wrote an event. ``key`` is pseudonymous per room; names live in identity.db only."""
 
     key: str
@@ -114,7 +116,7 @@ class Author(msgspec.Struct, frozen=True):
     badges: tuple[str, ...] = ()
 
 
-class Stamp(msgspec.Struct, frozen=True, kw_only=True):
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where an event stands in program time, and what that was made from (contract §1).
 
     ``program_us`` is a whole millisecond. The last five fields are the clock record: a stamp can be recomputed from them and
@@ -133,7 +135,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     into_segment_us: int | None = None
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that is stamped but not in the log yet: the writer gives it its position."""
 
     room: str
@@ -150,7 +152,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     received_us: int | None = None  # system wall time of receipt, where ``wall_us`` is a platform's; else the same
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One entry of a room's log."""
 
     room: str

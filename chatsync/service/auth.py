@@ -20,6 +20,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import jwt
@@ -54,6 +55,7 @@ AUDIENCE = "chatsync"
 ADMIN_AUDIENCE = "chatsync-admin"  # administrators have tokens of their own, and no other token opens their doors
 
 _KID = "main"
+_AUTHOR_KEYS = 20_000  # remembered
 
 PersonRole = Literal["host", "moderator", "participant", "viewer", "guest"]
 TokenScope = Literal["ingest", "analyst", "admin"]
@@ -119,6 +121,8 @@ class TokenAuthority:
         # By kid. Another algorithm is another line here; the header's alg must agree with the line, never the reverse.
         self._keys: Mapping[str, _TokenKey] = {_KID: _TokenKey("HS256", secret)}
         self._author_key_key = _derived(secret, "author key")
+        # A digest lets another thread have Python, and a platform that feeds a thousand messages would wait a thousand times.
+        self._author_key = lru_cache(maxsize=_AUTHOR_KEYS)(self._made_author_key)
         self._cursor_key = _derived(secret, "cursor")
         self.etag_key = _derived(secret, "etag")
 
@@ -195,6 +199,9 @@ class TokenAuthority:
 
     def author_key(self, room: str, subject: str) -> str:
         """Who an author is in this room, 32 hexadecimal digits: the same person has another key in every other room."""
+        return self._author_key(room, subject)
+
+    def _made_author_key(self, room: str, subject: str) -> str:
         room_key = hmac.digest(self._author_key_key, room.encode(), "sha256")
         return hmac.digest(room_key, subject.encode(), "sha256")[:16].hex()
 
