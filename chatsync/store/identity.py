@@ -256,6 +256,15 @@ class ModerationStore(_Private):
         )
         return row
 
+    def texts(self) -> list[tuple[Any, ...]]:
+        """Any thread: everything that is kept, as (room, offset, text, said, salt).
+
+        Raises:
+            sqlite3.Error: moderation.db cannot be read.
+        """
+        rows = self.reader().execute("SELECT room, offset, text, said, salt FROM hidden_text ORDER BY room, offset")
+        return rows.fetchall()
+
     def forget_text(self, room: str, offset: int) -> None:
         """In the writer's thread: drop a text for good."""
         self._begin().execute("DELETE FROM hidden_text WHERE room = ? AND offset = ?", (room, offset))

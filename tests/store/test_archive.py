@@ -13,8 +13,9 @@ import pytest
 
 from chatsync.errors import CorruptError
 from chatsync.instants import HOUR_US
-from chatsync.store.opening import Store, open_store, verify_store
+from chatsync.store.opening import Store, open_store
 from chatsync.store.schema import EVENTS
+from chatsync.store.verifying import verify_store
 from tests.builders import BASE_US, author, draft
 from tests.store.deeds import deed, placed, said, tamper
 

@@ -1,0 +1,483 @@
+"""Reading the journal: events by offset, by place and by what they are, each row compared with its checksums.
+
+Owns: connections of readers, and that nothing missing or damaged is taken for an answer. Does not know: appending.
+Units: µs. Source: contract §2 and §6; reliability G4, G8; decisions 0016 and 0018.
+
+May be called from any thread. Rows that have left the journal are read from where they went, as if they were here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from chatsync.chat.event import KINDS, STATE_KINDS, Author, Event, Role, Visibility
+from chatsync.errors import CorruptError
+from chatsync.instants import Range
+from chatsync.store import sums
+from chatsync.store.effects import NamedRows
+from chatsync.store.files import Files
+from chatsync.store.heads import Head, Heads
+from chatsync.store.hours import Hours
+from chatsync.store.identity import IdentityStore, ModerationStore
+from chatsync.store.pruned import Pruned
+from chatsync.store.recovering import head_from, read_error, rooms_of
+from chatsync.store.rows import COLUMNS, check_rows, checked, event_of
+from chatsync.store.writer import opened
+
+__all__ = ["CHANGED_MAX", "DEEDS_ON_ROWS", "WATCHED_TABLES", "Appended", "JournalReads"]
+
+T = TypeVar("T")
+
+DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
+"""Kinds that change earlier rows."""
+CHANGED_MAX = 2_000  # events of one deed that are told one by one: ~10 ms of an event loop
+WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "spoke", "pruned", "erasures")
+
+_ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
+_FOUND = ", ".join(f"j.{name}" for name in COLUMNS)
+_BROADCAST, _PLACED_US, _HIDDEN = (COLUMNS.index(name) for name in ("broadcast", "placed_us", "hidden"))
+_CHAIN, _PREVIOUS = COLUMNS.index("chain"), COLUMNS.index("previous")
+_PUBLIC_KINDS = ", ".join(f"'{kind}'" for kind, seen in KINDS.items() if seen is Visibility.PUBLIC)
+_STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
+_AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a draft: the event as it stands, whether it was there before, and what it touched.
+
+    Attributes:
+        event: as it stands in the log.
+        duplicate: whether it stood there before.
+        affected: offsets that it hid, restored or moved.
+        changed: those events as they stand now, read where they were written so that nobody has to look them up on an event
+            loop; empty if there are more than :data:`CHANGED_MAX`.
+    """
+
+    event: Event
+    duplicate: bool = False
+    affected: tuple[int, ...] = ()
+    changed: tuple[Event, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so much was touched that it is not told one by one."""
+        return len(self.affected) > CHANGED_MAX
+
+
+class JournalReads:
+    """What can be read of a data folder's log.
+
+    Args:
+        files: where the databases lie.
+
+    Attributes:
+        on_read: told of every look into chatsync.db, in any thread.
+        pruned: which rows have left the journal; whoever knows where they went attaches itself as its ``source``.
+    """
+
+    _identity: IdentityStore
+    _moderation: ModerationStore
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._readers = threading.local()
+        self.on_read: Callable[[], object] = lambda: None
+        self.pruned = Pruned()
+        self._ends: dict[str, int] = {}  # offset of the last durable row by room: where a read must get to
+        self._hours = Hours()
+
+    def reader(self) -> sqlite3.Connection:
+        """This thread's own reading connection on chatsync.db.
+
+        Raises:
+            sqlite3.Error: it cannot be opened.
+        """
+        self.on_read()
+        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
+        if connection is None:
+            connection = self._readers.connection = opened(self._files.database, read_only=True)
+        return connection
+
+    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of chatsync.db, by this thread's own connection.
+
+        Raises:
+            CorruptError: SQLite finds the database damaged.
+            StorageFailedError: it cannot be read.
+        """
+        return self.read_by(lambda connection: connection.execute(sql, values).fetchall())
+
+    def read_by(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function reads by this thread's own connection.
+
+        Raises:
+            CorruptError: SQLite finds the database damaged.
+            StorageFailedError: it cannot be read.
+        """
+        try:
+            return work(self.reader())
+        except (sqlite3.Error, OSError, OverflowError) as error:
+            raise read_error(error) from error
+
+    def reads(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+        """Rows of several queries on one snapshot of chatsync.db.
+
+        Raises:
+            CorruptError: SQLite finds the database damaged.
+            StorageFailedError: it cannot be read.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:
+            connection.execute("BEGIN")
+            try:
+                return [connection.execute(sql, values).fetchall() for sql, values in queries]
+            finally:
+                connection.execute("ROLLBACK")
+
+        return self.read_by(work)
+
+    def head(self, room: str) -> Head:
+        """Newest epoch and offset of a room; offset 0 if nothing was said yet.
+
+        Raises:
+            CorruptError: the room's last rows are missing.
+        """
+        end = self._ends.get(room, 0)
+        found = head_from(self.read, room)
+        if found.offset < end:
+            raise CorruptError("journal", f"rows {found.offset + 1} to {end} of room {room} are missing")
+        return found
+
+    def event(self, room: str, offset: int) -> Event | None:
+        """One event, hidden ones too (without text).
+
+        Raises:
+            CorruptError: its row is damaged.
+        """
+        end = self._ends.get(room, 0)
+        rows = self.read(f"{_SELECT} WHERE room = ? AND offset = ?", (room, offset))
+        rows = rows or self.pruned.at(room, [offset])
+        if rows:
+            return self._event(rows[0])
+        if 0 < offset <= end:
+            self.events_after(room, offset - 1, 1)  # no hole is there that was not told of
+        return None
+
+    def events_after(self, room: str, offset: int, limit: int) -> list[Event]:
+        """Events with greater offsets, in order, hidden ones marked.
+
+        Raises:
+            CorruptError: a row is damaged or missing, or the chain between two rows is broken.
+        """
+        end = self._ends.get(room, 0)
+        rows = self.read(f"{_SELECT} WHERE room = ? AND offset >= ? ORDER BY offset LIMIT ?", (room, offset, limit + 1))
+        if len(rows) <= limit and max(offset, rows[-1][2] if rows else 0) < end:
+            after = rows[-1][2] if rows else offset
+            raise CorruptError("journal", f"rows {after + 1} to {end} of room {room} are missing")
+        if not rows:
+            return []
+        if rows[0][2] == offset:
+            return self._chained(rows)[1:]
+        first = rows[0]
+        if first[2] != offset + 1 and not self.pruned.fits(None, first) and not self._is_epoch_start(room, first[2]):
+            raise CorruptError("journal", f"rows {offset + 1} to {rows[0][2] - 1} of room {room} are missing")
+        return self._chained(rows[:limit])
+
+    def last_events(self, room: str, count: int) -> list[Event]:
+        """The newest events in order, hidden ones marked.
+
+        Raises:
+            CorruptError: as :meth:`events_after`.
+        """
+        end = self._ends.get(room, 0)
+        rows = self.read(f"{_SELECT} WHERE room = ? ORDER BY offset DESC LIMIT ?", (room, count))
+        if count and (rows[0][2] if rows else 0) < end:
+            raise CorruptError("journal", f"rows up to {end} of room {room} are missing")
+        if 0 < len(rows) < count and rows[-1][2] != 1:
+            self.events_after(room, 0, 1)  # what comes before the oldest is missing, unless it was lost or pruned
+        return self._chained(rows[::-1])
+
+    def events_between(
+        self,
+        room: str,
+        broadcast: int,
+        start_us: int,
+        end_us: int,
+        *,
+        include_hidden: bool = False,
+        public_only: bool = False,
+        after: tuple[int, int] | None = None,
+        limit: int = -1,
+    ) -> list[Event]:
+        """Events of ``[start_us, end_us)`` of program time by (program time, offset).
+
+        Args:
+            room: the room.
+            broadcast: its airing.
+            start_us: program time, inclusive.
+            end_us: exclusive.
+            include_hidden: hidden ones too, without text.
+            public_only: only what everyone may see: kinds that are public, and not addressed to somebody.
+            after: only places after this (program time, offset).
+            limit: at most so many.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        hidden = "" if include_hidden else "AND j.hidden = 0"
+        public = f"AND j.kind IN ({_PUBLIC_KINDS}) AND json_type(j.details, '$.to') IS NULL" if public_only else ""
+        later = "" if after is None else "AND (p.placed_us, p.offset) > (?, ?)"
+        self._hours.check_places(self.reads, room, broadcast, start_us, end_us)
+        rows = self.read(
+            f"SELECT p.placed_us, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_placed "
+            "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
+            f"WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? {later} "
+            f"AND (j.offset IS NULL OR (true {hidden} {public})) ORDER BY p.placed_us, p.offset LIMIT ?",
+            (room, broadcast, start_us, end_us, *(after or ()), limit),
+        )
+        events = [self._event(self._found(room, row, _PLACED_US)) for row in rows]
+        left = self._left(room, broadcast, Range(start_us, end_us), after)
+        if left:
+            events = sorted((*events, *left), key=lambda event: event.place)
+        return events if limit < 0 else events[:limit]
+
+    def _left(self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None) -> list[Event]:
+        """Events of a range that have left the journal: all of them public, and none hidden."""
+        rows = self.pruned.between(room, broadcast, within)
+        if not rows:
+            return []
+        offsets = [row[2] for row in rows]
+        here = set(self.offsets_between(room, min(offsets), max(offsets)))
+        events = (self._event(row) for row in rows if row[2] not in here)
+        return [event for event in events if after is None or event.place > after]
+
+    def offsets_between(self, room: str, first: int, last: int) -> list[int]:
+        """Offsets that are in the journal, in order, both ends included."""
+        rows = self.read("SELECT offset FROM journal WHERE room = ? AND offset BETWEEN ? AND ?", (room, first, last))
+        return [offset for (offset,) in rows]
+
+    def checked_rows(self, room: str, broadcast: int, within: Range) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows of a range of program time that are not hidden, many at a time, in no order.
+
+        Raises:
+            CorruptError: a row is damaged.
+            StorageFailedError: they cannot be read.
+        """
+        self._hours.check_places(self.reads, room, broadcast, within.start_us, within.end_us)
+        where = "WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ?"
+        values: tuple[Any, ...] = (room, broadcast, within.start_us, within.end_us)
+        ((count, first, last),) = self.read(f"SELECT count(*), min(offset), max(offset) FROM journal {where}", values)
+        if not count:
+            return
+        # In the order of the log rows lie side by side; by the index each is looked for. Unless most lie elsewhere in time.
+        source = "journal INDEXED BY journal_placed"
+        if last - first < 2 * count:
+            source, where, values = "journal NOT INDEXED", f"{where} AND offset BETWEEN ? AND ?", (*values, first, last)
+        columns = ", ".join(COLUMNS)
+        try:
+            cursor = self.reader().execute(f"SELECT {columns} FROM {source} {where}", values)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                check_rows(rows)
+                yield [row for row in rows if not row[_HIDDEN]]
+        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
+            raise read_error(error) from error
+
+    def named_rows(self, room: str, author_key: str) -> NamedRows:
+        """All that an author wrote in a room, as :meth:`append` takes it with an ``erased``.
+
+        Raises:
+            CorruptError: a file of rows that left the journal is damaged.
+
+        Cost: reads the room's rows.
+        """
+        through = self.head(room).offset
+        rows = self.read(
+            "SELECT offset FROM journal NOT INDEXED WHERE room = ? AND offset <= ? AND author_key = ?",
+            (room, through, author_key),
+        )
+        here = {offset for (offset,) in rows}
+        pruned = tuple(row for row in self.pruned.of_author(room, author_key) if row[2] not in here)
+        return NamedRows(tuple(sorted({*here, *(row[2] for row in pruned)})), through, pruned)
+
+    def state_events(self, room: str, broadcast: int) -> list[Event]:
+        """Events that bear on room state, hidden ones marked, in offset order.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        self._hours.check_states(self.reads, room, broadcast)
+        rows = self.read(
+            f"SELECT p.broadcast, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_state "
+            "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
+            f"WHERE p.room = ? AND p.broadcast = ? AND p.kind IN ({_STATE_KINDS}) ORDER BY p.offset",
+            (room, broadcast),
+        )
+        return [self._event(self._found(room, row, _BROADCAST)) for row in rows]
+
+    @staticmethod
+    def _found(room: str, row: tuple[Any, ...], column: int) -> tuple[Any, ...]:
+        """The row that an index named.
+
+        Raises:
+            CorruptError: it is not there, or is another.
+        """
+        named, offset, *values = row
+        if values[2] != offset or values[column] != named:
+            raise CorruptError("journal", f"row {offset} of room {room} is not where its index says")
+        return tuple(values)
+
+    def affected(self, cause: Event) -> tuple[int, ...]:
+        """Offsets that a hide, restore or restamp touched."""
+        if cause.kind not in DEEDS_ON_ROWS:
+            return ()
+        rows = sums.group(self.reads, "effects", (cause.room,), cause.offset, order="offset")
+        return tuple(offset for _, _, offset in rows)
+
+    def appended(self, event: Event) -> Appended:
+        """What an event of the log touched, as its author was told then but with the events as they stand now.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        affected = self.affected(event)
+        if not affected or len(affected) > CHANGED_MAX:
+            return Appended(event, affected=affected)
+        changed = self.read_by(lambda connection: self._events_at(connection, event.room, affected))
+        return Appended(event, affected=affected, changed=tuple(changed))
+
+    def heads(self) -> dict[str, Head]:
+        """Newest epoch and offset of every room, from ``heads``: no row is read.
+
+        Raises:
+            StorageFailedError: the file cannot be read.
+        """
+        try:
+            return Heads.read(self._files.heads)
+        except OSError as error:
+            raise read_error(error, "heads") from error
+
+    def rooms(self) -> list[str]:
+        """Rooms in which anything was ever logged."""
+        ends = {room for room, end in tuple(self._ends.items()) if end and room != sums.CHANGES}
+        found = self.read_by(rooms_of)
+        if missing := ends - set(found):
+            raise CorruptError("journal", f"rows of room {min(missing)} are missing")
+        return found
+
+    def verify(self, room: str) -> int:
+        """Check every row and the chain of a room from its first row to its last; how many rows.
+
+        Raises:
+            CorruptError: the first thing that is not as it was written.
+        """
+        count, offset = 0, 0
+        while events := self.events_after(room, offset, 10_000):
+            count, offset = count + len(events), events[-1].offset
+        return count
+
+    def author(self, room: str, author_key: str, version: int, role: Role) -> Author:
+        """Who an author was, under the version of their name that an event was said under.
+
+        Raises:
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            return self._identity.author(room, author_key, version, role)
+        except (sqlite3.Error, OSError) as error:
+            raise read_error(error, "identity.db") from error
+
+    def rows_at(self, room: str, offsets: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Rows at these offsets as they lie in the journal, in order; those that are not there are left out."""
+        found: list[tuple[Any, ...]] = []
+        for first in range(0, len(offsets), 500):
+            some = offsets[first : first + 500]
+            marks = ", ".join("?" * len(some))
+            found += self.read(f"{_SELECT} WHERE room = ? AND offset IN ({marks}) ORDER BY offset", (room, *some))
+        return found
+
+    def names(self, room: str, author_key: str) -> list[str]:
+        """What an author was called, oldest first; nothing once they were erased.
+
+        Raises:
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            return self._identity.names(room, author_key)
+        except (sqlite3.Error, OSError) as error:
+            raise read_error(error, "identity.db") from error
+
+    def is_name_of_another(self, name: str, author_key: str) -> bool:
+        """Whether somebody else is, or was, called so, or by a name that has it within.
+
+        Raises:
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            return self._identity.is_name_of_another(name, author_key)
+        except (sqlite3.Error, OSError) as error:
+            raise read_error(error, "identity.db") from error
+
+    def _events_at(self, connection: sqlite3.Connection, room: str, offsets: Sequence[int]) -> list[Event]:
+        """Events at these offsets, in order; those that are not there are left out."""
+        found: list[Event] = []
+        for first in range(0, len(offsets), 500):
+            some = offsets[first : first + 500]
+            marks = ", ".join("?" * len(some))
+            rows = connection.execute(
+                f"{_SELECT} WHERE room = ? AND offset IN ({marks}) ORDER BY offset", (room, *some)
+            )
+            found += [self._event(row) for row in rows]
+        return found
+
+    def _event(self, row: tuple[Any, ...]) -> Event:
+        try:
+            checked(row)
+        except (OverflowError, TypeError, ValueError) as error:  # of another type than was written
+            raise read_error(error, "journal") from error
+        key = row[_AUTHOR_KEY]
+        return event_of(row, None if key is None else self.author(row[0], key, row[_NAME_VERSION], row[_ROLE]))
+
+    def _chained(self, rows: Sequence[tuple[Any, ...]]) -> list[Event]:
+        events: list[Event] = []
+        before: tuple[Any, ...] | None = None
+        for row in rows:
+            hangs = before is None or before[_CHAIN] == row[_PREVIOUS] or self.pruned.fits(before, row)
+            if before is not None and not hangs and not self._is_epoch_start(row[0], row[2]):
+                raise CorruptError("journal", f"rows between {before[2]} and {row[2]} of room {row[0]} are missing")
+            events.append(self._event(row))
+            before = row
+        return events
+
+    def _is_epoch_start(self, room: str, offset: int) -> bool:
+        epochs = sums.group(self.reads, "epochs", (room,), order="epoch")
+        return any(first_offset == offset for _, _, first_offset, _ in epochs)
+
+    def wrong(self) -> list[CorruptError]:
+        """What is not as it was written in the tables beside the journal's, and in names and hidden texts. For ``chatsync verify``.
+
+        Raises:
+            sqlite3.Error: a database cannot be read.
+        """
+        return [
+            *sums.wrong(self.reads, WATCHED_TABLES),
+            *(self._identity.wrong()),
+            *(self._moderation.wrong()),
+        ]
+
+    def hidden_texts(self) -> list[tuple[Any, ...]]:
+        """What moderation.db keeps, as (room, offset, text, said, salt).
+
+        Raises:
+            sqlite3.Error: it cannot be read.
+        """
+        return self._moderation.texts()
+
+    def check_indexes(self) -> list[CorruptError]:
+        """Everything that an index of the journal does not find, or finds and should not. For ``chatsync verify``."""
+        return self._hours.check_all(self.reads)
