@@ -11,9 +11,11 @@ from functools import partial
 import structlog
 
 from chatsync.errors import StoreError
+from chatsync.instants import HOUR_US
 from chatsync.service.clock import Clock
 from chatsync.store.erasing import Eraser
 from chatsync.store.opening import Store
+from chatsync.store.pruning import prune
 
 __all__ = ["ARCHIVE_EVERY_S", "Archiving"]
 
@@ -35,9 +37,11 @@ class Archiving:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._archive, self._journal, self._writer, self._clock = store.archive, store.journal, store.writer, clock
+        self._store = store
         self.eraser = Eraser(store)
         self._wanted: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
+        self._small_due_us = 0  # monotonic
 
     def want(self, room: str, broadcast: int) -> None:
         """A broadcast has closed: archive what it has now."""
@@ -58,6 +62,9 @@ class Archiving:
             self._writer.request_checkpoint()
             await self._archive_rooms({room for room, _ in wanted} or {None})
             await self._finish_erasures()
+            if self._clock.monotonic_us() >= self._small_due_us:
+                self._small_due_us = self._clock.monotonic_us() + HOUR_US
+                await self._keep_small()
 
     async def _sweep(self) -> None:
         try:
@@ -67,6 +74,22 @@ class Archiving:
             _log.warning("not_swept", code=error.code)
         except Exception:
             _log.exception("not_swept")
+
+    async def _keep_small(self) -> None:
+        """Merge files of quiet hours, and let what is old and archived leave the journal."""
+        wall_us = self._clock.system_wall_us()
+        for name, work in (
+            ("merged", partial(self._archive.merge_quiet, wall_us=wall_us)),
+            ("pruned", partial(prune, self._store, wall_us=wall_us)),
+        ):
+            try:
+                count = await asyncio.to_thread(work)
+                if count:
+                    _log.info(name, count=count)
+            except StoreError as error:
+                _log.warning(f"not_{name}", code=error.code)
+            except Exception:
+                _log.exception(f"not_{name}")
 
     async def _finish_erasures(self) -> None:
         """Take up what a crash, a full disk or damage kept from being finished."""

@@ -34,6 +34,7 @@ from chatsync.store.writer import Writer, store_error
 
 __all__ = ["FILE_GROUPS_MAX", "Archive"]
 
+_SETTLE_EVERY = 16  # hours of a room for one manifest, which lists all files of the room
 FILE_GROUPS_MAX = 50  # of a merged file: DuckDB looks at each, also where it reads none (speed "Reading slices")
 _VOTES = frozenset({"question_upvoted", "poll_voted"})
 
@@ -48,6 +49,10 @@ class Archive:
         self._recall = Recall(files, catalog)
         journal.pruned.source = self._recall
         self._is_swept = False
+        self._unsettled: dict[
+            str, dict[str, Path]
+        ] = {}  # newest generations that no manifest names yet, by room and hour
+        self._superseded: dict[str, list[Path]] = {}  # and the earlier ones that it still names
         self.lock = threading.RLock()  # between what writes files and what relies on those that are there
 
     def archive_now(self, room: str | None = None, progress: Progress | None = None) -> int:
@@ -62,16 +67,20 @@ class Archive:
         """
         hours = self._catalog.dirty_hours(room)
         ended = self._catalog.ended_broadcasts(room)
-        tasks = [(hour[0], partial(self.write_hour, *hour)) for hour in hours]
-        tasks += [(one[0], partial(self.write_broadcast, *one)) for one in ended]
+        tasks = [(hour[0], partial(self._write_hour, *hour)) for hour in hours]
+        tasks += [(one[0], partial(self._write_broadcast, *one)) for one in ended]
         written, failure = 0, None
         for done, (found, write) in enumerate(tasks, start=1):
             try:
-                written += write()
+                with self.lock:
+                    written += write()
+                if done % _SETTLE_EVERY == 0:
+                    self._settle()
             except StoreError as error:
                 failure = failure or error
             if progress is not None:
                 progress(found, done, len(tasks))
+        self._settle()
         if not self._is_swept:
             self._sweep()
             self._is_swept = True
@@ -79,7 +88,7 @@ class Archive:
             raise failure
         return written
 
-    def write_hour(self, room: str, broadcast: int, hour_us: int, through: int) -> int:
+    def _write_hour(self, room: str, broadcast: int, hour_us: int, through: int) -> int:
         """Write a program hour, or the merged file it is part of, as a new generation; how many files.
 
         Args:
@@ -93,10 +102,9 @@ class Archive:
             StoreError: it could not be written; the earlier generation stays.
         """
         hour = Range(hour_us, hour_us + HOUR_US)
-        with self.lock:
-            over = self._files_over("events", room, broadcast, hour)
-            covering = [file.hours for file in over if file.hours is not None]
-            return self._write_span(room, broadcast, covering[0] if covering else hour, clean=(hour_us, through))
+        over = self._files_over("events", room, broadcast, hour)
+        covering = [file.hours for file in over if file.hours is not None]
+        return self._write_span(room, broadcast, covering[0] if covering else hour, clean=(hour_us, through))
 
     def merge_quiet(self, room: str | None = None, *, wall_us: int) -> int:
         """Merge quiet hours: of a broadcast that is over into few files, of one that is on by day; how many were written.
@@ -129,6 +137,7 @@ class Archive:
                         written += self._write_span(found, broadcast, span)
                 except StoreError as error:
                     failure = failure or error
+        self._settle()
         if failure is not None:
             raise failure
         return written
@@ -186,7 +195,7 @@ class Archive:
                 kept.append(table)
         return kept, bool(kept)
 
-    def write_broadcast(self, room: str, broadcast: int) -> int:
+    def _write_broadcast(self, room: str, broadcast: int) -> int:
         """Write a broadcast's segments and the observations of its live edge, if there are new ones; how many files.
 
         Raises:
@@ -197,15 +206,14 @@ class Archive:
             "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
         }
         files, before = [], []
-        with self.lock:
-            for tree, table in trees.items():
-                known = self._catalog.archive_files(room, broadcast, tree=tree)
-                if table.num_rows > sum(file.rows for file in known):
-                    path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
-                    files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
-                    before += known
-            if files:
-                self._exchange(files, before)
+        for tree, table in trees.items():
+            known = self._catalog.archive_files(room, broadcast, tree=tree)
+            if table.num_rows > sum(file.rows for file in known):
+                path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
+                files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
+                before += known
+        if files:
+            self._exchange(files, before)
         return len(files)
 
     def _exchange(
@@ -215,7 +223,7 @@ class Archive:
         *,
         clean: tuple[str, int, int, int] | None = None,
     ) -> None:
-        """List new generations in place of the earlier ones, say so in the manifest, then remove those."""
+        """List new generations in place of the earlier ones; those go once the manifest names them no more (:meth:`_settle`)."""
 
         def work(connection: sqlite3.Connection) -> None:
             for file, authors in files:
@@ -224,17 +232,33 @@ class Archive:
                 self._catalog.clean_hour(connection, *clean)
 
         self._writer.call(work).result()
-        try:
-            self.write_manifest(files[0][0].room)
-            for file in before:
-                (self._files.root / file.path).unlink(missing_ok=True)
-            for file, _ in files:
-                path = self._files.root / file.path
-                for other in path.parent.glob(f"{path.name.partition('.')[0]}.g*.parquet"):
-                    if other != path:
-                        other.unlink(missing_ok=True)
-        except OSError as error:
-            raise store_error(error, self._files.root) from error
+        room = files[0][0].room
+        self._superseded.setdefault(room, []).extend(self._files.root / file.path for file in before)
+        paths = [self._files.root / file.path for file, _ in files]
+        self._unsettled.setdefault(room, {}).update(
+            (f"{path.parent}/{path.name.partition('.')[0]}", path) for path in paths
+        )
+
+    def _settle(self) -> None:
+        """Write manifests of what the catalog names now, then remove what it names no more.
+
+        Raises:
+            StoreError: it could not be done; the next call does it.
+        """
+        with self.lock:
+            try:
+                for room in tuple(self._unsettled):
+                    self.write_manifest(room)
+                    for path in self._superseded.get(room, ()):
+                        path.unlink(missing_ok=True)
+                    for path in self._unsettled[room].values():
+                        for other in path.parent.glob(f"{path.name.partition('.')[0]}.g*.parquet"):
+                            if other != path:
+                                other.unlink(missing_ok=True)
+                    self._superseded.pop(room, None)
+                    del self._unsettled[room]
+            except OSError as error:
+                raise store_error(error, self._files.root) from error
 
     def _sweep(self) -> None:
         """Remove files that the catalog does not name, once no manifest names them any more."""
