@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit fuzz faults e2e player-test bench player chromium lock format clean FORCE
+.PHONY: help setup demo check test unit fuzz faults e2e player-test bench player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ player: $(PLAYER) ## build the player into chatsync/web
 chromium: ## install Debian's Chromium for the browser tests, where that is allowed
 	@bash tests/e2e/install_chromium.sh
 
+servers: ## install Debian's nginx and what else tests and benchmarks run beside the relay, where that is allowed
+	@bash tests/install_servers.sh
+
 # --- run --------------------------------------------------------------------------------------------------------------
 
 demo: ## a live stream, a lecture's chat and a page to watch: prints one URL (ARGS="--seconds 40 --check --json")
@@ -107,7 +110,7 @@ player-test: setup ## the player's own tests
 e2e: setup ## the page in Chromium; writes build/sync-report.json
 	@$(RUN)/pytest -m e2e $(ARGS)
 
-STEPS := setup chromium check player-test unit fuzz faults e2e
+STEPS := setup chromium servers check player-test unit fuzz faults e2e
 test: ## set-up, checks and every test; says what was left out
 	@rm -f build/left-out.txt; begin=$$SECONDS; \
 	for step in $(STEPS); do \

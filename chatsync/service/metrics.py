@@ -27,6 +27,7 @@ class Metrics:
         self._events = Counter(
             "chatsync_events_total", "Events made durable.", ["room", "kind", "stamp"], registry=self.registry
         )
+        self._stamped: dict[tuple[str, str, str], Counter] = {}  # finding a child by its labels costs more than counting
         self._duplicates = Counter(
             "chatsync_duplicates_total",
             "Messages sent again and answered with their first ack.",
@@ -89,7 +90,11 @@ class Metrics:
             self._duplicates.labels(room).inc()
         else:
             event = appended.event
-            self._events.labels(room, event.kind, event.stamp.stamp).inc()
+            key = (room, event.kind, event.stamp.stamp)
+            counter = self._stamped.get(key)
+            if counter is None:
+                counter = self._stamped[key] = self._events.labels(*key)
+            counter.inc()
 
     def reload(self, room: str, kind: str) -> None:
         """Count a reload of a room's playlist."""
