@@ -26,10 +26,10 @@ import pyarrow as pa
 from chatsync.chat.event import Author, Draft, Stamp
 from chatsync.instants import HOUR_US, MS_US, SECOND_US, ms_from_us
 from chatsync.replay.broadcasts import Broadcast
-from chatsync.store.archive import _sha256, _write_parquet
 from chatsync.store.catalog import ArchiveFile, SliceRow
 from chatsync.store.heads import Head
 from chatsync.store.opening import Store, open_store
+from chatsync.store.parquet import sha256_of, write_parquet
 from chatsync.store.schema import EVENTS, SCHEMA_VERSION
 
 __all__ = ["make_folder", "room_name"]
@@ -136,7 +136,7 @@ class _Parquet:
             path = store.files.hour_path("events", room, 1, hour_us, 1)
             path.parent.mkdir(parents=True, exist_ok=True)
             named = table.set_column(0, EVENTS.field("room"), _constant(room, table.num_rows))
-            _write_parquet(named, path)
+            write_parquet(named, path)
             times = table.column("program_us")
             files.append(
                 ArchiveFile(
@@ -149,7 +149,7 @@ class _Parquet:
                     rows=table.num_rows,
                     start_us=times[0].value,
                     end_us=times[-1].value,
-                    sha256=_sha256(path),
+                    sha256=sha256_of(path),
                     size_bytes=path.stat().st_size,
                     schema_version=SCHEMA_VERSION,
                     first_offset=table.column("offset")[0].as_py(),
