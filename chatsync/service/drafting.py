@@ -19,8 +19,9 @@ from chatsync.service.acts import Act
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
 
-__all__ = ["claimed", "drafted"]
+__all__ = ["HAND_KINDS", "claimed", "drafted"]
 
+HAND_KINDS = frozenset({"hand_raised", "hand_lowered"})
 _ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
 
 
@@ -37,16 +38,20 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
     claim = claimed(room.timeline, act.claim)
     witness = Witness(act.author.role == "host", act.seen.playhead, claim)
     # Modes, pins and polls are enforced at the edge, also by a moderator who has rewound (contract §1).
-    is_origin = act.kind in ORIGIN_KINDS
+    is_origin, is_hand = act.kind in ORIGIN_KINDS, act.kind in HAND_KINDS
     broadcast = room.broadcasts.current if is_origin else _broadcast_of(room.broadcasts, claim)
     not_before_us = None
     if is_origin:
         not_before_us = broadcast.last_origin_us
+    elif is_hand:
+        not_before_us = room.hands_us.get((broadcast.number, act.author.key))
     elif act.kind in _ABOUT_ANOTHER and target is not None and target.broadcast == broadcast.number:
         not_before_us = target.program_us
     stamp = stamped(act.kind, witness, room.scene(broadcast, wall_us), not_before_us=not_before_us)
     if is_origin:
         broadcast.last_origin_us = stamp.program_us
+    elif is_hand:
+        room.hands_us[broadcast.number, act.author.key] = stamp.program_us
     if stamp.stamp == "arrival":
         broadcast.arrivals += 1
     system_us = room.clock.system_wall_us()

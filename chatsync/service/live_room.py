@@ -45,6 +45,7 @@ from chatsync.replay.broadcasts import (
 )
 from chatsync.replay.clock import LatencyBook
 from chatsync.replay.stamping import (
+    ORIGIN_KINDS,
     Playhead,
     Scene,
     StampingPolicy,
@@ -53,7 +54,7 @@ from chatsync.replay.stamping import (
 from chatsync.replay.state import RoomState, folded
 from chatsync.service.acts import Act, Seen
 from chatsync.service.clock import Clock
-from chatsync.service.drafting import claimed, drafted
+from chatsync.service.drafting import HAND_KINDS, claimed, drafted
 from chatsync.service.fanout import Fanout, Receiver
 from chatsync.service.following import media_of
 from chatsync.service.framing import Batch
@@ -115,6 +116,7 @@ class LiveRoom:
         self.log = RoomLog(
             Position(head.epoch, head.offset), [e for e in recent if e.offset > max(too_many, default=0)], effects
         )
+        self.hands_us: dict[tuple[int, str], int] = {}  # by broadcast and author: where a hand last went up or down
         self.state = self._edge_state()
         self.fanout = Fanout(self._flush_postponed)
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
@@ -325,6 +327,8 @@ class LiveRoom:
         if isinstance(change, Opened):
             self.state = RoomState(mode=self.state.mode)
             self._state_changed = True
+            kept = {broadcast.number for broadcast in self.broadcasts.kept}
+            self.hands_us = {key: at_us for key, at_us in self.hands_us.items() if key[0] in kept}
         scene = self.scene(self.broadcasts.get(change.broadcast))
         draft = stream_draft(change, scene, room=self.room, wall_us=self.clock.system_wall_us())
         if draft is not None:
@@ -366,10 +370,17 @@ class LiveRoom:
             through,
         )
 
-    def events_as_they_stand(self, offsets: Sequence[int]) -> list[msgspec.Raw]:
-        """Events that were restored or moved, encoded for everyone; those that may not be seen are left out."""
-        found = (self.log.event(offset) or self.journal.event(self.room, offset) for offset in offsets)
-        return [msgspec.Raw(body) for event in found if event is not None and (body := public_bytes(event)) is not None]
+    def events_as_they_stand(self, offsets: Sequence[int]) -> dict[int, msgspec.Raw | None]:
+        """Events that were restored or moved, encoded for everyone; None for those moved while hidden."""
+        standing: dict[int, msgspec.Raw | None] = {}
+        for offset in offsets:
+            event = self.log.event(offset) or self.journal.event(self.room, offset)
+            body = None if event is None else public_bytes(event)
+            if body is not None:
+                standing[offset] = msgspec.Raw(body)
+            elif event is not None and event.hidden:
+                standing[offset] = None
+        return standing
 
     # --- commit and fan-out ---------------------------------------------------------------------------------------
 
@@ -481,7 +492,17 @@ class LiveRoom:
             return RoomState()
         # The journal may be ahead of what was told so far; the rest is folded when it is told.
         events = self.journal.state_events(self.room, self.broadcasts.current.number)
+        self._note_floors(events)
         return folded(event for event in events if event.offset <= self.log.position.offset)
+
+    def _note_floors(self, events: Sequence[Event]) -> None:
+        """What may not be stamped before: of the broadcast's own record only hints survive a crash, and clocks may be set back."""
+        current = self.broadcasts.current
+        for event in events:
+            if event.kind in ORIGIN_KINDS:
+                current.last_origin_us = max(event.program_us, current.last_origin_us or event.program_us)
+            elif event.kind in HAND_KINDS and event.author is not None:
+                self.hands_us[current.number, event.author.key] = event.program_us
 
     def _schedule_flush(self) -> None:
         """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""

@@ -278,7 +278,8 @@ class LiveConnection:
         assert author is not None
         through = position_to_wire(position or room.log.position)
         sealed_until_us = room.sealed_until_us()
-        back = () if recovery is None else room.events_as_they_stand(recovery.back)
+        standing = {} if recovery is None else room.events_as_they_stand(recovery.back)
+        gone = {offset for offset, body in standing.items() if body is None} | set(() if recovery is None else recovery.gone)
         frame = {
             "type": "welcome",
             "position": through,
@@ -295,8 +296,8 @@ class LiveConnection:
             "sealed_until_ms": None if sealed_until_us is None else ms_from_us(sealed_until_us),
             "events": [] if recovery is None else [msgspec.Raw(event) for event in recovery.public],
             "through": through,
-            "gone": [] if recovery is None else list(recovery.gone),
-            "back": back,
+            "gone": sorted(gone),
+            "back": [body for body in standing.values() if body is not None],
         }
         return encoded(frame)
 

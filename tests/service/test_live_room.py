@@ -11,11 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatsync.chat.event import Position
+from chatsync.chat.event import Event, Position
 from chatsync.errors import NotFoundError, RoomRestartingError, StorageFullError, StoreError
-from chatsync.instants import MINUTE_US, SECOND_US
+from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US
 from chatsync.replay.broadcasts import SILENCE_US_MAX
-from chatsync.service.acts import Act
+from chatsync.replay.stamping import Playhead
+from chatsync.replay.state import folded
+from chatsync.service.acts import Act, Seen
+from chatsync.service.clock import ManualClock
 from chatsync.service.framing import Batch
 from chatsync.service.limit_table import BACK_EVENTS_MAX
 from chatsync.service.room_settings import RoomSettings
@@ -138,6 +141,60 @@ async def test_an_answer_counts_from_the_later_of_both_moments(tmp_path: Path) -
         await _upvote(it, question)
         upvote = it.hub.journal.events_after("class", question, 1)[0]
         assert at_us == upvote.program_us
+
+
+async def test_a_hand_never_goes_down_before_it_went_up(tmp_path: Path) -> None:
+    """Who lowers a hand from further back is stamped with its raising, so that replay and the room agree on which are up."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 60)
+        await it.room().receive_tick()
+        raised = await _hand(it, "hand_raised", it.now_us)
+        lowered = await _hand(it, "hand_lowered", it.now_us - 30 * SECOND_US)
+        again = await _hand(it, "hand_raised", it.now_us - 20 * SECOND_US)
+        assert it.now_us == raised.program_us == lowered.program_us == again.program_us
+        assert await _hands_replayed(it) == it.room().state_to_wire()["hands"] != []
+    async with stage(tmp_path, clock=it.clock) as it:
+        await it.reload(playlist_at(LECTURE, it.now_us))
+        lowered = await _hand(it, "hand_lowered", it.now_us - 25 * SECOND_US)
+        assert raised.program_us == lowered.program_us
+        assert await _hands_replayed(it) == it.room().state_to_wire()["hands"] == []
+
+
+async def _hand(it: Stage, kind: str, seen_us: int) -> Event:
+    playhead = Playhead(it.room().broadcasts.current.number, seen_us, it.now_us)
+    act = Act(kind=kind, id=f"{kind} {seen_us}", author=WRITER, seen=Seen(playhead))
+    return (await it.room().act(act)).event
+
+
+async def _hands_replayed(it: Stage) -> Any:
+    events = it.hub.journal.state_events("class", it.room().broadcasts.current.number)
+    return folded(events).to_wire(msgspec.to_builtins)["hands"]
+
+
+async def test_a_pin_stays_after_the_last_one_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    """Killed, and started on a machine whose clock is an hour behind: the next pin does not stand before the last."""
+    async with stage(tmp_path, OPEN, clock=ManualClock(wall_us=START_US + HOUR_US)) as it:
+        first = await it.act("pin", text="first")
+    async with stage(tmp_path, OPEN) as it:
+        second = await it.act("pin", text="second")
+        assert first["program_ms"] <= second["program_ms"]
+
+
+async def test_who_missed_a_hide_is_told_though_it_was_moved_since(tmp_path: Path) -> None:
+    """A restamp moves hidden messages too; whoever comes back from before both still learns that it is gone."""
+    async with stage(tmp_path) as it:
+        said = await it.say("off topic")
+        await it.say("on topic")
+        await it.act("hide", target=said["offset"])
+        before = it.room().log.position.offset
+        await it.reload(playlist_at(Scenario(it.now_us - 8 * SECOND_US), it.now_us - 3 * SECOND_US))
+        moved = [event.offset for event in it.hub.journal.events_after("class", before, 10) if event.kind == "restamped"]
+        assert said["offset"] in it.hub.journal.affected(it.hub.journal.event("class", moved[0]))  # type: ignore[arg-type]
+        it.room().log.forget()
+        async with it.connected() as client:
+            welcome = await client.hello(None, after={"epoch": "1", "offset": said["offset"]})
+            assert [said["offset"]] == welcome["gone"]
+            assert said["offset"] not in [event["offset"] for event in welcome["back"]]
 
 
 async def test_a_silent_origin_closes_the_broadcast(tmp_path: Path) -> None:
