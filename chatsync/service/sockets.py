@@ -43,6 +43,10 @@ __all__ = ["LiveSocket", "SocketKeeper"]
 
 _LIVE_PATH = re.compile(r"/v1/rooms/([^/]+)/live")
 _CLOSE_US = 10 * SECOND_US  # for a peer to take the goodbye and answer it; then the connection is cut
+_PIECE_BYTES = 1_024  # ~170 of the smallest frames, 4 ms
+_FRAMES_A_COMMAND = (
+    10  # so many frames of any kind come in the time in which one command may; faster is read more slowly
+)
 _QUIET = logging.getLogger("chatsync.websockets")  # the framing's own debug lines; never configured
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
@@ -63,14 +67,17 @@ class LiveSocket(asyncio.Protocol):
         "_closing_since_us",
         "_connections",
         "_excused_until",
+        "_frames_full_at_us",
         "_framing",
         "_hub",
+        "_is_held",
         "_parts",
         "_ping_due_us",
         "_pinged_us",
         "_stuck_since_us",
         "_taken",
         "_transport",
+        "_unread",
         "_written",
         "connection",
     )
@@ -90,6 +97,9 @@ class LiveSocket(asyncio.Protocol):
         )
         self._transport: asyncio.Transport | None = None
         self.connection: LiveConnection | None = None
+        self._unread = bytearray()  # what came at once and is taken in piece by piece
+        self._is_held = False  # whoever answers the peer wants nothing more for now
+        self._frames_full_at_us = 0  # as in limits.Bucket, of frames of any kind
         self._parts: list[bytes] = []  # of a message that comes in several frames
         self._written = 0  # bytes given to the transport
         self._excused_until = 0  # bytes up to here are the peer's own request and do not count as waiting
@@ -111,10 +121,36 @@ class LiveSocket(asyncio.Protocol):
             own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._hub.settings.limits.socket_buffer_bytes)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the peer: the request, then frames."""
+        """Bytes of the peer: the request, then frames. What is much at once is taken piece by piece, others in between."""
+        if self._unread:
+            self._unread += data
+        elif len(data) <= _PIECE_BYTES or self.connection is None:
+            self._take(data)
+        else:
+            self._unread += data
+            self._take_piece()
+
+    def _take_piece(self) -> None:
+        if self._transport is None or self._closing_since_us is not None:
+            self._unread.clear()
+            return
+        piece = bytes(self._unread[:_PIECE_BYTES])
+        del self._unread[:_PIECE_BYTES]
+        wait_us = self._take(piece)
+        self._set_reading()
+        if self._unread:
+            loop = asyncio.get_running_loop()
+            if wait_us > 0:
+                loop.call_later(wait_us / SECOND_US, self._take_piece)
+            else:
+                loop.call_soon(self._take_piece)
+
+    def _take(self, data: bytes) -> int:
+        """Take bytes in; how long the next should wait, µs: somebody who sends frames faster than anyone may is read more slowly."""
         framing = self._framing
         framing.receive_data(data)
-        for event in framing.events_received():
+        events = framing.events_received()
+        for event in events:
             if isinstance(event, Request):
                 self._receive_request(event)
             elif isinstance(event, Frame):
@@ -122,8 +158,13 @@ class LiveSocket(asyncio.Protocol):
         if framing.parser_exc is not None:
             self._send_owed()
             self._end()
-            return
+            return 0
         self._send_owed()
+        limits = self._hub.settings.limits
+        interval_us = SECOND_US // (_FRAMES_A_COMMAND * limits.commands_per_s)
+        now_us = self._hub.clock.monotonic_us()
+        self._frames_full_at_us = max(self._frames_full_at_us, now_us) + len(events) * interval_us
+        return self._frames_full_at_us - now_us - _FRAMES_A_COMMAND * limits.commands_burst * interval_us
 
     def eof_received(self) -> bool | None:
         """The peer has no more to say: so have we."""
@@ -206,7 +247,8 @@ class LiveSocket(asyncio.Protocol):
                 else:
                     self._parts = [bytes(frame.data)]
             case Opcode.CONT:
-                self._parts.append(bytes(frame.data))
+                if frame.data:  # empty ones could go on for ever
+                    self._parts.append(bytes(frame.data))
                 if frame.fin:
                     whole, self._parts = b"".join(self._parts), []
                     self._receive_message(whole)
@@ -288,13 +330,25 @@ class LiveSocket(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Take nothing more from the peer for now."""
-        if self._transport is not None and self._transport.is_reading():
-            self._transport.pause_reading()
+        self._is_held = True
+        self._set_reading()
 
     def resume_reading(self) -> None:
         """Take from the peer again."""
-        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
-            self._transport.resume_reading()
+        self._is_held = False
+        self._set_reading()
+
+    def _set_reading(self) -> None:
+        """Read from the peer unless what came is held back or still to be taken in."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        wanted = not (self._is_held or self._unread)
+        if wanted != transport.is_reading():
+            if wanted:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
 
     # --- once a second --------------------------------------------------------------------------------------------
 
