@@ -28,6 +28,7 @@ __all__ = [
     "CONTEXT_AHEAD_MS_MAX",
     "CONTEXT_LAST_MAX",
     "FED_AGE_US_MAX",
+    "FED_BYTES_MAX",
     "FIXED_LIMITS",
     "GZIP_RATIO_MAX",
     "HELLO_LAST_MAX",
@@ -177,6 +178,7 @@ RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (con
 BACK_EVENTS_MAX = 1_000  # contract §5
 REASON_CHARACTERS_MAX = 200
 PAGE_MAX = 5_000
+FED_BYTES_MAX = 64 * 1024
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
 FED_AGE_US_MAX = 24 * HOUR_US
 SEGMENTS_SHOWN_MAX = 5_000
@@ -239,6 +241,7 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("private_file", PRIVATE_FILE_BYTES_MAX, "bytes", "A file of a secret or of request headers."),
     FixedLimit("page", PAGE_MAX, "messages", "A page of `GET …/messages`."),
     FixedLimit("fed_messages", MESSAGES_MAX, "messages", "In one request of a platform that feeds them."),
+    FixedLimit("fed_bytes", FED_BYTES_MAX, "bytes", "One such message, as a line."),
     FixedLimit("fed_age", FED_AGE_US_MAX // HOUR_US, "h", "How far back such a message may be dated."),
     FixedLimit("segments_shown", SEGMENTS_SHOWN_MAX, "segments", "In an answer of `GET …/timeline`, the newest."),
     FixedLimit("context_last", CONTEXT_LAST_MAX, "events", "`last` of `GET …/at`."),

@@ -22,7 +22,7 @@ from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen, act_of, say_of
 from chatsync.service.drafting import claimed
-from chatsync.service.limit_table import FED_AGE_US_MAX, MESSAGES_MAX, PAGE_MAX
+from chatsync.service.limit_table import FED_AGE_US_MAX, FED_BYTES_MAX, MESSAGES_MAX, PAGE_MAX
 from chatsync.service.relay import acked
 from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
@@ -109,7 +109,7 @@ def _too_many() -> MessageRejectedError:
 
 def _message(line: bytes) -> PostedMessage | None:
     try:
-        return _decoder.decode(line) if is_shallow(line) else None
+        return _decoder.decode(line) if len(line) <= FED_BYTES_MAX and is_shallow(line) else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 

@@ -11,8 +11,10 @@ import sqlite3
 from typing import Annotated, Any
 from urllib.parse import urljoin
 
+import msgspec
 from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, NotFoundError
@@ -94,11 +96,60 @@ async def get_recordings(entered: Annotated[Entry, Depends(reader)]) -> Response
     )
 
 
-@router.put("/{recording}", summary="Make a recording")
-async def put_recording(request: Request, room: str, recording: str, body: RecordingBody) -> Response:
+def _read(body: bytes) -> RecordingBody:
+    """A body of the documented shape. Twenty thousand spans are checked a thousand at a time, so that other threads get their turn.
+
+    Raises:
+        RequestValidationError: it is none.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise RequestValidationError([{"loc": ("body",), "type": "json_invalid"}]) from None
+    spans = value.pop("spans", None) if isinstance(value, dict) else None
+    try:
+        read = RecordingBody.model_validate(value)
+        if isinstance(spans, list) and len(spans) <= SPANS_MAX:
+            checked = [
+                one
+                for first in range(0, len(spans), 1_000)
+                for one in _spans.validate_python(spans[first : first + 1_000])
+            ]
+            return read.model_copy(update={"spans": checked})
+        return read if spans is None else RecordingBody.model_validate(value | {"spans": spans})
+    except ValidationError as error:
+        raise RequestValidationError([one | {"loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+
+_spans = TypeAdapter(list[SpanBody])
+
+
+def _whole(schema: Any, parts: dict[str, Any]) -> Any:
+    """A JSON schema with its parts in their places: nothing else brings them among OpenAPI's components."""
+    if isinstance(schema, list):
+        return [_whole(one, parts) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _whole(parts[schema["$ref"].rpartition("/")[2]], parts)
+    return {name: _whole(one, parts) for name, one in schema.items() if name != "$defs"}
+
+
+_SCHEMA = RecordingBody.model_json_schema()
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": _whole(_SCHEMA, _SCHEMA["$defs"])}},
+    }
+}
+
+
+@router.put("/{recording}", summary="Make a recording", openapi_extra=_BODY)
+async def put_recording(request: Request, room: str, recording: str) -> Response:
     """Map a recording's positions to program time, from exactly one source."""
     entered = allowed(entry(request, room), "write_recording")
     _checked(recording)
+    body = await asyncio.to_thread(_read, await request.body())
     if sum(getattr(body, source) is not None for source in _SOURCES) != 1:
         raise MessageRejectedError("needs_one_source", f"Give exactly one of {', '.join(_SOURCES)}.")
     if (body.broadcast is None) != (body.start_program_ms is None):
@@ -122,7 +173,7 @@ async def _made(entered: Entry, name: str, body: RecordingBody) -> dict[str, Any
         start_us = us_from_ms(body.start_program_ms)
         return await asyncio.to_thread(recording_of_broadcast, live, body.broadcast, start_us, duration_us)
     if body.spans is not None:
-        spans = [_span(one) for one in body.spans]
+        spans = await asyncio.to_thread(lambda given: [_span(one) for one in given], body.spans)
         return await asyncio.to_thread(recording_of_spans, spans, live, duration_us=duration_us)
     clips = body.clips
     if body.recording is not None:
