@@ -136,12 +136,17 @@ async function problemOf(answer: Response): Promise<ReadError> {
   return new ReadError(answer.status, code, Number.isFinite(after) ? after * 1000 : null);
 }
 
+const BACK_OFF_MAX_MS = 30_000;
+
+/** Where reads are answered but sockets are not: the relay is full, and whoever polls misses nothing by asking rarely. */
+const FULL_BACK_OFF_MAX_MS = 300_000;
+
 /**
- * How long to wait before trying again: 0.5 s + 1 s + 2 s + … up to 30 s, each cut at random by up to a half, so that
+ * How long to wait before trying again: 0.5 s + 1 s + 2 s + … up to a bound, each cut at random by up to a half, so that
  * the viewers of a relay that came back do not come all at once.
  */
-export function backOffMs(failures: number, random: number): number {
-  return Math.min(30_000, 500 * 2 ** Math.min(failures, 6)) * (0.5 + random / 2);
+export function backOffMs(failures: number, random: number, maxMs = BACK_OFF_MAX_MS): number {
+  return Math.min(maxMs, 500 * 2 ** Math.min(failures, 20)) * (0.5 + random / 2);
 }
 
 /** 4500-4999 say that coming back is of no use; everything else is worth another try. */
@@ -175,6 +180,8 @@ export interface SocketOptions {
   readonly onStatus: (status: SocketStatus, code: number | null) => void;
   readonly WebSocket?: new (url: string, protocols: string) => SocketLike;
   readonly random?: () => number;
+  /** Whether reads are answered: then a socket that cannot be had is looked for less and less often. */
+  readonly isServed?: () => boolean;
   readonly pingEveryMs?: number;
   readonly silenceMaxMs?: number;
 }
@@ -313,7 +320,8 @@ export class LiveSocket {
     if (!this.#isWanted) return;
     this.#clearTimer();
     this.#setStatus('waiting', code);
-    this.#timer = setTimeout(() => this.#connect(), backOffMs(this.#failures, this.#random()));
+    const maxMs = this.#options.isServed?.() === true ? FULL_BACK_OFF_MAX_MS : BACK_OFF_MAX_MS;
+    this.#timer = setTimeout(() => this.#connect(), backOffMs(this.#failures, this.#random(), maxMs));
     this.#failures += 1;
   }
 

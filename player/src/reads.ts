@@ -19,6 +19,7 @@ const OPEN_AFTER_MAX_MS = 8_000; // the relay honours `after` for 10 s
 const PLAYLIST_FOR_OPEN_MAX_MS = 30_000; // and a `from_ms` for a minute
 const REQUESTS_MAX = 6;
 const FAILURE_KEPT_MS = 60_000;
+const SERVED_MS = 15_000; // an answer so long ago still says that there is a relay
 
 /** How far the socket is. */
 export interface SocketForReads {
@@ -71,6 +72,7 @@ export class RoomReads {
   #wantedKeys: ReadonlySet<string> = new Set();
   #spans: readonly WireSpan[] | null = null;
   #openNotBeforeMs = 0;
+  #answeredAtMs = -Infinity;
   #look = ''; // what `wanted` depended on when it was last asked
 
   constructor(options: RoomReadsOptions) {
@@ -80,6 +82,11 @@ export class RoomReads {
   /** Those of the recording; null before they have come, and live. */
   get spans(): readonly WireSpan[] | null {
     return this.#spans;
+  }
+
+  /** Whether reads are answered at present: the relay is there, with a place on a socket or without. */
+  get isServed(): boolean {
+    return this.#options.monotonicMs() - this.#answeredAtMs < SERVED_MS;
   }
 
   /** Ask for what the timeline wants and for what is due. Cheap when nothing changed since the last call. */
@@ -217,6 +224,7 @@ export class RoomReads {
     const isCurrent = (): boolean => this.#requests.get(key) === request && !request.controller.signal.aborted;
     try {
       const take = await this.#ask(wanted, request.controller.signal);
+      this.#answeredAtMs = this.#options.monotonicMs();
       if (!isCurrent()) return;
       take();
       this.#failures.delete(key);

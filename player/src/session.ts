@@ -80,6 +80,7 @@ export class ChatSession {
           last: LAST_MESSAGES,
           onFrame: (frame) => this.#receive(frame),
           onStatus: (status, code) => this.#socketStatus(status, code),
+          isServed: () => this.#reads.isServed,
           ...(options.WebSocket ? { WebSocket: options.WebSocket } : {}),
           ...(options.random ? { random: options.random } : {}),
         });

@@ -61,6 +61,7 @@ export class ModelRoom {
   epoch = '1';
   sealedUntilMs = T0;
   live = true;
+  reloadMs = 1_000;
   #changes: { readonly version: number; readonly startMs: number; readonly removed: boolean }[] = [];
 
   constructor(options: { broadcast?: number; sliceEvents?: number } = {}) {
@@ -130,7 +131,7 @@ export class ModelRoom {
       as_of: this.position,
       start_ms: fromMs,
       sealed_until_ms: this.sealedUntilMs,
-      reload_ms: 1000,
+      reload_ms: this.reloadMs,
       earlier: this.cuts.some((cut) => cut.endMs <= fromMs),
       base: '/v1/rooms/math-101/slices/',
       slices: entries.map((cut) => {

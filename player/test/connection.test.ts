@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { WebSocket, WebSocketServer } from 'ws';
 import type { AddressInfo } from 'node:net';
 import { backOffMs, ChatReader, comesBack, LiveSocket, ReadError, type SocketOptions } from '../src/connection.js';
@@ -103,6 +103,42 @@ describe('the live socket', () => {
     const { statuses } = await open((peer) => peer.close(4504, 'banned'));
     await until(() => statuses.at(-1) === 'closed', 'closed for good');
     expect(socket?.send({ type: 'ping' })).toBe(false);
+  });
+
+  test.each([
+    [true, 300_000],
+    [false, 30_000],
+  ])('a handshake that is refused again and again is tried less and less often (reads are answered: %s)', async (isServed, longestMs) => {
+    vi.useFakeTimers();
+    try {
+      const triedMs: number[] = [];
+      class Refused {
+        readonly readyState = 3;
+        onopen = null;
+        onmessage = null;
+        onerror = null;
+        onclose: ((event: never) => void) | null = null;
+        constructor() {
+          triedMs.push(Date.now());
+          setTimeout(() => this.onclose?.({ code: 1006 } as never), 10);
+        }
+        send(): void {}
+        close(): void {}
+      }
+      socket = new LiveSocket({
+        url: 'ws://127.0.0.1:9/', token: () => Promise.resolve(null), last: 50, onFrame: () => undefined, onStatus: () => undefined,
+        WebSocket: Refused, random: () => 1, isServed: () => isServed,
+      });
+      server = new WebSocketServer({ noServer: true });
+      socket.start();
+      await vi.advanceTimersByTimeAsync(3_600_000);
+      const waitedMs = triedMs.slice(1).map((ms, index) => ms - triedMs[index]! - 10);
+      expect(waitedMs.slice(0, 3)).toEqual([500, 1_000, 2_000]);
+      expect(Math.max(...waitedMs)).toBe(longestMs);
+    } finally {
+      socket?.stop();
+      vi.useRealTimers();
+    }
   });
 
   test('a peer that has gone silent is left', async () => {

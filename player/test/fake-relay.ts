@@ -19,6 +19,8 @@ export class FakeRelay {
   /** Replaces the answer to a request when it returns true. */
   intercept: (url: URL, request: IncomingMessage, response: ServerResponse) => boolean = () => false;
   onHello: (socket: WebSocket, hello: Frame) => void = (socket, hello) => this.welcome(socket, hello);
+  /** No place for a socket: handshakes are answered with 503. */
+  isFull = false;
   spans: WireSpan[] = [];
   role = 'participant';
   readonly #server: Server;
@@ -27,7 +29,7 @@ export class FakeRelay {
   constructor(model: ModelRoom) {
     this.model = model;
     this.#server = createServer((request, response) => this.#answer(request, response));
-    this.#webSockets = new WebSocketServer({ server: this.#server, handleProtocols: () => 'chatsync.v1' });
+    this.#webSockets = new WebSocketServer({ server: this.#server, handleProtocols: () => 'chatsync.v1', verifyClient: (_info, done) => done(!this.isFull, 503) });
     this.#webSockets.on('connection', (socket) => {
       this.sockets.add(socket);
       socket.on('close', () => this.sockets.delete(socket));

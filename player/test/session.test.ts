@@ -145,6 +145,29 @@ describe('joining and watching', () => {
     await until(() => !rows().includes(395), 'the hide, by polling');
   });
 
+  test('a full relay is polled as often as its reload_ms says, and messages and hides come all the same', async () => {
+    relay.isFull = true;
+    model.reloadMs = 1_600;
+    player.programMs = T0 + 399_000;
+    open();
+    await settled();
+    const polls = (what: string): number => relay.requests.filter((one) => one.includes(what)).length;
+    const before = [polls('chat.json'), polls('open.json')];
+    model.say(T0 + 398_500);
+    model.hide(395);
+    await until(() => rows().at(-1) === 401 && !rows().includes(395), 'the message and the hide, by polling', 3_000);
+    await new Promise((resolve) => setTimeout(resolve, 3_200));
+    expect(polls('chat.json') - before[0]!).toBeLessThanOrEqual(4);
+    expect(polls('open.json') - before[1]!).toBeLessThanOrEqual(4);
+    expect(relay.requests.filter((one) => one.includes('after=')).length).toBeGreaterThan(0);
+    relay.isFull = false;
+    session.wake();
+    await until(() => session.status === 'open', 'a place on a socket');
+    relay.say(T0 + 398_600);
+    await until(() => rows().at(-1) === 403, 'the next message, by the socket');
+    expect(new Set(rows()).size).toBe(rows().length);
+  }, 15_000);
+
   test('without program time live shows on arrival', async () => {
     open();
     await until(() => rows().length === 50, 'the last 50');
