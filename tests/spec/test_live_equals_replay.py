@@ -1,0 +1,195 @@
+"""Live equals replay: what a viewer saw, less what is hidden now, is what slices and the open slice hold (reliability G6).
+
+Generated lessons: people talk, ask, are late, and are hidden and restored one by one or all that they said; slices are sealed and revised
+meanwhile; in the middle the relay restarts and every viewer resumes. Compared in the order of the log: ids, texts, names and stamps.
+CHATSYNC_LESSONS says how many: 200 in CI, 10,000 in the long form; CHATSYNC_SEED where they begin.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chatsync.chat.event import Author
+from chatsync.instants import SECOND_US
+from chatsync.service.clock import ManualClock
+from chatsync.simulation import Scenario
+from tests.relay import Client
+from tests.stage import START_US, URL, Stage, stage
+
+pytestmark = pytest.mark.faults
+
+LESSONS = int(os.environ.get("CHATSYNC_LESSONS", "200"))
+SEED = int(os.environ.get("CHATSYNC_SEED", "1"))
+AT_ONCE = 20  # lessons on one relay, each in a room of its own
+STEPS = 14  # before the restart, and again after it
+FIELDS = (
+    "offset",
+    "id",
+    "kind",
+    "text",
+    "broadcast",
+    "program_ms",
+    "wall_ms",
+    "stamp",
+    "uncertainty_ms",
+    "reply_to",
+    "author",
+)
+TEXTS = ("why?", "שלום \U0001f44f", "a\nb", "https://example.org/x @ann", "x" * 500, "e\u0301", '{"a":[1]}')
+
+
+class _Lesson:
+    """One room, one viewer who never misses anything, and what may happen there."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.room = f"lesson-{seed}"
+        self.has_stream = seed % 3 != 0
+        self._chance = random.Random(seed)
+        self._people = [Author(key=f"{number:016x}", name=f"Student {number}") for number in range(4)]
+        self._offsets: list[int] = []
+        self.held: dict[int, dict[str, Any]] = {}
+        self.through: dict[str, Any] | None = None
+        self.met: Counter[str] = Counter()  # what this lesson had, so that a run of lessons that try nothing shows
+        self.client: Client | None = None
+
+    async def join(self, it: Stage, stack: AsyncExitStack) -> None:
+        """The viewer comes, or comes back to where it was."""
+        self.client = await stack.enter_async_context(it.connected(self.room))
+        await self.client.hello(None, after=self.through, last=200)
+
+    async def leave(self, it: Stage) -> None:
+        """Everything said so far has been seen; what the viewer holds now is what it goes on from."""
+        assert self.client is not None
+        it.room(self.room).flush()
+        head = it.room(self.room).log.position.offset
+        await self.client.until(lambda: (self.client.through or {}).get("offset", 0) >= head)
+        for frame in self.client.frames:
+            assert "reset" != frame["type"]
+            for name in ("events", "back"):
+                if frame["type"] in {"welcome", name}:
+                    self.held |= {
+                        one["offset"]: _told(one) for one in frame["events" if frame["type"] == name else name]
+                    }
+            gone = frame["gone"] if frame["type"] == "welcome" else frame.get("offsets", ())
+            for offset in gone:
+                self.held.pop(offset, None)
+                self.met["gone"] += 1
+            self.met["back"] += len(frame.get("back", ())) + (len(frame["events"]) if frame["type"] == "back" else 0)
+        self.through = self.client.through
+
+    async def step(self, it: Stage) -> None:
+        """Something happens."""
+        chance = self._chance
+        match chance.choices(("say", "late", "hide", "restore", "author", "pass", "seal"), (8, 3, 4, 3, 1, 3, 2))[0]:
+            case "say":
+                await self._say(it)
+            case "late" if self.has_stream:
+                await self._say_late(it)
+            case "hide" | "restore" as deed if self._offsets:
+                await it.act(deed, self.room, target=chance.choice(self._offsets), reason="off topic")
+            case "author" as deed if self._offsets:
+                deed = chance.choice(("hide", "restore"))
+                await it.act(deed, self.room, author=chance.choice(self._people).key)
+            case "seal":
+                await it.seal(self.room)
+            case _:
+                await self.let_pass(it, chance.uniform(1, 50))
+
+    async def _say(self, it: Stage) -> None:
+        chance = self._chance
+        if self.has_stream and chance.random() < 0.5:
+            await self.let_pass(it, 0)
+        reply_to = chance.choice(self._offsets) if self._offsets and chance.random() < 0.2 else None
+        said = await it.say(
+            chance.choice(TEXTS),
+            self.room,
+            kind=chance.choice(("message", "message", "question", "announcement")),
+            author=chance.choice(self._people),
+            id=str(uuid.UUID(int=chance.getrandbits(128))),
+            reply_to=reply_to,
+        )
+        self._offsets.append(said["offset"])
+
+    async def _say_late(self, it: Stage) -> None:
+        """Somebody who watches behind, perhaps at what is sealed already."""
+        live = it.room(self.room)
+        if not live.broadcasts.current.clock.has_program_time:
+            return
+        behind_us = self._chance.randrange(1, 90) * SECOND_US
+        program_us = max(START_US + SECOND_US, live.program_us() - behind_us)
+        body = {
+            "id": str(uuid.UUID(int=self._chance.getrandbits(128))),
+            "author": {"id": "s5", "name": "Student 5"},
+            "text": "late",
+            "playhead": {"broadcast": live.broadcasts.current.number, "program_ms": program_us // 1000},
+        }
+        token = it.token(self.room, "feed", None, ("ingest",))
+        (result,) = (await it.post(f"/v1/rooms/{self.room}/messages", body, token)).json()["results"]
+        self._offsets.append(result["offset"])
+
+    async def let_pass(self, it: Stage, seconds: float) -> None:
+        """Time passes, for every room of the relay; this room's stream is loaded."""
+        it.advance(seconds)
+        if self.has_stream:
+            await it.stream(Scenario(START_US), 0.01, self.room)
+
+    async def assert_same(self, it: Stage) -> None:
+        """What the viewer holds is what replays, once ``as_of`` says that nothing is still on its way into a slice."""
+        it.advance(10)
+        await it.seal(self.room)
+        assert self.through == (await it.chat(self.room))["as_of"]
+        replayed: dict[int, dict[str, Any]] = {}
+        for number in range(1, it.room(self.room).broadcasts.current.number + 1):
+            events = await it.replayed(self.room, number)
+            replayed |= {one["offset"]: _told(one | {"broadcast": number}) for one in events}
+            slices = (await it.chat(self.room, f"broadcast={number}&from_ms=0"))["slices"]
+            self.met["slices"] += len(slices)
+            self.met["revised"] += sum(entry["revision"] > 1 for entry in slices)
+        self.met.update(one["stamp"] for one in replayed.values())
+        assert [*sorted(self.held.items())] == [*sorted(replayed.items())], (
+            f"CHATSYNC_SEED={self.seed} CHATSYNC_LESSONS=1"
+        )
+
+
+def _told(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: event.get(name) for name in FIELDS}
+
+
+@pytest.mark.timeout(60 + LESSONS)
+async def test_what_was_seen_is_what_replays_in_generated_lessons(tmp_path: Path) -> None:
+    """Also across a restart, and whatever was hidden, restored, late or sealed in between."""
+    met: Counter[str] = Counter()
+    for first in range(SEED, SEED + LESSONS, AT_ONCE):
+        lessons = [_Lesson(seed) for seed in range(first, min(first + AT_ONCE, SEED + LESSONS))]
+        rooms = {one.room: {"public": True} | ({"playlist_url": URL} if one.has_stream else {}) for one in lessons}
+        clock = ManualClock(wall_us=START_US + 30 * SECOND_US)
+        for half in range(2):
+            async with stage(tmp_path / str(first), rooms, clock=clock) as it, AsyncExitStack() as stack:
+                for lesson in lessons:
+                    await lesson.let_pass(it, 1)
+                    await lesson.join(it, stack)
+                for _ in range(STEPS):
+                    for lesson in lessons:
+                        await lesson.step(it)
+                for lesson in lessons:
+                    await lesson.leave(it)
+                    if half:
+                        await lesson.assert_same(it)
+        for lesson in lessons:
+            met += lesson.met
+    print(dict(met))
+    rare = {
+        what
+        for what in ("gone", "back", "slices", "revised", "playhead", "estimate", "arrival")
+        if met[what] < LESSONS / 20
+    }
+    assert set() == rare
