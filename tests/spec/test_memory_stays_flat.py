@@ -112,7 +112,9 @@ async def _come_and_go(relay: Relay, number: int, end_s: float) -> int:
         stay_s = chance.uniform(5, 60) if IS_LONG else chance.uniform(1, 5)
         await asyncio.sleep(min(stay_s, max(0.0, end_s - time.monotonic())))
         assert (0, 0) == (viewer.gaps, viewer.repeated)
-        assert not viewer.lost.is_set()
+        assert (
+            not viewer.lost.is_set() or viewer.close_code == 4008
+        )  # a machine that does more than this may be too slow for it
         after = viewer.through if chance.random() < 0.7 else None
         viewer.abort()
         await asyncio.sleep(chance.uniform(0, 2))
