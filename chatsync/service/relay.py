@@ -261,7 +261,8 @@ class LiveConnection:
             if recovery is not None:
                 return recovery
             missed = room.log.position.offset - after.offset
-            if after.epoch != room.log.position.epoch or not 0 <= missed <= RECOVERY_EVENTS_MAX:
+            is_pruned = after.offset < room.journal.pruned.through(room.room)
+            if is_pruned or after.epoch != room.log.position.epoch or not 0 <= missed <= RECOVERY_EVENTS_MAX:
                 return None
             read = await asyncio.to_thread(room.read_missed, after, RECOVERY_EVENTS_MAX)
             if len(read.back) > BACK_EVENTS_MAX:
