@@ -71,7 +71,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._is_in_head = False
         self._head_is_done()
         if self._head_bytes > self._limits.head_bytes_max:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            line_bytes = len(self.parser.get_method()) + len(self.url) + len("  HTTP/1.1\r\n")
+            size = line_bytes + sum(len(name) + len(value) + 4 for name, value in self.headers) + 2
             if size > self._limits.head_bytes_max:
                 self._refuse(_TOO_LARGE, b"Request Header Fields Too Large")
                 raise ValueError("the head is too large")  # so that the parser stops; it was answered
