@@ -69,7 +69,7 @@ def run_load(
     """Run the client to its end.
 
     Args:
-        mode: ``fanout``, ``acks`` or ``fetch``.
+        mode: ``fanout``, ``acks``, ``fetch`` or ``poll``.
         port: of the server, on 127.0.0.1.
         targets: the connections, in the order in which they are opened.
         pids: processes whose CPU time and memory are measured along.

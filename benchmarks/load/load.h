@@ -75,7 +75,7 @@ extern uint64_t refusals;
 struct options {
     int port;
     const char *host, *targets, *protocol, *ready;
-    uint32_t in_flight, connecting_max;
+    uint32_t in_flight, connecting_max, pollers;
     double rate, seconds, warm_up_s, drain_s, hold_s;
 };
 extern struct options options;
@@ -105,5 +105,6 @@ size_t http_answer(const char *data, size_t bytes, int *status);
 int run_fanout(void);
 int run_acks(void);
 int run_fetch(void);
+int run_poll(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* load fanout|acks|fetch --port N --targets FILE …: drives a server and prints one line of JSON. See README.md. */
+/* load fanout|acks|fetch|poll --port N --targets FILE …: drives a server and prints one line of JSON. See README.md. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@ struct options options = {
 };
 
 int main(int count, char **words) {
-    if (count < 2) FAIL("load fanout|acks|fetch --port N --targets FILE [--option value]…");
+    if (count < 2) FAIL("load fanout|acks|fetch|poll --port N --targets FILE [--option value]…");
     for (int index = 2; index + 1 < count; index += 2) {
         const char *name = words[index], *value = words[index + 1];
         if (strcmp(name, "--port") == 0) options.port = atoi(value);
@@ -22,6 +22,7 @@ int main(int count, char **words) {
         else if (strcmp(name, "--ready") == 0) options.ready = value;
         else if (strcmp(name, "--in-flight") == 0) options.in_flight = (uint32_t)atoi(value);
         else if (strcmp(name, "--connecting") == 0) options.connecting_max = (uint32_t)atoi(value);
+        else if (strcmp(name, "--pollers") == 0) options.pollers = (uint32_t)atoi(value);
         else if (strcmp(name, "--rate") == 0) options.rate = atof(value);
         else if (strcmp(name, "--seconds") == 0) options.seconds = atof(value);
         else if (strcmp(name, "--warm-up") == 0) options.warm_up_s = atof(value);
@@ -38,5 +39,6 @@ int main(int count, char **words) {
     if (strcmp(words[1], "fanout") == 0) return run_fanout();
     if (strcmp(words[1], "acks") == 0) return run_acks();
     if (strcmp(words[1], "fetch") == 0) return run_fetch();
+    if (strcmp(words[1], "poll") == 0) return run_poll();
     FAIL("unknown mode %s", words[1]);
 }

@@ -163,6 +163,7 @@ def encoded_slice(
     state: RoomState,
     events: Sequence[Event],
     gone: Sequence[int] | None = None,
+    listed: tuple[int, int | None] | None = None,
 ) -> bytes:
     """The JSON of a slice, or of the open slice.
 
@@ -175,6 +176,7 @@ def encoded_slice(
         state: fold of the events before ``within``.
         events: all of the range, hidden and staff ones too, by (program time, offset): this function picks.
         gone: only for the open slice: offsets that a client must drop.
+        listed: only for the open slice: ``version`` and ``sealed_until_ms`` of the chat playlist as it is now.
 
     Returns:
         UTF-8 JSON. Cost: about 2 µs an event.
@@ -193,6 +195,7 @@ def encoded_slice(
         "epoch": str(position.epoch),
         **({} if revision is None else {"revision": revision}),
         "as_of": position_to_wire(position),
+        **({} if listed is None else {"version": listed[0], "sealed_until_ms": listed[1]}),
         "state": state.to_wire(authors.index),
         "authors": authors.to_wire(),
         "events": printed,

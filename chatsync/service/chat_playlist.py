@@ -29,19 +29,22 @@ __all__ = ["DEFAULT_BACK_US", "FRESH_US", "RELOAD_MS", "ChatQuery", "ChatView", 
 DEFAULT_BACK_US = 6 * HOUR_US
 FRESH_US = SECOND_US // 4  # as old may a clock be that is told; caches may keep the whole answer for a second
 RELOAD_MS = 1_000
+RELOAD_FULL_MS = 1_750  # with the second that a cache may add, a message is still seen within three
 RELOAD_MS_MAX = 10_000
 READS_PER_S = 4_000  # of chat playlists and open slices: so many leave a core most of its time
 _LISTINGS_BYTES_MAX = 16 * 1024 * 1024  # of the node
 _LISTINGS_MAX = 4_096
 
 
-def reload_ms(reads_per_s: float) -> int:
+def reload_ms(reads_per_s: float, *, is_full: bool = False) -> int:
     """How long a player waits before it asks again: longer, the more they ask, so that what they ask stays about the same.
 
     Args:
-        reads_per_s: chat playlists and open slices that this node answered lately.
+        reads_per_s: chat playlists and open slices that this node answered lately. What a cache in front answers is not seen here.
+        is_full: the node has no place left on a socket, so that it has as many pollers as there are.
     """
-    return min(RELOAD_MS_MAX, max(RELOAD_MS, round(RELOAD_MS * reads_per_s / READS_PER_S, -2)))
+    least = RELOAD_FULL_MS if is_full else RELOAD_MS
+    return min(RELOAD_MS_MAX, max(least, round(RELOAD_MS * reads_per_s / READS_PER_S, -2)))
 
 
 class ChatQuery(msgspec.Struct, frozen=True):

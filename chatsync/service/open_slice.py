@@ -5,7 +5,8 @@ Units: µs of program time; positions are offsets. Source: contract §3 (open.js
 
 The position is paced: while many ask, the answers of one second all speak up to the same position. Whoever polls asks next for what
 is newer than that (``after``), so those who polled in one second ask for the same address in the next, and a cache in front of us passes on
-one request for all of them. While few ask, every answer is as new as can be.
+one request for all of them. While few ask, every answer is as new as can be. An answer also says which ``version`` of the chat playlist
+stands, and up to where is sealed, so that pollers ask for the list only when it has changed, and all go on from the same instant.
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ class Tail:
         self.index, self.from_us, self.after, self.position = index, from_us, after, position
         self.stamp = (
             index.serial,
+            index.version,
+            index.sealed_until_us,
             position.epoch,
             position.offset,
             index.told_from,
@@ -113,6 +116,7 @@ class OpenParts(msgspec.Struct, frozen=True):
     events: list[Event]
     gone: list[int] | None
     state: RoomState
+    listed: tuple[int, int | None]
 
 
 def parts_of(tail: Tail) -> OpenParts:
@@ -124,7 +128,9 @@ def parts_of(tail: Tail) -> OpenParts:
     first = -1 if after is None else after
     events = [event for event in index.tail_from(tail.from_us) if first < event.offset <= last]
     gone = None if after is None else [hidden for cause, hidden in index.gone if cause > after]
-    return OpenParts(events, gone, _state_of(tail))
+    sealed_until_us = index.sealed_until_us
+    listed = index.version, None if sealed_until_us is None else ms_from_us(sealed_until_us)
+    return OpenParts(events, gone, _state_of(tail), listed)
 
 
 def _state_of(tail: Tail) -> RoomState:
@@ -151,4 +157,5 @@ def open_body(live: LiveRoom, tail: Tail, parts: OpenParts) -> bytes:
         state=parts.state,
         events=parts.events,
         gone=parts.gone,
+        listed=parts.listed,
     )

@@ -87,7 +87,7 @@ class SliceAnswers:
     def _chat(self, running: RunningRoom, index: SliceIndex, query: ChatQuery) -> Answer:
         self._note_read(self._count_chat)
         live = running.live
-        view = ChatView(live, index, query, reload_ms=reload_ms(max(self._reads_before, self._reads)))
+        view = ChatView(live, index, query, reload_ms=self._reload_ms())
         key = ("chat", live.room, query)
         kept = self._kept.get(key)
         if kept is not None and kept.running is running and kept.stamp == view.stamp:
@@ -102,6 +102,11 @@ class SliceAnswers:
         )
         self._keep(key, _Kept(running, view.stamp, 0, answer))
         return answer
+
+    def _reload_ms(self) -> int:
+        hub = self._hub
+        is_full = len(hub.connections) >= hub.settings.limits.sockets_max
+        return reload_ms(max(self._reads_before, self._reads), is_full=is_full)
 
     def _note_read(self, counter: Counter) -> None:
         """Count an answer that players poll for; more of them a second make players ask less often."""

@@ -116,6 +116,8 @@ export interface WireSlice {
   authors: WireAuthor[];
   events: WireEvent[];
   gone?: number[];
+  version?: number; // open slice: of the chat playlist as it is now
+  sealed_until_ms?: number | null; // open slice: likewise
 }
 
 export interface WireSpan {

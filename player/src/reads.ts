@@ -14,6 +14,7 @@ import type { RoomCache } from './room-cache.js';
 import type { SliceCache, Wanted } from './slice-cache.js';
 
 const PLAYLIST_WITH_SOCKET_MS = 60_000; // the socket tells everything; the list is for seeks, and for staying fresh
+const PLAYLIST_WITH_OPEN_MS = 20_000; // polled open slices say when it has changed
 const PLAYLIST_RECORDING_MS = 10_000;
 const OPEN_AFTER_MAX_MS = 8_000; // the relay honours `after` for 10 s
 const PLAYLIST_FOR_OPEN_MAX_MS = 30_000; // and a `from_ms` for a minute
@@ -192,7 +193,7 @@ export class RoomReads {
         ? Math.max(list.reloadMs, PLAYLIST_RECORDING_MS)
         : isCaughtUp || !list.live
           ? Math.max(list.reloadMs, isOpen ? PLAYLIST_WITH_SOCKET_MS : PLAYLIST_RECORDING_MS)
-          : list.reloadMs;
+          : Math.max(list.reloadMs, cache.isListPresent ? PLAYLIST_WITH_OPEN_MS : 0);
     const polls: Wanted[] = [];
     if (ageMs >= everyMs) polls.push({ what: 'playlist', broadcast, fromMs: null, toMs: null });
     const isTailWatched = this.#options.timeline.basis === 'arrival' || (this.#options.timeline.cutoffMs ?? Infinity) >= list.sealedUntilMs - 60_000;

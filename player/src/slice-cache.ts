@@ -74,6 +74,7 @@ export class SliceCache {
   #tailFromMs: number | null = null; // from here on everything is known, once joined
   #openAsOf: number | null = null;
   #openAtMs: number | null = null; // monotonic
+  #openVersion: number | null = null; // of the chat playlist, as the newest open slice says
   #events: ChatEvent[] = [];
   readonly #byOffset = new Map<number, ChatEvent>();
   #version = 0;
@@ -106,6 +107,11 @@ export class SliceCache {
   /** The newest offset an open slice has covered, and when (monotonic); null before the first. */
   get open(): { readonly asOf: number; readonly atMs: number } | null {
     return this.#openAsOf === null || this.#openAtMs === null ? null : { asOf: this.#openAsOf, atMs: this.#openAtMs };
+  }
+
+  /** Whether the newest open slice says that the chat playlist held is the present one. */
+  get isListPresent(): boolean {
+    return this.#openVersion !== null && this.#openVersion === this.#playlist?.version;
   }
 
   /** True once open slice and socket together miss nothing from some instant on. */
@@ -195,6 +201,12 @@ export class SliceCache {
       for (const [offset, event] of this.#tail) {
         if (event.programMs >= wire.start_ms && offset <= wire.as_of.offset && !present.has(offset)) this.#tail.delete(offset);
       }
+    }
+    this.#openVersion = wire.version ?? null;
+    const list = this.#playlist;
+    if (list !== null && wire.version === list.version && wire.sealed_until_ms != null && wire.sealed_until_ms > list.sealedUntilMs) {
+      // The same list, and nothing was said in what has been sealed since: all who poll go on from the same instant.
+      this.#playlist = { ...list, sealedUntilMs: wire.sealed_until_ms };
     }
     for (const event of events) this.#tail.set(event.offset, event);
     if (socketFrom === null) this.#room.arrived(events);

@@ -153,7 +153,7 @@ export class ModelRoom {
   open(fromMs: number, after: number | null = null): WireSlice {
     const events = this.#visible().filter((event) => event.program_ms >= fromMs && event.offset > (after ?? 0));
     const gone = after === null ? {} : { gone: this.hides.filter((hide) => hide.offset > after).map((hide) => hide.target) };
-    return { ...this.#sliceOf(fromMs, fromMs + 60_000, 0, events), ...gone };
+    return { ...this.#sliceOf(fromMs, fromMs + 60_000, 0, events), version: this.version, sealed_until_ms: this.sealedUntilMs, ...gone };
   }
 
   /** Answer what a timeline wants, as the network would. */

@@ -30,6 +30,12 @@ def test_the_more_ask_the_longer_they_wait(reads_per_s: int, expected_ms: int) -
     assert expected_ms == reload_ms(reads_per_s)
 
 
+def test_on_a_full_node_they_wait_longer_but_see_messages_within_three_seconds() -> None:
+    """What a cache may add included; under more load it grows as ever."""
+    assert RELOAD_MS < reload_ms(0, is_full=True) < 3_000 - 1_000
+    assert reload_ms(5 * READS_PER_S) == reload_ms(5 * READS_PER_S, is_full=True)
+
+
 async def _twelve_hours(it: Stage) -> None:
     """A broadcast with a slice for each minute of twelve hours, as the catalog would list it."""
     await it.stream(Scenario(START_US), 20)
