@@ -1,230 +1,226 @@
-"""Requests a second for one sealed slice: ``python -m benchmarks.slices [--seconds 4] [--json]``.
+"""Requests a second on the read path: ``python -m benchmarks.slices [--seconds 4] [--rounds 3] [--quick] [--json]``.
 
-64 connections ask the relay for the same slice of 200 messages, again as soon as they are answered, and take it compressed. The peer in
-the same run is a Starlette application under the same server that answers as many bytes with as many headers out of memory: the most
-this server can do without a room, a revision to check and a token to look for. Rounds of the two alternate; the median round counts. The
-last line is JSON.
+64 connections ask again as soon as they are answered; the generator is compiled and has a core of its own, each server has the other one. In
+the same run, in turns, the median round counts:
+
+- a sealed slice of 200 messages, compressed, from the relay itself;
+- the same slice through nginx with the configuration of docs/operations.md, which reads it as a file;
+- a static file of as many bytes from nginx, the peer of both;
+- the chat playlist of a room with a slice for each minute of twelve hours, as a delta, from the relay.
+
+The last line is JSON.
 """
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import json
+import shutil
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
+from benchmarks.harness import Figures, finish, median, options, row, told
+from benchmarks.loading import LeftOutError, Target, on_server_core, run_load
 from tests.relay import Relay, free_port, token
+from tests.webserver import Nginx
 
 __all__ = ["main"]
 
 CONNECTIONS = 64
 MESSAGES = 200
-ROUNDS = 3
-WARM_UP_S = 0.5
-ROOM = "bench"
-PEER_PATH = "/slice.json"
-SEALED_WITHIN_S = 30.0
-_SECOND_MS = 1000
-_BEFORE_MS = 120 * _SECOND_MS  # said two minutes ago and brought now: sealed at once
+LONG_SLICES = 720
+ROOM, LONG_ROOM = "lecture", "twelve-hours"
+SLICE_TARGET, PLAYLIST_TARGET, RATIO_TARGET, NGINX_RATIO_TARGET, DELTA_BYTES_MAX = 30_000, 10_000, 0.4, 0.95, 2_000
+_TEXT = "why is the slope negative left of zero? it looks the other way round on the slide"
+_SEALED_WITHIN_S = 90.0
+_STATIC = """
+pid {folder}/nginx.pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off; keepalive_requests 100000000; default_type application/json;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        root {folder}/www;
+        add_header Cache-Control "public, max-age=60, s-maxage=300, immutable";
+        add_header X-Content-Type-Options nosniff;
+    }}
+}}
+"""
 
 
 def main() -> None:
-    """Print the figures of relay and peer."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured time of a round")
-    parser.add_argument("--json", action="store_true", help="only the JSON line")
-    parser.add_argument("--peer", nargs=2, type=int, metavar=("PORT", "BYTES"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.peer is not None:
-        _serve_peer(*arguments.peer)
-        return
-    figures = _measured(arguments.seconds)
-    if not arguments.json:
-        print(f"{'':12} {'requests/s':>11} {'p50 ms':>8} {'p99 ms':>8}")
-        for name in ("relay", "peer"):
-            row = figures[name]
-            print(f"{name:12} {row['requests_per_s']:>11.0f} {row['p50_ms']:>8.2f} {row['p99_ms']:>8.2f}")
-        print(f"ratio {figures['ratio']:.2f}; {figures['body_bytes']} bytes a slice, gzip")
-    print(json.dumps(figures))
+    """Print the figures."""
+    arguments = options(__doc__, seconds=4, rounds=3).parse_args()
+    seconds, rounds = (2.0, 1) if arguments.quick else (arguments.seconds, arguments.rounds)
+    finish(lambda: _measured(seconds, rounds), only_json=arguments.json)
 
 
-def _measured(seconds: float) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder, Relay(Path(folder), {ROOM: {"public": True}}) as relay:
-        path = _sealed_slice(relay)
-        body_bytes = len(_first_answer(relay.port, path).partition(b"\r\n\r\n")[2])
-        peer_port = free_port()
-        peer = subprocess.Popen([sys.executable, "-m", "benchmarks.slices", "--peer", str(peer_port), str(body_bytes)])
-        try:
-            _wait_for(peer_port)
-            rounds: dict[str, list[dict[str, float]]] = {"relay": [], "peer": []}
-            for _ in range(ROUNDS):
-                rounds["peer"].append(asyncio.run(_round(peer_port, PEER_PATH, seconds)))
-                rounds["relay"].append(asyncio.run(_round(relay.port, path, seconds)))
-        finally:
-            peer.terminate()
-            peer.wait()
-    figures: dict[str, Any] = {
-        name: sorted(found, key=lambda one: one["requests_per_s"])[ROUNDS // 2] for name, found in rounds.items()
-    }
+def _measured(seconds: float, rounds: int) -> Figures:
+    if shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None:
+        raise LeftOutError("no nginx: make servers")
+    folder = Path(tempfile.mkdtemp(prefix="chatsync-slices-"))
+    folder.chmod(0o711)
+    try:
+        with on_server_core(), _served(folder) as (relay, nginx, static_port):
+            told("sealing")
+            path = _sealed(relay)
+            answer = relay.get(path, headers={"Accept-Encoding": "gzip"})
+            size = int(answer.headers["content-length"])
+            (folder / "static" / "www" / "slice.json").write_bytes(bytes(size))
+            playlist, delta_bytes = _delta(relay)
+            asked = {
+                "relay": (relay.port, path),
+                "nginx slice": (nginx.port, path),
+                "nginx static": (static_port, "/slice.json"),
+                "chat playlist": (relay.port, playlist),
+            }
+            figures = _rounds(asked, relay.pid, seconds, rounds)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     return {
         "benchmark": "slices",
-        "connections": CONNECTIONS,
-        "body_bytes": body_bytes,
+        "rows": _rows(figures, size, delta_bytes),
+        "body_bytes": size,
+        "delta_bytes": delta_bytes,
         **figures,
-        "ratio": round(figures["relay"]["requests_per_s"] / figures["peer"]["requests_per_s"], 3),
     }
 
 
-def _sealed_slice(relay: Relay) -> str:
-    """Bring messages that were said a while ago; the path of the slice they are sealed in."""
-    wall_ms = (time.time_ns() // 1_000_000 - _BEFORE_MS) // _SECOND_MS * _SECOND_MS
+@contextmanager
+def _served(folder: Path) -> Iterator[tuple[Relay, Nginx, int]]:
+    rooms: dict[str, dict[str, Any]] = {ROOM: {"public": True}, LONG_ROOM: {"public": True}}
+    with Relay(folder / "relay", rooms) as relay:
+        (folder / "relay").chmod(0o711)
+        data = folder / "relay" / "data"
+        data.chmod(0o711)
+        with Nginx(folder / "nginx", relay_port=relay.port, data=data, logs=False) as nginx, _static(folder) as port:
+            yield relay, nginx, port
+
+
+@contextmanager
+def _static(folder: Path) -> Iterator[int]:
+    """An nginx with nothing but a folder to serve."""
+    port, own = free_port(), folder / "static"
+    (own / "www").mkdir(parents=True)
+    (own / "nginx.conf").write_text(_STATIC.format(folder=own, port=port))
+    command = ["nginx", "-c", f"{own}/nginx.conf", "-p", str(own), "-g", "daemon off;"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _rounds(asked: dict[str, tuple[int, str]], pid: int, seconds: float, rounds: int) -> dict[str, Figures]:
+    """The median round of each, the turns alternating."""
+    found: dict[str, list[Figures]] = {name: [] for name in asked}
+    for number in range(rounds):
+        for name, (port, path) in asked.items():
+            told(f"round {number + 1}: {name}")
+            found[name].append(_fetched(port, path, seconds, pid))
+    return {name: median(one, "requests_per_s") for name, one in found.items()}
+
+
+def _fetched(port: int, path: str, seconds: float, pid: int) -> Figures:
+    request = f"GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nAccept-Encoding: gzip\\r\\n\\r\\n"
+    targets = [Target(path, message=request, is_websocket=False)] * CONNECTIONS
+    figures = run_load("fetch", port, targets, pids=[pid], seconds=seconds, warm_up=0.5)
+    if figures["not_ok"]:
+        raise RuntimeError(f"{figures['not_ok']} answers were not 200: {figures['first_refusal']}")
+    return figures
+
+
+def _rows(figures: dict[str, Figures], size: int, delta_bytes: int) -> list[Figures]:
+    per_s = {name: one["requests_per_s"] for name, one in figures.items()}
+    static = per_s["nginx static"]
+    peers = {"nginx static": static}
+    cpu = f"{size} bytes; {figures['relay']['cpu_us_each']} µs of the relay's CPU each; p99 {figures['relay']['p99_ms']} ms"
+    chat = f"{delta_bytes} bytes; {figures['chat playlist']['cpu_us_each']} µs of the relay's CPU each"
+    return [
+        row("sealed slice from the relay", "requests/s", per_s["relay"], target=SLICE_TARGET, better="higher", peers=peers, note=cpu),
+        row("the same beside nginx's static file", "times", round(per_s["relay"] / static, 3), target=RATIO_TARGET, better="higher"),
+        row("sealed slice through nginx", "requests/s", per_s["nginx slice"], target=None, better="higher", peers=peers),
+        row(
+            "the same beside nginx's static file",
+            "times",
+            round(per_s["nginx slice"] / static, 3),
+            target=NGINX_RATIO_TARGET,
+            better="higher",
+        ),
+        row("chat playlist of 12 hours, delta", "requests/s", per_s["chat playlist"], target=PLAYLIST_TARGET, better="higher", note=chat),
+        row("the same, size", "bytes", delta_bytes, target=DELTA_BYTES_MAX, better="lower"),
+    ]  # fmt: skip
+
+
+# --- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def _bring(relay: Relay, room: str, times_ms: list[int]) -> None:
+    """Messages that were said a while ago: they are sealed at once."""
     lines = [
         {
             "id": f"m-{number}",
             "author": {"id": f"u{number % 40}", "name": f"Student {number % 40}"},
-            "text": f"{number}: why is the slope negative left of zero? it looks the other way round on the slide",
-            "wall_ms": wall_ms + number * _SECOND_MS // MESSAGES,
+            "text": f"{number}: {_TEXT}",
+            "wall_ms": wall_ms,
         }
-        for number in range(MESSAGES)
+        for number, wall_ms in enumerate(times_ms)
     ]
     answer = httpx2.post(
-        f"{relay.url}/v1/rooms/{ROOM}/messages",
+        f"{relay.url}/v1/rooms/{room}/messages",
         content="\n".join(json.dumps(line) for line in lines),
         headers={
-            "Authorization": f"Bearer {token(ROOM, 'platform', None, ('ingest',))}",
+            "Authorization": f"Bearer {token(room, 'platform', None, ('ingest',))}",
             "Content-Type": "application/x-ndjson",
         },
-        timeout=30,
+        timeout=60,
     )
     answer.raise_for_status()
     refused = [result["code"] for result in answer.json()["results"] if "code" in result]
     if refused:
         raise RuntimeError(f"refused: {refused[0]}")
-    deadline_s = time.monotonic() + SEALED_WITHIN_S
+
+
+def _listed(relay: Relay, room: str, count: int) -> Any:
+    """The chat playlist once it lists so many slices."""
+    deadline_s = time.monotonic() + _SEALED_WITHIN_S
     while time.monotonic() < deadline_s:
-        listed = relay.get(f"/v1/rooms/{ROOM}/chat.json").json()
-        full = [one for one in listed["slices"] if one["messages"] == MESSAGES]
-        if full:
-            one = full[0]
-            name = f"{one['start_ms']}-{one['end_ms']}.e{one['epoch']}.r{one['revision']}.json"
-            return f"{listed['base']}{listed['broadcast']}/{name}"
+        listed = relay.get(f"/v1/rooms/{room}/chat.json?from_ms=0").json()
+        if len(listed["slices"]) >= count:
+            return listed
         time.sleep(0.2)
     raise TimeoutError("nothing was sealed")
 
 
-def _request(path: str) -> bytes:
-    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept-Encoding: gzip\r\n\r\n".encode()
+def _sealed(relay: Relay) -> str:
+    """The path of a slice with all messages of one second."""
+    wall_ms = (int(time.time()) - 120) * 1_000
+    _bring(relay, ROOM, [wall_ms + number * 1_000 // MESSAGES for number in range(MESSAGES)])
+    listed = _listed(relay, ROOM, 1)
+    one = max(listed["slices"], key=lambda entry: int(entry["messages"]))
+    name = f"{one['start_ms']}-{one['end_ms']}.e{one['epoch']}.r{one['revision']}.json"
+    return f"{listed['base']}{listed['broadcast']}/{name}"
 
 
-def _first_answer(port: int, path: str) -> bytes:
-    """One answer as it travels; its length is that of all later ones."""
-
-    async def asked() -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(_request(path))
-        head = await reader.readuntil(b"\r\n\r\n")
-        fields = [line.partition(b":") for line in head.lower().split(b"\r\n")]
-        length = next(int(value) for name, _, value in fields if name == b"content-length")
-        body = await reader.readexactly(length)
-        writer.close()
-        return head + body
-
-    answer = asyncio.run(asked())
-    if not answer.startswith(b"HTTP/1.1 200 "):
-        raise RuntimeError(answer[:200].decode())
-    return answer
-
-
-def _wait_for(port: int) -> None:
-    deadline_s = time.monotonic() + SEALED_WITHIN_S
-    while True:
-        try:
-            _first_answer(port, PEER_PATH)
-        except OSError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-class _Asker(asyncio.Protocol):
-    """One connection: asks again as soon as it is answered. Counts bytes, since all answers have the same length."""
-
-    def __init__(self, request: bytes, answer_bytes: int, took_ms: list[float], begin_s: float) -> None:
-        self._request, self._answer_bytes, self._took_ms, self._begin_s = request, answer_bytes, took_ms, begin_s
-        self._got_bytes = 0
-        self._sent_s = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
-        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
-        self._ask()
-
-    def _ask(self) -> None:
-        self._got_bytes = 0
-        self._sent_s = time.perf_counter()
-        self.transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        """Count; a whole answer leads to the next question."""
-        if self._got_bytes == 0 and not data.startswith(b"HTTP/1.1 200 "):
-            raise RuntimeError(data[:200].decode("latin-1"))
-        self._got_bytes += len(data)
-        if self._got_bytes >= self._answer_bytes:
-            now_s = time.perf_counter()
-            if now_s >= self._begin_s:
-                self._took_ms.append((now_s - self._sent_s) * 1000)
-            self._ask()
-
-
-async def _round(port: int, path: str, seconds: float) -> dict[str, float]:
-    answer_bytes = len(await asyncio.to_thread(_first_answer, port, path))
-    took_ms: list[float] = []
-    begin_s = time.perf_counter() + WARM_UP_S
-    loop = asyncio.get_running_loop()
-    made = [
-        await loop.create_connection(lambda: _Asker(_request(path), answer_bytes, took_ms, begin_s), "127.0.0.1", port)
-        for _ in range(CONNECTIONS)
-    ]
-    await asyncio.sleep(max(0.0, begin_s + seconds - time.perf_counter()))
-    took = sorted(took_ms)
-    for transport, _ in made:
-        transport.abort()
-    return {
-        "requests_per_s": round(len(took) / seconds, 1),
-        "p50_ms": round(took[len(took) // 2], 3),
-        "p99_ms": round(took[len(took) * 99 // 100], 3),
-    }
-
-
-def _serve_peer(port: int, body_bytes: int) -> None:
-    body = bytes(body_bytes)
-    headers = {
-        "Cache-Control": "public, max-age=60, s-maxage=300, immutable",
-        "ETag": '"0123456789abcdef01234567"',
-        "Vary": "Accept-Encoding",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Encoding": "gzip",
-    }
-
-    async def slice_(_: Request) -> Response:
-        return Response(body, media_type="application/json", headers=headers)
-
-    app = Starlette(routes=[Route(PEER_PATH, slice_)])
-    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, log_level="warning", server_header=False)
+def _delta(relay: Relay) -> tuple[str, int]:
+    """The path of a twelve hours' chat playlist for somebody who lacks the last slice, and its size."""
+    now_ms = (int(time.time()) - 120) * 1_000
+    _bring(relay, LONG_ROOM, [now_ms - 60_000 * number for number in range(LONG_SLICES)])
+    listed = _listed(relay, LONG_ROOM, LONG_SLICES)
+    path = f"/v1/rooms/{LONG_ROOM}/chat.json?broadcast={listed['broadcast']}&since={listed['version'] - 1}"
+    answer = relay.get(path)
+    if len(answer.json()["slices"]) != 1:
+        raise RuntimeError(f"not a delta of one slice: {answer.text[:300]}")
+    return path, len(answer.content)
 
 
 if __name__ == "__main__":
