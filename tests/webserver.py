@@ -25,6 +25,7 @@ _FRAME = """
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 worker_processes 1;
+pcre_jit on;
 worker_rlimit_nofile 8192;
 events {{ worker_connections 4096; }}
 http {{
