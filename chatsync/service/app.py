@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.resources import files as package_files
@@ -42,6 +43,8 @@ from chatsync.store.query import Query
 from chatsync.store.writer import Completed, Writer
 
 __all__ = ["create_app", "player_folder"]
+
+_THREADS = 3  # each more that computes takes as much of Python from the event loop as the loop has itself
 
 _log = structlog.get_logger(__name__)
 
@@ -107,6 +110,7 @@ def create_app(
 async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub:
     """Open the data folder and put the parts together. Whatever is opened is closed when the stack is."""
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
 
     deliveries = Deliveries(loop)
 
