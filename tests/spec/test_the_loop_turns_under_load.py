@@ -32,9 +32,9 @@ ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}, "other": {"public": 
 SECONDS = float(os.environ.get("CHATSYNC_LOOP_S", "8"))
 ONLY = [name for name in os.environ.get("CHATSYNC_LOOP_WORKS", "").split(",") if name]  # to find who it is
 LAG_S_MAX = 0.05
-LATE_SHARE_MAX = 0.001 if SECONDS >= 60 else 0.05  # two shared cores and a short form: what blocks the loop makes it a fifth and more
-    0.001 if SECONDS >= 60 else 0.01
-)  # of 500 plans one in a thousand is none: a short form can only see what is often
+LATE_SHARE_MAX = (
+    0.001 if SECONDS >= 60 else 0.05
+)  # two shared cores and a short form: what blocks the loop makes it a fifth and more
 LIMITS = {
     "commands_per_s": 10_000,
     "commands_burst": 100_000,
