@@ -142,7 +142,9 @@ class RoomLog:
         if entry.public is not None:
             pending.public[entry.event.offset] = entry.public
         if visibility_of(entry.event.kind) is not Visibility.TALLY:
-            pending.staff.append(_staff_bytes(entry.event))
+            # Where nothing is for staff only, the two are the same bytes: a message is encoded once.
+            is_same = entry.public is not None and not entry.event.details
+            pending.staff.append(entry.public if is_same and entry.public is not None else _staff_bytes(entry.event))
         for changed in back_events:
             body = public_bytes(changed)
             if body is not None:

@@ -80,6 +80,8 @@ def clean_text(text: str, code_points_max: int = TEXT_CODE_POINTS_MAX) -> str:
             (lone surrogates and noncharacters).
     """
     _check_raw(text, code_points_max)
+    if text.isprintable():  # no control, no format character, no line break: most of what people write
+        return _finished(text, code_points_max)
     text = _LINE_BREAKS.sub("\n", text).replace("\t", " ")
     _check_characters(text)
     text = _DROPPED.sub("", text)
@@ -118,6 +120,8 @@ def fragments(text: str) -> tuple[Fragment, ...]:
 
     Cost: linear in the length.
     """
+    if "@" not in text and "://" not in text:
+        return (Fragment(type="text", text=text),) if text else ()
     parts: list[Fragment] = []
     plain_from = 0
     for match in _TOKEN.finditer(text):
@@ -163,7 +167,7 @@ def _check_characters(text: str) -> None:
 
 
 def _finished(text: str, code_points_max: int) -> str:
-    text = _thinned(unicodedata.normalize("NFC", text)).strip()
+    text = text.strip() if text.isascii() else _thinned(unicodedata.normalize("NFC", text)).strip()
     if not any(_is_visible(character) for character in text):
         raise MessageRejectedError("empty", "There is nothing to read in it.")
     if len(text) > code_points_max:

@@ -259,7 +259,7 @@ def event_to_wire(
     if event.text is not None:
         wire["text"] = event.text
         parts = fragments(event.text)
-        if any(part["type"] != "text" for part in parts):
+        if len(parts) > 1 or (parts and parts[0]["type"] != "text"):
             wire["fragments"] = list(parts)
     if event.reply_to is not None:
         wire["reply_to"] = event.reply_to

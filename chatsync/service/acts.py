@@ -62,8 +62,13 @@ class Act:
     wall_us: int | None = None  # when a platform received it; None: now
 
 
-def say_of(frame: SayFrame, author: Author) -> Act:
+def say_of(frame: SayFrame, author: Author, seen: Seen | None = None) -> Act:
     """An utterance as an act.
+
+    Args:
+        frame: what was sent.
+        author: who sent it.
+        seen: what their player has reported.
 
     Raises:
         NotAllowedError: the role may not say this kind here.
@@ -80,14 +85,20 @@ def say_of(frame: SayFrame, author: Author) -> Act:
         kind=frame.kind,
         id=frame.id,
         author=author,
+        seen=seen or Seen(),
         claim=frame.playhead,
         text=clean_text(frame.text),
         reply_to=frame.reply_to,
     )
 
 
-def act_of(frame: ActFrame, author: Author) -> Act:
+def act_of(frame: ActFrame, author: Author, seen: Seen | None = None) -> Act:
     """A deed as an act.
+
+    Args:
+        frame: what was sent.
+        author: who sent it.
+        seen: what their player has reported.
 
     Raises:
         NotAllowedError: the role may not do this.
@@ -103,6 +114,7 @@ def act_of(frame: ActFrame, author: Author) -> Act:
         kind=kind,
         id=f"{frame.action}:{frame.target}" if frame.action in _ONCE_EACH else frame.id,
         author=author,
+        seen=seen or Seen(),
         claim=frame.playhead,
         text=clean_text(frame.text) if frame.text is not None and frame.action == "pin" else None,
         target=frame.target,

@@ -7,7 +7,6 @@ durable (``live_room``), which frame may come when (``chat.session``). Source: c
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +42,7 @@ from chatsync.errors import (
 )
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import Act, Seen, act_of, say_of
+from chatsync.service.drafting import drafted
 from chatsync.service.framing import Batch
 from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
 from chatsync.service.live_room import LiveRoom
@@ -280,7 +280,9 @@ class LiveConnection:
         through = position_to_wire(position or room.log.position)
         sealed_until_us = room.sealed_until_us()
         standing = {} if recovery is None else room.events_as_they_stand(recovery.back)
-        gone = {offset for offset, body in standing.items() if body is None} | set(() if recovery is None else recovery.gone)
+        gone = {offset for offset, body in standing.items() if body is None} | set(
+            () if recovery is None else recovery.gone
+        )
         frame = {
             "type": "welcome",
             "position": through,
@@ -319,11 +321,12 @@ class LiveConnection:
             if isinstance(frame, ActFrame) and frame.action == "broadcast_close":
                 self._spawn(self._close_broadcast(frame))
                 return
-            act = say_of(frame, self._author) if isinstance(frame, SayFrame) else act_of(frame, self._author)
-            act = replace(act, seen=self._seen)
+            if isinstance(frame, SayFrame):
+                act = say_of(frame, self._author, self._seen)
+            else:
+                act = act_of(frame, self._author, self._seen)
             if act.target is None:
-                future = self._here.submit(act)
-                future.add_done_callback(partial(self._answer_future, frame.id, started_us))
+                self._here.hand_in(drafted(self._here, act, None), partial(self._answer, frame.id, started_us))
             else:
                 self._spawn(self._answer_act(frame.id, act, started_us))
         except ChatsyncError as error:
@@ -349,14 +352,11 @@ class LiveConnection:
         else:
             self._ack(frame_id, appended, started_us)
 
-    def _answer_future(self, frame_id: str, started_us: int, future: asyncio.Future[Appended]) -> None:
-        if future.cancelled():
-            return
-        error = future.exception()
-        if error is None:
-            self._ack(frame_id, future.result(), started_us)
+    def _answer(self, frame_id: str, started_us: int, result: Appended | BaseException) -> None:
+        if isinstance(result, Appended):
+            self._ack(frame_id, result, started_us)
         else:
-            self._note_failed(frame_id, error)
+            self._note_failed(frame_id, result)
 
     def _note_failed(self, frame_id: str, error: BaseException) -> None:
         if isinstance(error, ChatsyncError):

@@ -259,8 +259,15 @@ class LiveSocket(asyncio.Protocol):
                 self._end()
 
     def _receive_message(self, data: bytes) -> None:
-        if self.connection is not None and self._closing_since_us is None:
-            self.connection.receive_message(data)
+        if self.connection is None or self._closing_since_us is not None:
+            return
+        if not data.isascii():
+            try:
+                data.decode()
+            except UnicodeDecodeError:
+                self.close(CloseCode.MALFORMED, "not UTF-8")
+                return
+        self.connection.receive_message(data)
 
     # --- going out ------------------------------------------------------------------------------------------------
 

@@ -267,9 +267,7 @@ _STATEMENT_ROWS_MAX = 64  # more would not be quicker, and each length is a stat
 _VALUES_MAX = 32_000  # SQLite's bound on parameters is 32,766
 
 
-def insert_many(
-    connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[Any]], conflict: str = ""
-) -> int:
+def insert_many(connection: sqlite3.Connection, table: str, rows: Sequence[Sequence[Any]], conflict: str = "") -> int:
     """Insert whole rows with few statements, so that SQLite is entered, and the interpreter's lock given up, a few times only.
 
     Args:

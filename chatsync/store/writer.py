@@ -17,6 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,7 +26,7 @@ import structlog
 from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
 from chatsync.store.sums import watch
 
-__all__ = ["BATCH_WORKS_MAX", "Completed", "Writer", "is_disk_trouble", "opened", "store_error"]
+__all__ = ["BATCH_WORKS_MAX", "Completed", "Together", "Writer", "is_disk_trouble", "opened", "store_error"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -58,6 +59,35 @@ _FULL_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DISK_ERRORS = _FULL_ERRORS | {errno.EIO, errno.EROFS}
 
 _log = structlog.get_logger(__name__)
+
+
+class Together:
+    """Work of which many can be done as one: neighbours in a batch with the same ``together`` are.
+
+    Args:
+        together: does it for items in their order, with a result for each; None if these must be done one by one.
+        alone: does it for one item.
+        item: what is done.
+    """
+
+    __slots__ = ("_alone", "item", "together")
+
+    def __init__(
+        self,
+        together: Callable[[sqlite3.Connection, list[Any]], list[Any] | None],
+        alone: Callable[[sqlite3.Connection, Any], Any],
+        item: Any,
+    ) -> None:
+        self.together, self._alone, self.item = together, alone, item
+
+    def __call__(self, connection: sqlite3.Connection) -> Any:
+        """Do it alone."""
+        return self._alone(connection, self.item)
+
+
+def _together_of(entry: tuple[Work, Done]) -> Callable[..., list[Any] | None] | None:
+    work = entry[0]
+    return work.together if isinstance(work, Together) else None
 
 
 def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
@@ -310,27 +340,53 @@ class Writer:
         results: Completed = []
         execute = connection.execute
         execute("BEGIN IMMEDIATE")
-        for work, done in batch:
-            execute("SAVEPOINT work")
-            try:
-                result: Any = work(connection)
-            except Exception as error:
-                if is_disk_trouble(error) or not connection.in_transaction:
-                    raise
-                execute("ROLLBACK TO work")
-                for undone in self.after_undo:
-                    undone(connection)
-                if not isinstance(error, ChatsyncError):
-                    error.add_note("raised by work in the writer's thread")
-                result = error
-            execute("RELEASE work")
-            results.append((done, result))
+        for together, works in groupby(batch, key=_together_of):
+            run = list(works)
+            found = None if together is None or len(run) == 1 else self._done_together(connection, together, run)
+            for index, (work, done) in enumerate(run):
+                results.append((done, self._done_alone(connection, work) if found is None else found[index]))
         for prepare in self.before_commit:
             prepare(connection)
         execute("COMMIT")
         for hook in self.after_commit:
             hook()
         return results
+
+    def _done_together(
+        self, connection: sqlite3.Connection, together: Callable[..., list[Any] | None], run: list[tuple[Work, Done]]
+    ) -> list[Any] | None:
+        """The results of works that can be done as one; None if they must be done one by one."""
+        connection.execute("SAVEPOINT work")
+        try:
+            found = together(connection, [work.item for work, _ in run if isinstance(work, Together)])
+        except Exception as error:
+            if is_disk_trouble(error) or not connection.in_transaction:
+                raise
+            found = None  # one by one it shows whose fault it is
+        if found is None:
+            self._undo(connection)
+        connection.execute("RELEASE work")
+        return found
+
+    def _done_alone(self, connection: sqlite3.Connection, work: Work) -> Any:
+        """The result of a work, or what it raised: then it leaves no rows."""
+        connection.execute("SAVEPOINT work")
+        try:
+            result = work(connection)
+        except Exception as error:
+            if is_disk_trouble(error) or not connection.in_transaction:
+                raise
+            self._undo(connection)
+            if not isinstance(error, ChatsyncError):
+                error.add_note("raised by work in the writer's thread")
+            result = error
+        connection.execute("RELEASE work")
+        return result
+
+    def _undo(self, connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK TO work")
+        for undone in self.after_undo:
+            undone(connection)
 
     def _forget(self) -> None:
         """After a failed batch nothing in memory is believed: the connection is opened afresh before the next one.
