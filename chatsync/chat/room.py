@@ -29,6 +29,7 @@ __all__ = [
     "RoomLog",
     "changed_by",
     "public_bytes",
+    "recovery_from",
 ]
 
 RING_EVENTS_MAX = 2_000  # ~3 min at 10 messages/s
@@ -226,6 +227,22 @@ def changed_by(deeds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[tu
     return (
         tuple(sorted(offset for offset, is_back in stands.items() if not is_back)),
         tuple(sorted(offset for offset, is_back in stands.items() if is_back)),
+    )
+
+
+def recovery_from(after: Position, told: Sequence[tuple[Event, tuple[int, ...]]]) -> Recovery:
+    """What a client missed since a position, from events in order, each with the offsets it touched."""
+    gone, back = changed_by(
+        (affected if event.kind in TAKING_KINDS else (), affected if event.kind in GIVING_KINDS else ())
+        for event, affected in told
+    )
+    seen = [(event, public) for event, _ in told if (public := public_bytes(event)) is not None]
+    return Recovery(
+        public=tuple(public for _, public in seen),
+        events=tuple(event for event, _ in seen),
+        gone=gone,
+        back=back,
+        through=Position(after.epoch, told[-1][0].offset if told else after.offset),
     )
 
 

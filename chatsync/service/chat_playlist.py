@@ -44,7 +44,7 @@ def reload_ms(reads_per_s: float, *, is_full: bool = False) -> int:
         is_full: the node has no place left on a socket, so that it has as many pollers as there are.
     """
     least = RELOAD_FULL_MS if is_full else RELOAD_MS
-    return min(RELOAD_MS_MAX, max(least, round(RELOAD_MS * reads_per_s / READS_PER_S, -2)))
+    return min(RELOAD_MS_MAX, max(least, int(round(RELOAD_MS * reads_per_s / READS_PER_S, -2))))
 
 
 class ChatQuery(msgspec.Struct, frozen=True):

@@ -8,9 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from websockets.frames import Frame, Opcode
+__all__ = ["Batch", "text_frame"]
 
-__all__ = ["Batch"]
+
+def text_frame(payload: bytes) -> bytes:
+    """A server's text frame: a header of two to ten bytes, then the payload as it is (RFC 6455 §5.2).
+
+    By hand, and held to what ``websockets`` makes of it by a test: its general way costs five times as much, for every ack.
+    """
+    length = len(payload)
+    if length < 126:
+        return b"\x81%c%b" % (length, payload)
+    if length < 65_536:
+        return b"\x81\x7e%b%b" % (length.to_bytes(2, "big"), payload)
+    return b"\x81\x7f%b%b" % (length.to_bytes(8, "big"), payload)
 
 
 class Batch:
@@ -30,6 +41,5 @@ class Batch:
     def wire(self) -> bytes:
         """All of them as WebSocket text frames, one after the other."""
         if self._wire is None:
-            frames = (Frame(Opcode.TEXT, payload).serialize(mask=False) for payload in self.payloads)
-            self._wire = b"".join(bytes(frame) for frame in frames)
+            self._wire = b"".join([text_frame(payload) for payload in self.payloads])
         return self._wire

@@ -25,8 +25,8 @@ from chatsync.chat.room import (
     Frames,
     Recovery,
     RoomLog,
-    changed_by,
     public_bytes,
+    recovery_from,
 )
 from chatsync.chat.wire import SayPlayhead, encoded
 from chatsync.errors import NotFoundError, RoomRestartingError
@@ -125,6 +125,7 @@ class LiveRoom:
         self._awaits_other_stream = bool(catalog.mark(room, _OTHER_STREAM))
         self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
         self.on_broadcast_closed: list[Callable[[int], None]] = []
+        self._figures: tuple[Timeline, StampingPolicy] | None = None  # the policy, and what it was made from
         self._flush_handle: asyncio.TimerHandle | None = None
         self._is_flush_postponed = False
         self._flushed_s = 0.0
@@ -186,16 +187,22 @@ class LiveRoom:
             shown.number,
             shown.clock,
             self.latencies,
-            StampingPolicy(
-                contribution_us=us_from_ms(self.settings.contribution_ms),
-                rewind_posting_us=self.settings.rewind_posting_s * SECOND_US,
-                hold_back_us=self.hold_back_us,
-                target_duration_us=self.timeline.target_duration_us or 2 * SECOND_US,
-            ),
+            self._policy(),
             self.clock.wall_us() if wall_us is None else wall_us,
             shown.last_run,
             shown.last_media_sequence,
         )
+
+    def _policy(self) -> StampingPolicy:
+        if self._figures is None or self._figures[0] is not self.timeline:
+            policy = StampingPolicy(
+                contribution_us=us_from_ms(self.settings.contribution_ms),
+                rewind_posting_us=self.settings.rewind_posting_s * SECOND_US,
+                hold_back_us=self.hold_back_us,
+                target_duration_us=self.timeline.target_duration_us or 2 * SECOND_US,
+            )
+            self._figures = (self.timeline, policy)
+        return self._figures[1]
 
     @property
     def hold_back_us(self) -> int:
@@ -355,20 +362,7 @@ class LiveRoom:
     def read_missed(self, after: Position, limit: int) -> Recovery:
         """In a thread: what came after a position, from the journal, hidden events left out."""
         events = self.journal.events_after(self.room, after.offset, limit)
-        deeds = [(event.kind, self.journal.affected(event)) for event in events]
-        gone, back = changed_by(
-            (affected if kind in TAKING_KINDS else (), affected if kind in GIVING_KINDS else ())
-            for kind, affected in deeds
-        )
-        through = Position(after.epoch, events[-1].offset if events else after.offset)
-        seen = [(event, public) for event in events if (public := public_bytes(event)) is not None]
-        return Recovery(
-            tuple(public for _, public in seen),
-            tuple(event for event, _ in seen),
-            gone,
-            back,
-            through,
-        )
+        return recovery_from(after, [(event, self.journal.affected(event)) for event in events])
 
     def events_as_they_stand(self, offsets: Sequence[int]) -> dict[int, msgspec.Raw | None]:
         """Events that were restored or moved, encoded for everyone; None for those moved while hidden."""

@@ -43,7 +43,7 @@ from chatsync.errors import (
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import Act, Seen, act_of, say_of
 from chatsync.service.drafting import drafted
-from chatsync.service.framing import Batch
+from chatsync.service.framing import Batch, text_frame
 from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
 from chatsync.service.live_room import LiveRoom
 from chatsync.store.journal import Appended
@@ -387,7 +387,9 @@ class LiveConnection:
     # --- writing --------------------------------------------------------------------------------------------------
 
     def _send(self, frame: dict[str, Any]) -> None:
-        self.receive_batch(Batch((encoded(frame),)))
+        if self._is_too_slow():
+            return
+        self._socket.send_soon(text_frame(encoded(frame)))
 
     def receive_reset(self, reason: str, position: Position) -> None:
         """Tell the peer to start afresh; a welcome without events follows (contract §5)."""
@@ -406,8 +408,13 @@ class LiveConnection:
 
     def receive_batch(self, batch: Batch) -> None:
         """Send frames to the peer; one that reads too slowly is closed and comes back later."""
+        if not self._is_too_slow():
+            self._socket.send(batch.wire)
+
+    def _is_too_slow(self) -> bool:
+        """Whether too much waits for the peer; then it is closed."""
         # What waits already is judged, not what comes: a busy room's batch behind one's own ack is no sign of a slow reader.
         if self._socket.waiting_bytes > self._hub.settings.limits.send_queue_bytes_max:
             self.close(CloseCode.TOO_SLOW, "the connection reads too slowly")
-            return
-        self._socket.send(batch.wire)
+            return True
+        return False

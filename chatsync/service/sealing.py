@@ -348,7 +348,7 @@ class Sealer:
 
     def _unsealed_us(self, index: SliceIndex) -> list[int]:
         start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
-        return [event.program_us for event in index.tail_from(start_us) if is_sliced(event)]
+        return index.sliced_from(start_us)
 
     async def _move_mark(self, index: SliceIndex, value_us: int) -> None:
         if index.sealed_until_us == value_us:

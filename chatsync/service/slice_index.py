@@ -15,7 +15,7 @@ import msgspec
 
 from chatsync.chat.event import Event
 from chatsync.instants import SECOND_US, Range, us_from_ms, whole_second_us
-from chatsync.replay.slices import late_range
+from chatsync.replay.slices import is_sliced, late_range
 from chatsync.replay.state import RoomState
 from chatsync.store.catalog import SliceRow
 
@@ -36,6 +36,7 @@ class SliceIndex:
     sealed_before: deque[tuple[int, int]] = field(default_factory=deque)  # (wall, value) of the last minute
     tail: list[tuple[int, int]] = field(default_factory=list)  # (program, offset) of events from the oldest askable on
     events: dict[int, Event] = field(default_factory=dict)  # of the tail, by offset
+    sliced_us: list[int] = field(default_factory=list)  # program times of those that slices hold, in order
     dirty_us: dict[int, int] = field(default_factory=dict)  # program time that changed: wall time when to revise
     dirty_state_us: int | None = None  # states of slices after this program time may have changed
     dirty_state_due_us: int = 0  # wall time when to revise them
@@ -118,12 +119,16 @@ class SliceIndex:
         self.drop_tail(event.offset)
         insort(self.tail, event.place)
         self.events[event.offset] = event
+        if is_sliced(event):
+            insort(self.sliced_us, event.program_us)
 
     def drop_tail(self, offset: int) -> None:
         """Forget an event that was hidden or moved."""
         known = self.events.pop(offset, None)
         if known is not None:
             del self.tail[bisect_left(self.tail, known.place)]
+            if is_sliced(known):
+                del self.sliced_us[bisect_left(self.sliced_us, known.program_us)]
 
     def note_state(self, event: Event) -> None:
         """Remember an event that bears on room state as it stands now."""
@@ -141,6 +146,10 @@ class SliceIndex:
         """The tail's events at or after an instant, in order."""
         return [self.events[offset] for _, offset in self.tail[bisect_left(self.tail, (program_us, 0)) :]]
 
+    def sliced_from(self, program_us: int) -> list[int]:
+        """Program times, in order, of the tail's events that slices hold, at or after an instant."""
+        return self.sliced_us[bisect_left(self.sliced_us, program_us) :]
+
     def note_sealed_until(self, value_us: int, wall_us: int) -> None:
         """Move the mark on; values of the last minute may still be asked for."""
         if self.sealed_until_us is not None and value_us != self.sealed_until_us:
@@ -149,8 +158,11 @@ class SliceIndex:
         while self.sealed_before and self.sealed_before[0][0] < wall_us - OPEN_FROM_LIFE_US:
             self.sealed_before.popleft()
         oldest_us = self.sealed_before[0][1] if self.sealed_before else value_us
-        while self.tail and self.tail[0][0] < oldest_us:
-            self.events.pop(self.tail.pop(0)[1], None)
+        past = bisect_left(self.tail, (oldest_us, 0))
+        for _, offset in self.tail[:past]:
+            self.events.pop(offset, None)
+        del self.tail[:past]
+        del self.sliced_us[: bisect_left(self.sliced_us, oldest_us)]
 
     def may_be_asked_from(self, from_us: int) -> bool:
         """Whether ``open.json`` can answer from this instant on."""

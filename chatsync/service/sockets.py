@@ -74,6 +74,7 @@ class LiveSocket(asyncio.Protocol):
         "_parts",
         "_ping_due_us",
         "_pinged_us",
+        "_soon",
         "_stuck_since_us",
         "_taken",
         "_transport",
@@ -101,6 +102,7 @@ class LiveSocket(asyncio.Protocol):
         self._is_held = False  # whoever answers the peer wants nothing more for now
         self._frames_full_at_us = 0  # as in limits.Bucket, of frames of any kind
         self._parts: list[bytes] = []  # of a message that comes in several frames
+        self._soon: list[bytes] = []  # frames for the end of this turn of the loop
         self._written = 0  # bytes given to the transport
         self._excused_until = 0  # bytes up to here are the peer's own request and do not count as waiting
         self._taken = 0  # bytes the transport had passed on when it was last looked at
@@ -178,6 +180,11 @@ class LiveSocket(asyncio.Protocol):
         self._transport = None
         if self.connection is not None:
             self.connection.lost()
+        # What points at each other would wait for the collector of garbage, which looks at what is old seldom: with thousands
+        # who come and go that is much memory.
+        self.connection = None
+        self._framing.parser.close()
+        self._unread.clear()
 
     def shutdown(self) -> None:
         """The server stops: whoever is still here is told to come back."""
@@ -280,14 +287,27 @@ class LiveSocket(asyncio.Protocol):
         """
         if self._transport is None or self._closing_since_us is not None:
             return
+        if self._soon:
+            self._send_soon()
         self._transport.write(wire)
         self._written += len(wire)
         if excused:
             self._excused_until = self._written
 
-    def send_message(self, payload: bytes) -> None:
-        """Write one text frame."""
-        self.send(bytes(Frame(Opcode.TEXT, payload).serialize(mask=False)))
+    def send_soon(self, wire: bytes) -> None:
+        """Write frames together with what else this turn of the loop has for the peer: alone, an ack costs a system call."""
+        if self._transport is None or self._closing_since_us is not None:
+            return
+        if not self._soon:
+            asyncio.get_running_loop().call_soon(self._send_soon)
+        self._soon.append(wire)
+
+    def _send_soon(self) -> None:
+        if self._soon and self._transport is not None:
+            wire = b"".join(self._soon)
+            self._transport.write(wire)
+            self._written += len(wire)
+        self._soon.clear()
 
     @property
     def waiting_bytes(self) -> int:
@@ -311,6 +331,7 @@ class LiveSocket(asyncio.Protocol):
         """Say goodbye with a documented code, once; the peer has ten seconds to answer."""
         if self._transport is None or self._closing_since_us is not None:
             return
+        self._send_soon()
         self._closing_since_us = self._hub.clock.monotonic_us()
         if self._framing.state is State.OPEN:
             self._hub.metrics.closed.labels(str(int(code))).inc()

@@ -91,13 +91,14 @@ class Dedupe:
 
     def sweep(self, connection: sqlite3.Connection, wall_us: int) -> None:
         """Drop a bite of ids whose day is over at this wall time."""
-        bite = connection.execute(
-            "SELECT room, id, author_key, received_us FROM dedupe WHERE (room, id, author_key) > (?, ?, ?) "
-            "ORDER BY room, id, author_key LIMIT ?",
-            (*self._swept, _SWEEP_ROWS),
-        ).fetchall()
-        connection.executemany(
-            "DELETE FROM dedupe WHERE room = ? AND id = ? AND author_key = ?",
-            [key for *key, received_us in bite if received_us < wall_us - DEDUPE_US],
+        after = "(room, id, author_key) > (?, ?, ?)"
+        last = connection.execute(
+            f"SELECT room, id, author_key FROM dedupe WHERE {after} ORDER BY room, id, author_key LIMIT 1 OFFSET ?",
+            (*self._swept, _SWEEP_ROWS - 1),
+        ).fetchone()
+        until, key = ("", ()) if last is None else ("AND (room, id, author_key) <= (?, ?, ?)", last)
+        connection.execute(
+            f"DELETE FROM dedupe WHERE {after} {until} AND received_us < ?",
+            (*self._swept, *key, wall_us - DEDUPE_US),
         )
-        self._swept = bite[-1][:3] if len(bite) == _SWEEP_ROWS else ("", "", "")
+        self._swept = ("", "", "") if last is None else last

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from websockets.frames import Frame, Opcode
+
 from chatsync.chat.event import Position
 from chatsync.service.fanout import CHUNK_RECEIVERS, Fanout, Receiver
-from chatsync.service.framing import Batch
+from chatsync.service.framing import Batch, text_frame
 
 
 class Reader:
@@ -94,7 +96,14 @@ async def test_one_who_fails_does_not_keep_the_others_from_hearing() -> None:
 def test_frames_are_made_once_and_are_what_a_server_sends() -> None:
     """Text frames without a mask, whatever their length; asked twice, the very same bytes."""
     batch = Batch((b"short", b"x" * 200, b"y" * 70_000))
-    assert b"\x81\x05short" == batch.wire[:7]
-    assert b"\x81\x7e\x00\xc8" == batch.wire[7:11]
-    assert b"\x81\x7f" + (70_000).to_bytes(8, "big") == batch.wire[211:221]
+    payloads = (b"short", b"x" * 200, b"y" * 70_000)
+    frames = [bytes(Frame(Opcode.TEXT, payload).serialize(mask=False)) for payload in payloads]
+    assert b"".join(frames) == batch.wire
     assert batch.wire is batch.wire
+
+
+def test_the_header_is_what_websockets_makes_of_every_length() -> None:
+    """Around each bound of RFC 6455 §5.2 the bytes are the same as the package's."""
+    for length in (0, 1, 125, 126, 127, 65_535, 65_536, 65_537):
+        payload = b"z" * length
+        assert bytes(Frame(Opcode.TEXT, payload).serialize(mask=False)) == text_frame(payload)
