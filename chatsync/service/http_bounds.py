@@ -83,6 +83,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._is_in_head, self._head_bytes = True, 0
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection on; what is left of this object points at its parser and that back, and would stay for long."""
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]
+
     def send_400_response(self, msg: str) -> None:
         """What the parser refuses; nothing if it was answered here already."""
         if not self.transport.is_closing():

@@ -22,7 +22,7 @@ from chatsync.service.sockets import LiveSocket
 __all__ = ["RelayServer", "run_service"]
 
 _SWITCH_S = 0.0005  # how long a thread may keep Python to itself; at the usual 5 ms each system call of the loop may cost as much
-_COLLECT_AFTER = (5_000, 20, 20)  # few cycles are made here: connections that end, errors with their traces
+_COLLECT_AFTER = (5_000, 10, 5)  # few cycles are made here: connections that end, errors with their traces
 STOP_S = 5  # connections are told to come back; who does not go is cut
 
 
