@@ -16,7 +16,13 @@ from benchmarks.loading import LeftOutError, Target, hello, run_load
 
 __all__ = ["Listeners", "of_peers", "peer_servers", "relay_rounds", "rounds_of"]
 
-LIMITS = {"sockets_max": 30_000}
+# All listeners come from one address, at once, as guests.
+LIMITS = {
+    "sockets_max": 30_000,
+    "guests_per_address_max": 30_000,
+    "knocks_per_s": 30_000,
+    "knocks_burst": 30_000,
+}
 WARM_UP_S = 2
 DRAIN_S = 10
 RELAY = "chatsync"
