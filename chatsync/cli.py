@@ -176,7 +176,8 @@ def verify(
     json_output: JsonOption = False,
 ) -> None:
     """Check every journal row, slice and archived file against its checksum; exit 1 if one is damaged."""
-    from chatsync.store.opening import open_store, verify_store
+    from chatsync.store.opening import open_store
+    from chatsync.store.verifying import verify_store
 
     with _opened(open_store, config, data) as store:
         report = verify_store(store, _progress(json_output))

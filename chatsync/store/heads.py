@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import google_crc32c
 
+from chatsync.errors import CorruptError
+
 __all__ = ["Head", "Heads"]
 
 _BODY = struct.Struct(">64sQQI")
@@ -109,6 +111,22 @@ class Heads:
                 name, epoch, offset, chain = _BODY.unpack(body)
                 heads[name.rstrip(b"\0").decode()] = Head(epoch, offset, chain)
         return heads
+
+    @staticmethod
+    def damaged(path: Path) -> list[CorruptError]:
+        """Slots that are not what was written, and whether the file was cut."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return [CorruptError(path.name, "the file is missing")]
+        found = []
+        if len(data) % _RESERVE_BYTES:
+            found.append(CorruptError(path.name, f"its {len(data)} bytes are not the whole file"))
+        for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES):
+            body, (crc,) = data[start : start + _BODY.size], _CRC.unpack_from(data, start + _BODY.size)
+            if (any(body) or crc) and google_crc32c.value(body) != crc:
+                found.append(CorruptError(path.name, f"slot {start // _SLOT_BYTES} does not fit its checksum"))
+        return found
 
     @staticmethod
     def _rooms(path: Path) -> list[str]:

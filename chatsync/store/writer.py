@@ -108,13 +108,13 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA cache_size=-16000")
         connection.execute("PRAGMA temp_store=MEMORY")
+        watch(connection)
         if read_only:
             connection.execute("PRAGMA query_only=1")
         else:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=ON")  # blanked text must not stay in free pages
-            watch(connection)
     except BaseException:
         connection.close()
         raise

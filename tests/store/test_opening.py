@@ -11,7 +11,8 @@ import pytest
 from chatsync.errors import CorruptError
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import FolderLockedError
-from chatsync.store.opening import Store, open_store, verify_store
+from chatsync.store.opening import Store, open_store
+from chatsync.store.verifying import verify_store
 from tests.builders import draft
 from tests.store.deeds import placed, said, tamper
 

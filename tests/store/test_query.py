@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from chatsync.chat.event import Draft, Event
 from chatsync.errors import CorruptError
 from chatsync.instants import HOUR_US, SECOND_US, Range
-from chatsync.store.opening import Store, open_store, verify_store
+from chatsync.store.opening import Store, open_store
 from chatsync.store.query import Plan, open_duckdb
+from chatsync.store.verifying import verify_store
 from tests.builders import BASE_US, author, draft
 from tests.store.deeds import deed, placed, said
 

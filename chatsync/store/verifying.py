@@ -1,0 +1,137 @@
+"""Everything in a data folder, read and compared with its checksums.
+
+Owns: what ``chatsync verify`` looks at, and in which order. Does not know: the command line, mending.
+Source: reliability G8; decision 0018.
+
+Nothing is changed. One thing that is damaged does not hide the others: each check is on its own, and what cannot even be asked
+counts as damage.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+from chatsync.errors import ChatsyncError, CorruptError
+from chatsync.store.catalog import SliceRow
+from chatsync.store.heads import Heads
+from chatsync.store.opening import Store
+from chatsync.store.recovering import read_error
+from chatsync.store.rows import text_check
+from chatsync.store.slicing import intact_slice
+from chatsync.store.writer import opened
+
+__all__ = ["Progress", "listed_slices", "verify_store"]
+
+T = TypeVar("T")
+Progress = Callable[[str, int, int], None]
+
+_LOST_IDS = (
+    "SELECT d.room, d.offset FROM dedupe AS d LEFT JOIN journal AS j ON j.room = d.room AND j.offset = d.offset "
+    "WHERE j.offset IS NOT NULL AND (j.id != d.id OR coalesce(j.author_key, '') != d.author_key) "
+    "UNION ALL SELECT d.room, d.offset FROM dedupe AS d WHERE d.offset < 1 OR d.received_us < 0 "
+    "ORDER BY 1, 2 LIMIT 20"
+)
+"""Ids that point at a row with another id."""
+
+
+def verify_store(store: Store, progress: Progress | None = None) -> dict[str, Any]:
+    """Check journal, catalog, names, hidden texts, slices and archived files; counts, and a line for everything damaged."""
+    damaged = list(store.journal.open_report)
+    rows, slices = 0, 0
+
+    def check(work: Callable[[], Iterable[CorruptError | str]]) -> None:
+        try:
+            damaged.extend(map(str, work()))
+        except ChatsyncError as error:
+            damaged.append(str(error))
+        except (sqlite3.Error, OSError) as error:
+            damaged.append(str(read_error(error)))
+
+    for name in ("chatsync.db", "identity.db", "moderation.db"):
+        _tell(progress, name, 1, 1)
+        check(partial(_malformed, store, name))
+    check(store.catalog.wrong)
+    check(store.journal.wrong)
+    check(store.journal.check_indexes)
+    check(partial(_wrong_ids, store))
+    check(partial(_wrong_texts, store))
+    check(partial(Heads.damaged, store.files.heads))
+    rooms: list[str] = []
+    check(lambda: _into(rooms, store.journal.rooms()))
+    for done, room in enumerate(rooms, start=1):
+        try:
+            rows += store.journal.verify(room)
+        except ChatsyncError as error:
+            damaged.append(str(error))
+        _tell(progress, f"journal of {room}", done, len(rooms))
+    found: list[tuple[str, SliceRow]] = []
+    check(lambda: _into(found, listed_slices(store)))
+    for done, (room, row) in enumerate(found, start=1):
+        slices += 1
+        check(partial(_wrong_slice, store, room, row))
+        _tell(progress, f"slices of {room}", done, len(found))
+    files: list[Any] = []
+    check(lambda: store.archive.verify(progress=progress))
+    check(lambda: _into(files, store.catalog.archive_files(tree=None)))
+    return {"rows": rows, "slices": slices, "files": len(files), "damaged": list(dict.fromkeys(damaged))}
+
+
+def _tell(progress: Progress | None, what: str, done: int, count: int) -> None:
+    if progress is not None:
+        progress(what, done, count)
+
+
+def _into(found: list[T], items: Iterable[T]) -> tuple[()]:
+    """Keep what a check needs later; nothing is damaged so far."""
+    found.extend(items)
+    return ()
+
+
+def _malformed(store: Store, name: str) -> list[str]:
+    """What SQLite itself finds wrong: free pages, and structure that no read of ours would touch."""
+    connection = opened(store.files.root / name, read_only=True)
+    try:
+        rows = [str(text) for (text,) in connection.execute("PRAGMA integrity_check(20)")]
+    finally:
+        connection.close()
+    return [f"{name} is damaged: {line.splitlines()[-1][:200]}." for line in rows if line != "ok"]
+
+
+def _wrong_ids(store: Store) -> list[CorruptError]:
+    rows = store.journal.read(_LOST_IDS)
+    return [CorruptError("dedupe", f"an id of room {room} is not that of row {offset}") for room, offset in rows]
+
+
+def _wrong_texts(store: Store) -> list[CorruptError]:
+    """Hidden texts that are not what their message said, so that a restore could not bring it back."""
+    found = []
+    for room, offset, *words in store.journal.hidden_texts():
+        told = store.journal.read("SELECT text_check FROM journal WHERE room = ? AND offset = ?", (room, offset))
+        if told and told[0][0] != text_check(*words):
+            found.append(CorruptError("moderation.db", f"the text of row {offset} of room {room} is not what was said"))
+    return found
+
+
+def listed_slices(store: Store) -> Iterator[tuple[str, SliceRow]]:
+    """Every slice that the catalog lists, with its room.
+
+    Raises:
+        CorruptError: a list is damaged.
+    """
+    pairs = store.journal.read("SELECT DISTINCT key, part FROM sums WHERE name = 'slices' AND rows > 0 ORDER BY 1, 2")
+    for room, broadcast in pairs:
+        for row in store.catalog.slices(room, broadcast)[0]:
+            yield room, row
+
+
+def _wrong_slice(store: Store, room: str, row: SliceRow) -> list[CorruptError]:
+    """A slice lies in the public tree or in the private one."""
+    public = store.files.slice_path(room, row, public=True).is_file()
+    try:
+        intact_slice(store.files, room, row, public=public)
+    except CorruptError as error:
+        return [error]
+    return []
