@@ -71,12 +71,13 @@ def test_an_error_inside_still_closes(tmp_path: Path) -> None:
 
 
 def test_everything_is_the_owners_alone(tmp_path: Path) -> None:
-    """Files are 0600, folders 0700, whatever the umask."""
+    """Files are 0600, folders 0700, whatever the umask; what leads to the public slices can be passed through."""
     with open_store(tmp_path / "data") as store:
         said(store, draft("a"))
         _with_slice(store)
         store.archive.archive_now()
         found = {path: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "data", *store.files.root.rglob("*")]}
+    assert 0o711 == found.pop(tmp_path / "data" / "slices")
     assert {} == {
         path.relative_to(tmp_path).as_posix(): oct(mode)
         for path, mode in found.items()
