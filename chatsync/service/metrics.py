@@ -27,7 +27,9 @@ class Metrics:
         self._events = Counter(
             "chatsync_events_total", "Events made durable.", ["room", "kind", "stamp"], registry=self.registry
         )
-        self._stamped: dict[tuple[str, str, str], Counter] = {}  # finding a child by its labels costs more than counting
+        self._stamped: dict[
+            tuple[str, str, str], Counter
+        ] = {}  # finding a child by its labels costs more than counting
         self._duplicates = Counter(
             "chatsync_duplicates_total",
             "Messages sent again and answered with their first ack.",
