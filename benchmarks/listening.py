@@ -81,7 +81,7 @@ def rounds_of(load: Listeners, seconds: float, rounds: int, others: list[peers.P
 def relay_rounds(load: Listeners, seconds: float) -> Figures:
     """One run of the relay."""
     names = [f"room-{number}" for number in range(load.rooms)]
-    with relay_on_server_core({name: {"public": True} for name in names}, **LIMITS) as relay:
+    with relay_on_server_core({name: {"public": True} for name in names}, None, **LIMITS) as relay:
         targets: list[Target] = []
         for number, name in enumerate(names):
             targets += sent_by(name, load.writers, number=number)

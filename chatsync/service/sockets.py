@@ -186,11 +186,6 @@ class LiveSocket(asyncio.Protocol):
         self._framing.parser.close()
         vars(self._framing).clear()
         self._unread.clear()
-        # What points at each other would wait for the collector of garbage, which looks at what is old seldom: with thousands
-        # who come and go that is much memory.
-        self.connection = None
-        self._framing.parser.close()
-        self._unread.clear()
 
     def shutdown(self) -> None:
         """The server stops: whoever is still here is told to come back."""

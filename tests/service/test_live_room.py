@@ -188,7 +188,9 @@ async def test_who_missed_a_hide_is_told_though_it_was_moved_since(tmp_path: Pat
         await it.act("hide", target=said["offset"])
         before = it.room().log.position.offset
         await it.reload(playlist_at(Scenario(it.now_us - 8 * SECOND_US), it.now_us - 3 * SECOND_US))
-        moved = [event.offset for event in it.hub.journal.events_after("class", before, 10) if event.kind == "restamped"]
+        moved = [
+            event.offset for event in it.hub.journal.events_after("class", before, 10) if event.kind == "restamped"
+        ]
         assert said["offset"] in it.hub.journal.affected(it.hub.journal.event("class", moved[0]))  # type: ignore[arg-type]
         it.room().log.forget()
         async with it.connected() as client:

@@ -97,7 +97,7 @@ async def test_the_relay_that_was_killed_meanwhile_finishes_it(tmp_path: Path) -
         await _lesson(it)
         await it.hub.archiving._archive_rooms({"class"})
         it.sealer().seal = _nothing  # type: ignore[method-assign]
-        it.hub.archiving.eraser.finish = _interrupted  # type: ignore[method-assign, assignment]
+        it.hub.archiving.eraser.finish = _interrupted  # type: ignore[method-assign]
         assert 503 == (await _erase(it)).status_code
         clock = it.clock
     assert _bytes_with(tmp_path, WORDS)
