@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from chatsync.chat.event import KINDS, STATE_KINDS, Author, Event, Role, Visibility
+from chatsync.chat.event import STATE_KINDS, Author, Event, Role, Visibility, visibility_of
 from chatsync.errors import CorruptError
 from chatsync.instants import Range
 from chatsync.store import sums
@@ -42,7 +42,6 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _FOUND = ", ".join(f"j.{name}" for name in COLUMNS)
 _BROADCAST, _PLACED_US, _HIDDEN = (COLUMNS.index(name) for name in ("broadcast", "placed_us", "hidden"))
 _CHAIN, _PREVIOUS = COLUMNS.index("chain"), COLUMNS.index("previous")
-_PUBLIC_KINDS = ", ".join(f"'{kind}'" for kind, seen in KINDS.items() if seen is Visibility.PUBLIC)
 _STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
 _AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
 
@@ -230,22 +229,40 @@ class JournalReads:
         Raises:
             CorruptError: a row is damaged.
         """
-        hidden = "" if include_hidden else "AND j.hidden = 0"
-        public = f"AND j.kind IN ({_PUBLIC_KINDS}) AND json_type(j.details, '$.to') IS NULL" if public_only else ""
-        later = "" if after is None else "AND (p.placed_us, p.offset) > (?, ?)"
         self._hours.check_places(self.reads, room, broadcast, start_us, end_us)
-        rows = self.read(
-            f"SELECT p.placed_us, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_placed "
-            "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
-            f"WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? {later} "
-            f"AND (j.offset IS NULL OR (true {hidden} {public})) ORDER BY p.placed_us, p.offset LIMIT ?",
-            (room, broadcast, start_us, end_us, *(after or ()), limit),
-        )
-        events = [self._event(self._found(room, row, _PLACED_US)) for row in rows]
+        events: list[Event] = []
+        place = after
+        while True:
+            page = self._placed_events(room, broadcast, Range(start_us, end_us), place, limit)
+            events += [
+                event
+                for event in page
+                if (include_hidden or not event.hidden) and (not public_only or _is_public(event))
+            ]
+            if limit < 0 or len(page) < limit or len(events) >= limit:
+                break
+            place = page[-1].place
         left = self._left(room, broadcast, Range(start_us, end_us), after)
         if left:
             events = sorted((*events, *left), key=lambda event: event.place)
         return events if limit < 0 else events[:limit]
+
+    def _placed_events(
+        self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None, limit: int
+    ) -> list[Event]:
+        """All that stands in a range, of whatever kind.
+
+        What is wanted of it is decided on rows that were checked: a damaged one must not slip out because it looks hidden.
+        """
+        later = "" if after is None else "AND (p.placed_us, p.offset) > (?, ?)"
+        rows = self.read(
+            f"SELECT p.placed_us, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_placed "
+            "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
+            f"WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? {later} "
+            "ORDER BY p.placed_us, p.offset LIMIT ?",
+            (room, broadcast, within.start_us, within.end_us, *(after or ()), limit),
+        )
+        return [self._event(self._found(room, row, _PLACED_US)) for row in rows]
 
     def _left(self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None) -> list[Event]:
         """Events of a range that have left the journal: all of them public, and none hidden."""
@@ -389,7 +406,7 @@ class JournalReads:
         """
         try:
             return self._identity.author(room, author_key, version, role)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
             raise read_error(error, "identity.db") from error
 
     def rows_at(self, room: str, offsets: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -481,3 +498,8 @@ class JournalReads:
     def check_indexes(self) -> list[CorruptError]:
         """Everything that an index of the journal does not find, or finds and should not. For ``chatsync verify``."""
         return self._hours.check_all(self.reads)
+
+
+def _is_public(event: Event) -> bool:
+    """Whether everyone may see it: its kind is for everyone, and it is not addressed to somebody."""
+    return visibility_of(event.kind) is Visibility.PUBLIC and "to" not in event.details

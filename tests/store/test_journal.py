@@ -482,6 +482,24 @@ def test_a_damaged_row_is_not_hidden(store: Store) -> None:
     assert 5 == store.journal.head("math").offset
 
 
+@pytest.mark.parametrize(("column", "value"), [("hidden", 1), ("kind", "held"), ("details", '{"to":["host"]}')])
+def test_a_row_that_a_filter_would_leave_out_is_checked_first(store: Store, column: str, value: object) -> None:
+    """Damage that makes a message look hidden, staff's or private does not make it slip out of an answer unnoticed."""
+    _spoken(store)
+    tamper(store.files.root, f"UPDATE journal SET {column} = ? WHERE offset = 3", value)
+    with pytest.raises(CorruptError):
+        store.journal.events_between("math", 1, 0, 2**62, public_only=True)
+
+
+def test_a_page_is_full_though_much_of_the_range_is_not_for_everyone(store: Store) -> None:
+    """What is left out does not count against the limit, and nothing after it is missed."""
+    offsets = [one.event.offset for one in said(store, *(placed(f"m{number}", number) for number in range(12)))]
+    for offset in offsets[2:9]:
+        said(store, deed(f"h{offset}", "hidden", target=offset))
+    found = store.journal.events_between("math", 1, 0, 2**62, public_only=True, limit=4)
+    assert [*offsets[:2], *offsets[9:11]] == [event.offset for event in found]
+
+
 def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     """Opening it fails as corrupt, and leaves it as it is."""
     (tmp_path / "chatsync.db").write_bytes(b"not a database" * 100)
