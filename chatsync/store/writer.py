@@ -115,10 +115,19 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA secure_delete=ON")  # blanked text must not stay in free pages
+    except UnicodeDecodeError as error:
+        connection.close()
+        raise _malformed() from error  # SQLite quotes its damaged schema, which is no text any more
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _malformed() -> sqlite3.DatabaseError:
+    malformed = sqlite3.DatabaseError("database disk image is malformed")
+    malformed.sqlite_errorcode, malformed.sqlite_errorname = sqlite3.SQLITE_CORRUPT, "SQLITE_CORRUPT"
+    return malformed
 
 
 def _create(path: Path) -> None:

@@ -284,6 +284,20 @@ def test_databases_are_for_us_only(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_a_schema_that_is_no_text_any_more_is_told_as_damage(tmp_path: Path) -> None:
+    """SQLite quotes what it cannot read; that this is not UTF-8 is damage like any other."""
+    path = _made(tmp_path / "t.db")
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    connection.close()
+    body = path.read_bytes()
+    assert b"CREATE TABLE t" in body
+    path.write_bytes(body.replace(b"CREATE TABLE t", b"CREATE T\xc9BLE t"))
+    with pytest.raises(sqlite3.DatabaseError) as told:
+        opened(path).execute("SELECT * FROM t")
+    assert sqlite3.SQLITE_CORRUPT == told.value.sqlite_errorcode
+
+
 def test_an_unwritable_place_is_told_at_the_start(tmp_path: Path) -> None:
     """Opening says that it cannot, rather than failing at the first message."""
     with pytest.raises(StorageFailedError):
