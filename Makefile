@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit fuzz faults e2e player-test bench player chromium servers lock format clean FORCE
+.PHONY: help setup demo check test unit fuzz faults e2e player-test bench bench-quick player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,10 +81,11 @@ demo: ## a live stream, a lecture's chat and a page to watch: prints one URL (AR
 	@$(MAKE) -s -j2 $(DEMO) $(PLAYER)
 	@exec $(RUN)/chatsync demo $(ARGS)
 
-bench: setup ## measure: prints figures beside those of a peer
-	@for file in benchmarks/*.py; do \
-		name=$$(basename $$file .py); echo "== $$name"; $(RUN)/python -m benchmarks.$$name || exit 1; \
-	done
+bench: setup servers ## measure everything beside peers and write benchmarks/report.md (ARGS="--only acks,fanout")
+	@$(RUN)/python -m benchmarks.run $(ARGS)
+
+bench-quick: setup servers ## the same in less than five minutes, written to build/
+	@mkdir -p build && $(RUN)/python -m benchmarks.run --quick --output build/bench-quick.md $(ARGS)
 
 # --- check and test ---------------------------------------------------------------------------------------------------
 
