@@ -140,6 +140,10 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._tasks.append(task)
         return task
 
+    def set_default_executor(self, executor: Any) -> None:
+        """Threads are simulated: there is none to choose."""
+        executor.shutdown()
+
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """A thread begins after a while, does its work at one instant, and is heard of after another while."""
         del executor

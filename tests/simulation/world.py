@@ -97,7 +97,8 @@ class Process:
         """Start serving, as the command does."""
         context = copy_context()
         context.run(PROCESS.set, self.number)
-        self.world.loop.create_task(self._serve(), name=f"process {self.number}", context=context)
+        task = self.world.loop.create_task(self._serve(), name=f"process {self.number}", context=context)
+        task.add_done_callback(self.world.note_task_end)
 
     async def _serve(self) -> None:
         world = self.world
