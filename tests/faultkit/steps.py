@@ -16,6 +16,7 @@ import uuid
 from collections.abc import MutableMapping
 from typing import Any
 
+import anyio._backends._asyncio  # noqa: F401 - else it is loaded at the end, by a call that may be made to fail
 import structlog
 
 from chatsync.errors import StoreError
