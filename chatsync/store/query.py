@@ -17,7 +17,7 @@ from typing import Any
 import duckdb
 
 from chatsync.chat.event import Event
-from chatsync.errors import CorruptError
+from chatsync.errors import CorruptError, StorageFailedError
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
@@ -104,7 +104,7 @@ class Query:
 
         Raises:
             CorruptError: a file or row is damaged; nothing is returned then.
-            StorageFailedError: the journal cannot be read.
+            StorageFailedError: the journal or a file cannot be read.
         """
         while True:
             try:
@@ -118,6 +118,8 @@ class Query:
                     raise
                 else:
                     raise CorruptError(plan.files[0].path, f"DuckDB: {type(error).__name__}") from error
+            except OSError as error:  # the disk refuses, which says nothing of what is on it
+                raise StorageFailedError from error
         for within in plan.journal:
             events += self._journal.events_between(
                 plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit

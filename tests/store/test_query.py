@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatsync.chat.event import Draft, Event
-from chatsync.errors import CorruptError
+from chatsync.errors import CorruptError, StorageFailedError
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.store.opening import Store, open_store
 from chatsync.store.query import Plan, open_duckdb
@@ -157,6 +157,17 @@ def test_archive_and_journal_tell_the_same(
         assert {"rows": len(first) + len(late) + len(done), "slices": 0, "damaged": []} == {
             name: found for name, found in verify_store(store).items() if name != "files"
         }
+
+
+def test_a_disk_that_refuses_is_told_from_damage(store: Store) -> None:
+    """A file that cannot be opened says nothing of what is in it: that is a failure of the storage, which may pass."""
+    _archived(store, draft("a"))
+    (file,) = store.query.plan("math", 1, ALL).files
+    path = store.files.root / file.path
+    path.unlink()
+    path.mkdir()  # opening it fails, and not because it is missing
+    with pytest.raises(StorageFailedError):
+        _read(store)
 
 
 def test_an_archived_event_is_what_was_said(store: Store) -> None:
