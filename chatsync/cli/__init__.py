@@ -1,0 +1,55 @@
+"""The command line: which commands there are. Each stands in the file of what it is about.
+
+Owns: options, exit statuses, what is printed. Everything heavy is imported inside the commands, so that ``--help`` is quick.
+Exit status: 0 done, 1 something was found or failed, 2 the call or the settings are wrong.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatsync import __version__
+from chatsync.cli import folder, playlists, rooms, serving
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    name="chatsync",
+    help="Chat that stays with the picture: live chat stamped with HLS program time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+config_app = typer.Typer(help="Show the settings in force.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(config_app, name="config")
+config_app.command("show")(serving.config_show)
+for command in (
+    *(serving.serve, serving.demo, serving.token),
+    *(folder.archive, folder.verify),
+    *(playlists.inspect,),
+    *(rooms.restamp, rooms.erase),
+):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chatsync {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

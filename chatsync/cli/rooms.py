@@ -1,0 +1,114 @@
+"""``chatsync restamp``, ``erase``: one room, at rest or through the relay that serves it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, progress
+from chatsync.errors import ChatsyncError, StoreError
+
+__all__ = ["erase", "restamp"]
+
+
+def restamp(
+    room: Annotated[str, typer.Argument(help="The room.")],
+    broadcast: Annotated[int | None, typer.Option(min=1, help="Only this broadcast.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would move, and move nothing.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Make a room's estimated stamps again from its whole clock record; what a player reported never moves.
+
+    Works on a folder at rest, and through the relay while one runs.
+    """
+    from chatsync.service.calling import call_relay
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.settings import load_settings
+    from chatsync.store.files import FolderLockedError
+    from chatsync.store.opening import open_store
+    from chatsync.store.restamping import restamp_store
+
+    try:
+        settings = load_settings(config, data_folder=data)
+        try:
+            with open_store(settings.data_folder) as store:
+                wall_us = SteadyClock().system_wall_us()
+                results = restamp_store(store, room, broadcast, dry_run=dry_run, wall_us=wall_us)
+        except FolderLockedError:
+            parameters = {"dry_run": dry_run} | ({} if broadcast is None else {"broadcast": broadcast})
+            path = f"/v1/rooms/{quote(room, safe='')}/restamp"
+            results = call_relay(settings, path, parameters, room=room)["broadcasts"]
+    except ChatsyncError as error:
+        fail(str(error))
+    if json_output:
+        typer.echo(json.dumps({"room": room, "dry_run": dry_run, "broadcasts": results}))
+        return
+    for one in results:
+        verb = "would move" if dry_run else "moved"
+        typer.echo(
+            f"broadcast {one['broadcast']}: {one['examined']} stamps by the clock, {one['moved']} {verb}, "
+            f"the farthest by {one['largest_ms']} ms"
+        )
+
+
+def erase(
+    room: Annotated[str, typer.Argument(help="The room.")],
+    author: Annotated[str, typer.Argument(help="The person's pseudonymous key in that room.")],
+    subject: Annotated[
+        bool, typer.Option("--subject", help="AUTHOR is your platform's own id of the person, as in their tokens.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="A word for staff, such as the number of a request; not the person's name.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is known, and change nothing.")] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Erase a person from a room: words, hands and names, from every database, slice and archived file, for good.
+
+    Done only when nothing of them is found any more. Works on a folder at rest, and through the relay while one runs.
+    """
+    from chatsync.service.auth import TokenAuthority
+    from chatsync.service.calling import call_relay
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.settings import load_settings, token_key
+    from chatsync.store.erasing import Eraser, erase_store
+    from chatsync.store.files import FolderLockedError
+    from chatsync.store.opening import open_store
+
+    try:
+        settings = load_settings(config, data_folder=data)
+        if subject:
+            author = TokenAuthority(token_key(settings), settings.token_issuer).author_key(room, author)
+        try:
+            with open_store(settings.data_folder) as store:
+                if dry_run:
+                    result = {"room": room, **Eraser(store).find(room, author).to_wire()}
+                else:
+                    wall_us = SteadyClock().system_wall_us()
+                    result = erase_store(
+                        store, room, author, wall_us=wall_us, reason=reason, progress=progress(json_output)
+                    )
+        except FolderLockedError:
+            path = f"/v1/rooms/{quote(room, safe='')}/authors/{quote(author, safe='')}"
+            parameters = {} if dry_run or reason is None else {"reason": reason}
+            result = call_relay(settings, path, parameters, room=room, method="GET" if dry_run else "DELETE")
+    except ChatsyncError as error:
+        fail(str(error), 1 if isinstance(error, StoreError) else 2)
+    if json_output:
+        typer.echo(json.dumps(result))
+    elif dry_run:
+        typer.echo(
+            f"{result['author']}: {', '.join(result['names']) or 'no name'}; {result['events']} events in {room}"
+        )
+    else:
+        typer.echo(
+            f"{result['author']}: {result['events']} events erased, {result['files_written']} archived files written anew, "
+            f"{result['scanned_files']} files looked through, nothing left"
+        )
