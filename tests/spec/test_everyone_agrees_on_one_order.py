@@ -81,9 +81,13 @@ async def test_everybody_tells_the_same_order(tmp_path: Path) -> None:
         table = ds.dataset(folder, format="parquet").to_table(columns=["offset", "id", "program_us"])
         archived = dict(zip(table["offset"].to_pylist(), table["id"].to_pylist(), strict=True))
         assert by_offset == {offset: archived[offset] for offset in by_offset}
-        found = duckdb.sql(
-            f"SELECT epoch_us(program_us) // 1000, \"offset\" FROM read_parquet('{folder}/*/*/*.parquet') ORDER BY 1, 2"
-        ).fetchall()
+        found = (
+            duckdb.connect()
+            .execute(
+                f"SELECT epoch_us(program_us) // 1000, \"offset\" FROM read_parquet('{folder}/*/*/*.parquet') ORDER BY 1, 2"
+            )
+            .fetchall()
+        )
         assert [place for place in places if place[1] in by_offset] == [p for p in found if p[1] in by_offset]
 
 
