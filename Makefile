@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit fuzz faults e2e player-test bench bench-quick player chromium servers lock format clean FORCE
+.PHONY: help setup demo check test unit fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,11 @@ $(VENV)/.dev: $(VENV)/.build requirements/dev.lock pyproject.toml
 	@$(install_project)
 	@touch $@
 
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.lock
+	@echo "set-up: peers for the benchmarks"
+	@{ $(call install,-r requirements/bench.lock) && touch $@; } \
+		|| echo "set-up: what requirements/bench.lock names could not be installed; those peers are left out"
+
 $(PLAYER): $(VENV)/.build hatch_build.py $(PLAYER_SOURCES)
 	@$(RUN)/python hatch_build.py
 	@mkdir -p $(@D) && touch $@
@@ -81,11 +86,15 @@ demo: ## a live stream, a lecture's chat and a page to watch: prints one URL (AR
 	@$(MAKE) -s -j2 $(DEMO) $(PLAYER)
 	@exec $(RUN)/chatsync demo $(ARGS)
 
-bench: setup servers ## measure everything beside peers and write benchmarks/report.md (ARGS="--only acks,fanout")
+bench: setup $(VENV)/.bench bench-servers ## measure everything beside peers in 35 minutes, write benchmarks/report.md (ARGS="--only acks,fanout")
 	@$(RUN)/python -m benchmarks.run $(ARGS)
 
-bench-quick: setup servers ## the same in less than five minutes, written to build/
+bench-quick: setup $(VENV)/.bench bench-servers ## the same in less than five minutes, written to build/
 	@mkdir -p build && $(RUN)/python -m benchmarks.run --quick --output build/bench-quick.md $(ARGS)
+
+# What is not there is left out of the report, with the reason.
+bench-servers:
+	@bash tests/install_servers.sh redis-server libnginx-mod-nchan postgresql
 
 # --- check and test ---------------------------------------------------------------------------------------------------
 
@@ -132,6 +141,7 @@ COMPILE = $(RUN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 lock: $(VENV)/.made ## resolve the dependencies anew (UPGRADE=--upgrade for the newest)
 	@$(COMPILE) $(UPGRADE) --extra dev pyproject.toml requirements/build.in -o requirements/dev.lock
 	@$(COMPILE) --upgrade -c requirements/dev.lock --extra demo pyproject.toml -o requirements/demo.lock
+	@$(COMPILE) --upgrade -c requirements/dev.lock --extra bench pyproject.toml -o requirements/bench.lock
 	@$(COMPILE) --upgrade -c requirements/dev.lock pyproject.toml -o requirements/run.lock
 	@$(COMPILE) --upgrade -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 	@$(COMPILE) $(UPGRADE) requirements/installer.in -o requirements/installer.lock

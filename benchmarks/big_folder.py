@@ -3,7 +3,8 @@
 Through the store's own code where that is fast enough: rooms, broadcasts, slices and archived hours are listed by the catalog, the
 tail is appended by the journal. Parquet is written by the archive's own writer from columns made here, since 20 million events would
 take ten minutes to append. Of each room the last ``--tail`` messages are in the journal, sealed; all before are in the archive only.
-``--big-room N`` adds the room ``big`` with N events in the journal. The last line is JSON.
+``--big-room N`` adds the room ``big`` with N events in the journal. The last line is JSON. Benchmarks share one folder in ``build/``
+(:func:`shared_folder`), which is made anew when it is older than six hours or the code that makes it has changed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 
 import pyarrow as pa
 
+import chatsync.store as chatsync_store
+from benchmarks.harness import told
 from chatsync.chat.event import Author, Draft, Stamp
 from chatsync.instants import HOUR_US, MS_US, SECOND_US, ms_from_us
 from chatsync.replay.broadcasts import Broadcast
@@ -32,7 +35,7 @@ from chatsync.store.opening import Store, open_store
 from chatsync.store.parquet import sha256_of, write_parquet
 from chatsync.store.schema import EVENTS, SCHEMA_VERSION
 
-__all__ = ["make_folder", "room_name"]
+__all__ = ["HOURS", "append_events", "make_folder", "room_name", "shared_folder", "start_us_of"]
 
 HOURS = 4  # of program time a room's archived broadcast has
 AUTHORS = 40
@@ -64,6 +67,32 @@ _WORDS = [
 ]
 _SLICE_EVENTS = 500
 _BATCH = 5_000
+_SHARED = Path(__file__).resolve().parents[1] / "build" / "bench"
+_FRESH_S = 6 * 3600  # later a relay would find its broadcasts over
+
+
+def shared_folder(rooms: int, messages: int, *, tail: int = 250) -> tuple[Path, dict[str, Any]]:
+    """A folder that benchmarks share, made if there is none that is fresh; with the figures of :func:`make_folder`."""
+    folder = _SHARED / f"{rooms}-rooms-{messages}-messages-{tail}" / "data"
+    note = folder.with_name("made.json")
+    sources = sorted((Path(__file__), *Path(chatsync_store.__file__).parent.glob("*.py")))
+    made_by = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    if note.exists() and folder.exists():
+        known: dict[str, Any] = json.loads(note.read_text())
+        if known["made_by"] == made_by and time.time() - known["made_s"] < _FRESH_S:
+            return folder, known
+    shutil.rmtree(folder.parent, ignore_errors=True)
+    folder.parent.mkdir(parents=True)
+    told(f"making a folder of {messages:,} messages in {rooms:,} rooms, once for all benchmarks")
+    figures = make_folder(folder, rooms=rooms, messages=messages, tail=tail)
+    figures |= {"made_by": made_by, "made_s": time.time()}
+    note.write_text(json.dumps(figures))
+    return folder, figures
+
+
+def start_us_of(now_us: int) -> int:
+    """Program time at which the archived hours of a folder begin that was made with this ``now_us``."""
+    return (now_us - 3 * _DAY_US) // HOUR_US * HOUR_US
 
 
 def room_name(number: int) -> str:
@@ -111,6 +140,7 @@ def make_folder(
         "parquet_files": files,
         "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
         "made_in_s": round(time.monotonic() - started_s, 1),
+        "now_us": now_us,
     }
 
 
@@ -123,7 +153,7 @@ class _Parquet:
     """Archived hours of a room: the same columns for all rooms, with the room's own name in them."""
 
     def __init__(self, rows: int, now_us: int) -> None:
-        self.start_us = (now_us - 3 * _DAY_US) // HOUR_US * HOUR_US
+        self.start_us = start_us_of(now_us)
         self._tables = [
             _hour(rows // HOURS, 1 + index * (rows // HOURS), self.start_us + index * HOUR_US) for index in range(HOURS)
         ]
@@ -247,18 +277,17 @@ def _put_slice(
     store.catalog.put_slice(connection, room, row, 1)
 
 
-def _drafts(room: str, count: int, now_us: int) -> Iterator[Draft]:
+def _drafts(room: str, count: int, broadcast: int, start_us: int, end_us: int) -> Iterator[Draft]:
     chosen = random.Random(room)
     texts = _texts()
-    span_us = 6 * HOUR_US
     for index in range(count):
-        at_us = (now_us - span_us + span_us * index // count) // MS_US * MS_US
+        at_us = (start_us + (end_us - start_us) * index // count) // MS_US * MS_US
         key = chosen.randrange(AUTHORS)
         yield Draft(
             room=room,
             kind="message",
             id=f"{room[-5:]}-{index}",
-            stamp=Stamp(stamp="estimate", broadcast=2, program_us=at_us, uncertainty_us=1_000_000),
+            stamp=Stamp(stamp="estimate", broadcast=broadcast, program_us=at_us, uncertainty_us=1_000_000),
             wall_us=at_us,
             author=Author(key=f"{key:016x}", name=f"Student {key}", role="participant"),
             text=chosen.choice(texts),
@@ -266,7 +295,12 @@ def _drafts(room: str, count: int, now_us: int) -> Iterator[Draft]:
 
 
 def _append(store: Store, room: str, count: int, now_us: int) -> None:
-    drafts = _drafts(room, count, now_us)
+    append_events(store, room, count, broadcast=2, start_us=now_us - 6 * HOUR_US, end_us=now_us)
+
+
+def append_events(store: Store, room: str, count: int, *, broadcast: int, start_us: int, end_us: int) -> None:
+    """Append messages of a room to the journal, spread evenly over a range of program time, by the store's own code."""
+    drafts = _drafts(room, count, broadcast, start_us, end_us)
     left = count
 
     def work(connection: sqlite3.Connection) -> None:
@@ -284,6 +318,7 @@ def _put_marks(store: Store, room: str, head: int, now_us: int, connection: sqli
     _put_slice(store, connection, room, broadcast=2, start_us=start_us, end_us=now_us + SECOND_US, offset=head)
     store.catalog.put_mark(connection, room, "settled_offset", head)
     store.catalog.put_mark(connection, room, "rested_offset", head)
+    store.catalog.put_mark(connection, room, "sealed_until_us.1", start_us_of(now_us) + HOURS * HOUR_US)
     store.catalog.put_mark(connection, room, "sealed_until_us.2", now_us + SECOND_US)
     if head > 0:
         connection.execute("DELETE FROM dirty_hours WHERE room = ? AND broadcast = 1", (room,))

@@ -1,4 +1,4 @@
-"""Erasing one person from a large folder: ``python -m benchmarks.erase [--messages 10000000] [--hours 500] [--folder F]``.
+"""Erasing one person from a large folder: ``python -m benchmarks.erase [--messages 10000000] [--hours 500] [--quick] [--folder F]``.
 
 One room, many broadcasts of four hours; the newest 24 hours are in the journal and archived, all before has been pruned and is in
 Parquet only, as a relay leaves it. One of 5,000 people wrote every five-thousandth message, so every file holds some of theirs.
@@ -10,9 +10,7 @@ name and for the word that stands in each of their messages: 0 hits, or the benc
 
 from __future__ import annotations
 
-import argparse
 import gzip
-import json
 import sqlite3
 import tempfile
 import time
@@ -25,6 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import uuid_utils
 
+from benchmarks.harness import Figures, finish, options, row
 from chatsync.chat.event import Author, Draft, Stamp
 from chatsync.instants import HOUR_US, MS_US, SECOND_US
 from chatsync.store.catalog import ArchiveFile
@@ -44,22 +43,24 @@ MARK = "zebrafinch"  # stands in each of their messages and in nobody else's
 BASE_US = 1_764_000_000 * SECOND_US
 BROADCAST_HOURS = 4
 JOURNAL_HOURS = 24
+TARGET_S = 60
 
 
 def main() -> None:
     """Build, erase, look through; exit 1 if anything is left."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__, seconds=0, rounds=1)
     parser.add_argument("--messages", type=int, default=10_000_000)
     parser.add_argument("--hours", type=int, default=500)
     parser.add_argument("--folder", type=Path, help="where the data folder is made; default: the system's")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.messages, arguments.hours = 500_000, 100
     with tempfile.TemporaryDirectory(dir=arguments.folder) as parent:
-        result = _measured(Path(parent) / "data", arguments.messages, arguments.hours)
-    print(json.dumps(result))
-    raise SystemExit(1 if result["hits"] else 0)
+        measured = partial(_measured, Path(parent) / "data", arguments.messages, arguments.hours)
+        finish(measured, only_json=arguments.json)
 
 
-def _measured(folder: Path, messages: int, hours: int) -> dict[str, Any]:
+def _measured(folder: Path, messages: int, hours: int) -> Figures:
     each = messages // hours
     old = max(hours - JOURNAL_HOURS, hours // 2)
     began_s = time.perf_counter()
@@ -79,6 +80,13 @@ def _measured(folder: Path, messages: int, hours: int) -> dict[str, Any]:
         hits = _hits(folder)
         looked_s = time.perf_counter() - began_s
         files = len(store.catalog.archive_files(ROOM))
+    if hits or not before:
+        raise RuntimeError(f"{before} files had the words before, {hits} have them still")
+    what = f"erase one author from {messages:,} messages"
+    note = (
+        f"{theirs:,} messages of theirs in {files} files; {receipt['files_written']} written anew; the folder has "
+        f"{size_bytes / 2**20:.0f} MiB, {before} files with their words before"
+    )
     return {
         "benchmark": "erase",
         "messages": messages,
@@ -91,6 +99,10 @@ def _measured(folder: Path, messages: int, hours: int) -> dict[str, Any]:
         "files_written": receipt["files_written"],
         "hits": hits,
         "scan_s": round(looked_s, 1),
+        "rows": [
+            row(what, "s", round(erased_s, 1), target=TARGET_S, better="lower", note=note),
+            row(f"{what}: byte scan", "hits", hits, target=0, better="lower"),
+        ],
     }
 
 

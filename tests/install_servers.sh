@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian programs that tests and benchmarks run beside the relay, if this is Debian and we may; else says what will be left out.
+# Arguments: packages that are wanted beside those of the tests.
 set -euo pipefail
 
 packages=(nginx libnginx-mod-nchan redis-server strace faketime e2fsprogs util-linux gcc libc6-dev wrk)
+for package in "$@"; do
+  [[ " ${packages[*]} " == *" $package "* ]] && continue
+  [ "$package" = postgresql ] && compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && continue
+  packages+=("$package")
+done
 
 leave_out() {
   echo "servers: $1; tests that need them are left out"
