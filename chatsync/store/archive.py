@@ -1,6 +1,7 @@
 """The archive: hours of program time as Parquet, by generation, with a manifest.
 
-Owns: writing an hour, the manifest, verifying. Does not know: when (the service decides), who reads.
+Owns: which hours are written anew, exchanging generations, the manifest, verifying. Does not know: what is in a file
+(``store.making``), when (the service decides), who reads.
 Source: contract §6; libraries §3; security-and-privacy §5 (DuckDB checks no page, so every file has a SHA-256).
 
 Order of a write: data file (synced, renamed), catalog, manifest, then the earlier generation goes. At any moment catalog and
@@ -16,38 +17,48 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
-import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from chatsync.errors import CorruptError, StoreError
 from chatsync.instants import DAY_US, HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
-from chatsync.store.parquet import ROW_GROUP_ROWS, authors_index, authors_of, sha256_of, verify_file, write_parquet
+from chatsync.store.making import FileMaker, MadeFile, Maker
+from chatsync.store.parquet import ROW_GROUP_ROWS, verify_file
 from chatsync.store.recall import Recall
-from chatsync.store.rows import is_public_row
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, journal_table, rows_table
+from chatsync.store.schema import SCHEMA_VERSION
 from chatsync.store.writer import Writer, store_error
 
 __all__ = ["FILE_GROUPS_MAX", "Archive"]
 
 _SETTLE_EVERY = 16  # hours of a room for one manifest, which lists all files of the room
 FILE_GROUPS_MAX = 50  # of a merged file: DuckDB looks at each, also where it reads none (speed "Reading slices")
-_VOTES = frozenset({"question_upvoted", "poll_voted"})
 
+T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
 
 
 class Archive:
-    """Writes and checks the Parquet of a data folder."""
+    """Writes and checks the Parquet of a data folder.
 
-    def __init__(self, files: Files, journal: Journal, catalog: Catalog, writer: Writer) -> None:
-        self._files, self._journal, self._catalog, self._writer = files, journal, catalog, writer
+    Args:
+        files: where it lies.
+        journal: what has left it is read from the archive from now on.
+        catalog: names the files.
+        writer: of the catalog.
+        maker: makes the files; by default in this process.
+    """
+
+    def __init__(
+        self, files: Files, journal: Journal, catalog: Catalog, writer: Writer, maker: Maker | None = None
+    ) -> None:
+        self._files, self._catalog, self._writer = files, catalog, writer
         self._recall = Recall(files, catalog)
         journal.pruned.source = self._recall
+        self._maker = FileMaker(files, journal, catalog, self._recall) if maker is None else maker
         self._is_swept = False
         self._unsettled: dict[
             str, dict[str, Path]
@@ -81,9 +92,10 @@ class Archive:
             if progress is not None:
                 progress(found, done, len(tasks))
         self._settle()
-        if not self._is_swept:
-            self._sweep()
-            self._is_swept = True
+        with self.lock:
+            if not self._is_swept:
+                self._sweep()
+                self._is_swept = True
         if failure is not None:
             raise failure
         return written
@@ -148,52 +160,10 @@ class Archive:
 
     def _write_span(self, room: str, broadcast: int, span: Range, *, clean: tuple[int, int] | None = None) -> int:
         """Write whole hours of both trees as one file each, in place of those that lie there; how many files."""
-        public, staff = self._tables_of(room, broadcast, span)
-        before = {tree: self._files_over(tree, room, broadcast, span) for tree in ("events", "staff")}
-        kept, is_pruned = self._kept_rows(before["events"])
-        tables = {"events": [*kept, *public], "staff": staff}
-        files = []
-        for tree, parts in tables.items():
-            if tree == "staff" and not any(part.num_rows for part in parts) and not before[tree]:
-                continue
-            table = _in_order(parts)
-            path = self._files.hour_path(tree, room, broadcast, span.start_us, _next_generation(before[tree]))
-            file = self._written(table, path, tree, broadcast, room=room, hour_us=span.start_us)
-            file = msgspec.structs.replace(
-                _described(file, table),
-                end_hour_us=span.end_us if span.duration_us > HOUR_US else None,
-                pruned=is_pruned and tree == "events",
-            )
-            files.append((file, authors_index(authors_of(table))))
-        at = None if clean is None else (room, broadcast, *clean)
-        self._exchange(files, [file for known in before.values() for file in known], clean=at)
-        return len(files)
-
-    def _tables_of(self, room: str, broadcast: int, span: Range) -> tuple[list[pa.Table], list[pa.Table]]:
-        """What the journal has of a span and does not hide: what everyone may see, and the rest."""
-        public: list[pa.Table] = []
-        staff: list[pa.Table] = []
-        for rows in self._journal.checked_rows(room, broadcast, span):
-            shown = [is_public_row(row) for row in rows]
-            for tables, wanted in ((public, True), (staff, False)):
-                picked = [row for row, is_shown in zip(rows, shown, strict=True) if is_shown is wanted]
-                if picked:
-                    tables.append(journal_table(picked, anonymous_kinds=_VOTES))
-        return public, staff
-
-    def _kept_rows(self, before: list[ArchiveFile]) -> tuple[list[pa.Table], bool]:
-        """Rows of earlier generations that the journal has no more, and whether there are any."""
-        kept = []
-        for file in before:
-            if not file.pruned:
-                continue
-            table = self._recall.table(file)
-            known = self._journal.offsets_between(file.room, file.first_offset or 0, file.last_offset or 0)
-            is_known = pc.is_in(table.column("offset"), pa.array(known, pa.int64()))
-            table = table.filter(pc.invert(is_known))
-            if table.num_rows:
-                kept.append(table)
-        return kept, bool(kept)
+        before = [file for tree in ("events", "staff") for file in self._files_over(tree, room, broadcast, span)]
+        made = self._asked(lambda: self._maker.make_span(room, broadcast, span, before))
+        self._exchange(made, before, clean=None if clean is None else (room, broadcast, *clean))
+        return len(made)
 
     def _write_broadcast(self, room: str, broadcast: int) -> int:
         """Write a broadcast's segments and the observations of its live edge, if there are new ones; how many files.
@@ -201,40 +171,47 @@ class Archive:
         Raises:
             StoreError: they could not be written.
         """
-        trees = {
-            "segments": rows_table(self._catalog.segment_rows(room, broadcast), SEGMENTS),
-            "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
-        }
-        files, before = [], []
-        for tree, table in trees.items():
-            known = self._catalog.archive_files(room, broadcast, tree=tree)
-            if table.num_rows > sum(file.rows for file in known):
-                path = self._files.broadcast_path(tree, room, broadcast, _next_generation(known))
-                files.append((self._written(table, path, tree, broadcast, room=room, hour_us=None), b""))
-                before += known
-        if files:
-            self._exchange(files, before)
-        return len(files)
+        trees = ("segments", "observations")
+        known = [file for tree in trees for file in self._catalog.archive_files(room, broadcast, tree=tree)]
+        made = self._asked(lambda: self._maker.make_record(room, broadcast, known))
+        if made:
+            trees_made = {one.file.tree for one in made}
+            self._exchange(made, [file for file in known if file.tree in trees_made])
+        return len(made)
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        """What the maker gives; if it does not, what it left lying about is removed by the next :meth:`archive_now`."""
+        try:
+            return ask()
+        except BaseException:
+            self._is_swept = False
+            raise
 
     def _exchange(
-        self,
-        files: list[tuple[ArchiveFile, bytes]],
-        before: list[ArchiveFile],
-        *,
-        clean: tuple[str, int, int, int] | None = None,
+        self, made: list[MadeFile], before: list[ArchiveFile], *, clean: tuple[str, int, int, int] | None = None
     ) -> None:
-        """List new generations in place of the earlier ones; those go once the manifest names them no more (:meth:`_settle`)."""
+        """Move new generations to their places and list them instead of the earlier ones.
+
+        Those go once the manifest names them no more (:meth:`_settle`).
+        """
 
         def work(connection: sqlite3.Connection) -> None:
-            for file, authors in files:
-                self._catalog.put_archive_file(connection, file, authors)
+            for one in made:
+                self._catalog.put_archive_file(connection, one.file, one.authors)
             if clean is not None:
                 self._catalog.clean_hour(connection, *clean)
 
+        root = self._files.root
+        try:
+            for one in made:
+                self._files.publish(root / one.temporary, root / one.file.path)
+        except OSError as error:
+            self._is_swept = False
+            raise store_error(error, root) from error
         self._writer.call(work).result()
-        room = files[0][0].room
-        self._superseded.setdefault(room, []).extend(self._files.root / file.path for file in before)
-        paths = [self._files.root / file.path for file, _ in files]
+        room = made[0].file.room
+        self._superseded.setdefault(room, []).extend(root / file.path for file in before)
+        paths = [root / one.file.path for one in made]
         self._unsettled.setdefault(room, {}).update(
             (f"{path.parent}/{path.name.partition('.')[0]}", path) for path in paths
         )
@@ -273,34 +250,6 @@ class Archive:
         except OSError as error:
             raise store_error(error, self._files.root) from error
 
-    def _written(
-        self, table: pa.Table, path: Path, tree: str, broadcast: int, *, room: str, hour_us: int | None
-    ) -> ArchiveFile:
-        try:
-            temporary = self._files.temporary_beside(path)
-            try:
-                write_parquet(table, temporary)
-                digest, size_bytes = sha256_of(temporary), temporary.stat().st_size
-                self._files.publish(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
-        except OSError as error:
-            raise store_error(error, self._files.root) from error
-        return ArchiveFile(
-            path=self._files.relative(path),
-            tree=tree,
-            room=room,
-            broadcast=broadcast,
-            hour_us=hour_us,
-            generation=int(path.suffixes[0].removeprefix(".g")),
-            rows=table.num_rows,
-            start_us=None,
-            end_us=None,
-            sha256=digest,
-            size_bytes=size_bytes,
-            schema_version=SCHEMA_VERSION,
-        )
-
     def read_file(self, file: ArchiveFile) -> pa.Table:
         """A whole file, compared with its SHA-256.
 
@@ -308,6 +257,19 @@ class Archive:
             CorruptError: it is missing or damaged.
         """
         return self._recall.table(file)
+
+    def offsets_in(self, file: ArchiveFile) -> list[int]:
+        """The offsets in a file, once it was compared with its SHA-256.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        return self._maker.offsets_in(file)
+
+    def rest(self) -> None:
+        """There is nothing to archive for now: give back what it took."""
+        with self.lock:
+            self._maker.rest()
 
     def write_manifest(self, room: str) -> None:
         """Say what the archive of a room holds, for readers without a server. The catalog is the authority."""
@@ -344,10 +306,6 @@ class Archive:
         return found
 
 
-def _next_generation(known: list[ArchiveFile]) -> int:
-    return 1 + max((file.generation for file in known), default=0)
-
-
 def _hours_of(span: Range) -> range:
     return range(span.start_us, span.end_us, HOUR_US)
 
@@ -372,28 +330,3 @@ def _quiet_spans(files: list[ArchiveFile]) -> list[Range]:
             spans.append(Range(covered[0].start_us, covered[-1].end_us))
         run = [file] if file is not None and hours is not None and is_quiet else []
     return spans
-
-
-def _in_order(parts: list[pa.Table]) -> pa.Table:
-    """Tables of ``EVENTS`` as one, sorted by (program time, offset)."""
-    if not parts:
-        return EVENTS.empty_table()
-    table = pa.concat_tables(parts).unify_dictionaries().combine_chunks()
-    order = pc.sort_indices(table, sort_keys=[("program_us", "ascending"), ("offset", "ascending")])
-    return table.take(order).replace_schema_metadata(EVENTS.metadata)
-
-
-def _described(file: ArchiveFile, table: pa.Table) -> ArchiveFile:
-    """A file with the ranges of its rows."""
-    if not table.num_rows:
-        return file
-    ranges = {name: pc.min_max(table.column(name).cast(pa.int64())).as_py() for name in ("offset", "wall_us")}
-    program_us = table.column("program_us").cast(pa.int64())
-    return msgspec.structs.replace(
-        file,
-        start_us=program_us[0].as_py(),
-        end_us=program_us[-1].as_py(),
-        first_offset=ranges["offset"]["min"],
-        last_offset=ranges["offset"]["max"],
-        last_wall_us=ranges["wall_us"]["max"],
-    )

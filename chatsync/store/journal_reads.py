@@ -280,26 +280,25 @@ class JournalReads:
         return [offset for (offset,) in rows]
 
     def checked_rows(self, room: str, broadcast: int, within: Range) -> Iterator[list[tuple[Any, ...]]]:
-        """Rows of a range of program time that are not hidden, many at a time, in no order.
+        """Rows of a range of program time that are not hidden, many at a time, in order of (program time, offset).
 
         Raises:
-            CorruptError: a row is damaged.
+            CorruptError: a row is damaged or missing.
             StorageFailedError: they cannot be read.
+
+        Cost: about 8 µs a row, and the memory of those that are given at a time.
         """
         self._hours.check_places(self.reads, room, broadcast, within.start_us, within.end_us)
-        where = "WHERE room = ? AND broadcast = ? AND placed_us >= ? AND placed_us < ?"
-        values: tuple[Any, ...] = (room, broadcast, within.start_us, within.end_us)
-        ((count, first, last),) = self.read(f"SELECT count(*), min(offset), max(offset) FROM journal {where}", values)
-        if not count:
-            return
-        # In the order of the log rows lie side by side; by the index each is looked for. Unless most lie elsewhere in time.
-        source = "journal INDEXED BY journal_placed"
-        if last - first < 2 * count:
-            source, where, values = "journal NOT INDEXED", f"{where} AND offset BETWEEN ? AND ?", (*values, first, last)
-        columns = ", ".join(COLUMNS)
         try:
-            cursor = self.reader().execute(f"SELECT {columns} FROM {source} {where}", values)
-            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            cursor = self.reader().execute(
+                f"SELECT p.placed_us, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_placed "
+                "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
+                "WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? "
+                "ORDER BY p.placed_us, p.offset",
+                (room, broadcast, within.start_us, within.end_us),
+            )
+            while named := cursor.fetchmany(_ROWS_AT_ONCE):
+                rows = [self._found(room, row, _PLACED_US) for row in named]
                 check_rows(rows)
                 yield [row for row in rows if not row[_HIDDEN]]
         except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:

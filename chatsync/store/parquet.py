@@ -6,6 +6,7 @@ Source: speed "Reading slices"; security-and-privacy §5 (DuckDB checks no page,
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,7 @@ from chatsync.store.catalog import ArchiveFile
 
 __all__ = [
     "ROW_GROUP_ROWS",
+    "GroupWriter",
     "authors_index",
     "authors_of",
     "has_author",
@@ -38,27 +40,92 @@ _SORTED_BY = {
 }
 
 
+class GroupWriter:
+    """Writes a Parquet file a row group at a time, so that a file of any length takes the memory of two groups.
+
+    zstd 3, dictionaries for strings of few values, differences for what rises (speed "Reading slices").
+
+    Args:
+        path: the file; made at once.
+        schema: of its rows, one of ``store.schema``.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+        self.rows = 0
+        rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us")
+        sorted_by = _SORTED_BY[schema.metadata[b"chatsync.schema"].decode()]
+        self._writer = pq.ParquetWriter(
+            path,
+            schema,
+            compression="zstd",
+            compression_level=3,
+            use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
+            column_encoding={column: "DELTA_BINARY_PACKED" for column in rising if column in schema.names},
+            write_page_checksum=True,
+            write_statistics=True,
+            sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in sorted_by],
+        )
+
+    def put(self, table: pa.Table) -> None:
+        """Add rows, which follow those that were added before in the order of the file.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        self._pending.append(table)
+        self._pending_rows += table.num_rows
+        self.rows += table.num_rows
+        if self._pending_rows >= ROW_GROUP_ROWS:
+            whole = _joined(self._pending)
+            left = whole.num_rows % ROW_GROUP_ROWS
+            self._write(whole.slice(0, whole.num_rows - left))
+            self._pending = [whole.slice(whole.num_rows - left)] if left else []
+            self._pending_rows = left
+
+    def close(self) -> None:
+        """Write what is left, and the end of the file.
+
+        Raises:
+            OSError: it is not written whole.
+        """
+        if self._pending_rows:
+            self._write(_joined(self._pending))
+        self._pending, self._pending_rows = [], 0
+        self._writer.close()
+
+    def abort(self) -> None:
+        """Close a file that is not wanted any more, whatever it is worth."""
+        self._pending, self._pending_rows = [], 0
+        with contextlib.suppress(OSError, pa.ArrowException):
+            self._writer.close()
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+
+
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """Tables as one, each column in one piece with one dictionary."""
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+
+
 def write_parquet(table: pa.Table, path: Path) -> None:
-    """Write with zstd 3, dictionaries for strings of few values, differences for what rises (speed "Reading slices").
+    """Write a table whole, as :class:`GroupWriter` does.
 
     Raises:
         OSError: it is not written whole.
     """
-    schema: pa.Schema = table.schema
-    name = schema.metadata[b"chatsync.schema"].decode()
-    rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us")
-    pq.write_table(
-        table,
-        path,
-        compression="zstd",
-        compression_level=3,
-        row_group_size=ROW_GROUP_ROWS,
-        use_dictionary=[field.name for field in schema if pa.types.is_dictionary(field.type)],
-        column_encoding={column: "DELTA_BINARY_PACKED" for column in rising if column in schema.names},
-        write_page_checksum=True,
-        write_statistics=True,
-        sorting_columns=[pq.SortingColumn(schema.get_field_index(column)) for column in _SORTED_BY[name]],
-    )
+    writer = GroupWriter(path, table.schema)
+    try:
+        writer.put(table)
+        writer.close()
+    except BaseException:
+        writer.abort()
+        raise
 
 
 def sha256_of(path: Path) -> str:

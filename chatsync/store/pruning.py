@@ -94,7 +94,7 @@ def _prune_hour(store: Store, room: str, broadcast: int, hour_us: int, last: int
     sealed_until_us = store.catalog.mark(room, f"sealed_until_us.{broadcast}")
     if sealed_until_us is None:
         return 0
-    archived = set(store.archive.read_file(covering[0]).column("offset").to_pylist())
+    archived = set(store.archive.offsets_in(covering[0]))
     rows = store.journal.read(
         "SELECT offset FROM journal INDEXED BY journal_placed WHERE room = ? AND broadcast = ? AND placed_us >= ? "
         f"AND placed_us < ? AND offset <= ? AND hidden = 0 AND kind IN ({_KINDS}) ORDER BY offset",

@@ -9,8 +9,9 @@ A file is compared with its SHA-256 before it is first read, and again when it w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -27,6 +28,7 @@ from chatsync.store.rows import recalled_row
 __all__ = ["Recall"]
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
 _TRIES = 3  # a generation may be replaced while it is read
 
 
@@ -100,6 +102,30 @@ class Recall:
         """
         return self._read(file, None)
 
+    def column(self, file: ArchiveFile, name: str) -> pa.ChunkedArray:
+        """One column of a file, checked.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        return self._checked(file, lambda path: _opened(path).read([name], use_threads=False).column(name))
+
+    def groups(self, file: ArchiveFile) -> Iterator[pa.Table]:
+        """The rows of a file, checked, a row group at a time.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        opened = self._checked(file, _opened)
+        with opened:
+            for number in range(opened.num_row_groups):
+                try:
+                    table = opened.read_row_group(number, use_threads=False)
+                except pa.ArrowException as error:
+                    raise CorruptError(file.path, f"Arrow: {type(error).__name__}") from error
+                if table.num_rows:
+                    yield table
+
     def _rows(self, wanted: Callable[[], list[ArchiveFile]], condition: pc.Expression) -> list[Row]:
         for left in reversed(range(_TRIES)):
             files = wanted()
@@ -111,6 +137,10 @@ class Recall:
         raise AssertionError("the last try returns or raises")
 
     def _read(self, file: ArchiveFile, condition: pc.Expression | None) -> pa.Table:
+        return self._checked(file, partial(_read_table, condition=condition))
+
+    def _checked(self, file: ArchiveFile, read: Callable[[Path], T]) -> T:
+        """What a function reads of a file that was compared with its SHA-256."""
         path = self._files.root / file.path
         try:
             state = path.stat()
@@ -118,11 +148,15 @@ class Recall:
             if seen not in self._verified:
                 verify_file(self._files.root, file)
                 self._verified.add(seen)
-            return _read_table(path, condition)
+            return read(path)
         except FileNotFoundError as error:
             raise CorruptError(file.path, "the file is missing") from error
         except pa.ArrowException as error:
             raise CorruptError(file.path, f"Arrow: {type(error).__name__}") from error
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path, page_checksum_verification=True)
 
 
 def _read_table(path: Path, condition: pc.Expression | None) -> pa.Table:
