@@ -99,8 +99,7 @@ class Effects:
     @staticmethod
     def _check_pinnable(connection: sqlite3.Connection, room: str, target: int) -> None:
         """A pin carries the words of its target: a hide that was written meanwhile must not be undone by it."""
-        rows = connection.execute("SELECT hidden FROM journal WHERE room = ? AND offset = ?", (room, target)).fetchall()
-        if rows and rows[0][0]:
+        if _is_hidden(connection, room, target):
             raise NotFoundError("event")
 
     def _named_rows(self, connection: sqlite3.Connection, cause: Event, *, hidden: int) -> list[tuple[Any, ...]]:
@@ -194,6 +193,8 @@ class Effects:
         touched = []
         for row in self._named_rows(connection, cause, hidden=1):
             event = event_of(row, None)
+            if event.kind == "pinned" and event.target is not None and _is_hidden(connection, cause.room, event.target):
+                continue  # it would show the words of a message that stays hidden
             kept = self._moderation.take(cause.room, event.offset)
             if kept is None:
                 continue
@@ -268,6 +269,12 @@ class Effects:
         connection.execute(
             f"UPDATE journal SET {columns} WHERE room = ? AND offset = ?", (*erasable, event.room, event.offset)
         )
+
+
+def _is_hidden(connection: sqlite3.Connection, room: str, offset: int) -> bool:
+    """Whether an event is hidden now; one that has left the journal is not."""
+    rows = connection.execute("SELECT hidden FROM journal WHERE room = ? AND offset = ?", (room, offset)).fetchall()
+    return bool(rows and rows[0][0])
 
 
 def _offset_of(row: tuple[Any, ...]) -> int:

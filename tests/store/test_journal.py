@@ -17,7 +17,7 @@ from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.store.journal import DEDUPE_US, HIDDEN_TEXT_US, Appended
 from chatsync.store.opening import Store, open_store
 from tests.builders import BASE_US, author, draft, stamp
-from tests.store.deeds import deed, placed, said, tamper
+from tests.store.deeds import MODERATOR, deed, placed, said, tamper
 
 ROOMS = ["art", "bio", "math"]
 
@@ -252,6 +252,20 @@ def test_a_hidden_message_takes_its_pins_along(store: Store) -> None:
     (hide, back) = said(store, deed("h", "hidden", target=1), deed("r", "restored", target=1))
     assert ((1, 2), (1, 2)) == (hide.affected, back.affected)
     assert not any(event.hidden for event in store.journal.events_after("math", 0, 10))
+
+
+@pytest.mark.parametrize(
+    "named", [{"target": 2}, {"details": {"author": MODERATOR.key}}], ids=["the pin", "its author"]
+)
+def test_a_pin_stays_away_as_long_as_the_message_it_shows(store: Store, named: dict[str, Any]) -> None:
+    """Restoring the pin, or all of who pinned it, must not show again the words of a message that stays hidden."""
+    said(store, draft("a", "a secret"), deed("p", "pinned", target=1, text="a secret"), deed("h", "hidden", target=1))
+    (back,) = said(store, deed("r", "restored", **named))
+    pin = store.journal.event("math", 2)
+    assert pin is not None
+    assert ((), True, None) == (back.affected, pin.hidden, pin.text)
+    (later,) = said(store, deed("s", "restored", target=1))
+    assert (1, 2) == later.affected
 
 
 def test_what_was_hidden_since_it_was_read_cannot_be_pinned(store: Store) -> None:
