@@ -332,7 +332,7 @@ class LiveRoom:
         if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
             return
         if isinstance(change, Opened):
-            self.state = RoomState(mode=self.state.mode)
+            self.state = self._edge_state(self.state.mode)  # of what was said in it before this is written down
             self._state_changed = True
             kept = {broadcast.number for broadcast in self.broadcasts.kept}
             self.hands_us = {key: at_us for key, at_us in self.hands_us.items() if key[0] in kept}
@@ -481,13 +481,14 @@ class LiveRoom:
             if missed.offset < before_offset:
                 self._receive_committed(Appended(missed, affected=self.journal.affected(missed)))
 
-    def _edge_state(self) -> RoomState:
+    def _edge_state(self, mode: dict[str, Any] | None = None) -> RoomState:
+        """The state made by the current broadcast's events so far; ``mode`` carries over from the one before."""
         if not self.broadcasts.kept:
             return RoomState()
         # The journal may be ahead of what was told so far; the rest is folded when it is told.
         events = self.journal.state_events(self.room, self.broadcasts.current.number)
         self._note_floors(events)
-        return folded(event for event in events if event.offset <= self.log.position.offset)
+        return folded((event for event in events if event.offset <= self.log.position.offset), mode=mode)
 
     def _note_floors(self, events: Sequence[Event]) -> None:
         """What may not be stamped before: of the broadcast's own record only hints survive a crash, and clocks may be set back."""

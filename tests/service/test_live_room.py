@@ -332,6 +332,29 @@ async def test_a_new_broadcast_starts_with_an_empty_state_for_those_in_the_room(
         assert [1, 0] == [len(frame["state"]["questions"]) for frame in listener.told("state")]
 
 
+async def test_what_was_asked_before_a_new_broadcast_was_logged_is_in_its_state(tmp_path: Path) -> None:
+    """The disk was full when the broadcast opened: what was said in it before that is written down counts all the same."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 20)
+
+        def fail(_: sqlite3.Connection) -> None:
+            raise StorageFullError
+
+        it.hub.writer.before_commit.append(fail)
+        with pytest.raises(StorageFullError):
+            await it.room().close_broadcast()
+        it.advance(60)
+        with pytest.raises(StorageFullError):
+            await it.reload(playlist_at(LECTURE, it.now_us))
+        it.hub.writer.before_commit.remove(fail)
+        asked = await it.say("why?", kind="question")
+        await it.room().receive_tick()
+        opened, question = it.room().log.position.offset, it.room().log.event(asked["offset"])
+        assert question is not None
+        assert (2, True) == (question.broadcast, asked["offset"] < opened)
+        assert {asked["offset"]: 0} == it.room().state.open_questions()
+
+
 async def test_a_room_that_was_stopped_takes_nothing(tmp_path: Path) -> None:
     """Who still holds it after a change is told to come back: the room that follows would not hear of it."""
     async with stage(tmp_path, OPEN) as it:
