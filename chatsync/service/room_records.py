@@ -117,6 +117,15 @@ class RoomRecords:
         """
         await self._run(lambda connection: self._catalog.remove_slice(connection, self._room, row, version))
 
+    async def stored_slices(self, broadcast: int) -> tuple[list[SliceRow], dict[int, SliceRow], int]:
+        """The slices of a broadcast as they stand on disk, as ``Catalog.slices``: a commit after all that was written has succeeded.
+
+        Raises:
+            StoreError: no commit succeeds.
+        """
+        await self._run(lambda _: None)
+        return await asyncio.to_thread(self._catalog.slices, self._room, broadcast)
+
     def _run(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

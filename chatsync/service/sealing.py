@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import sqlite3
+from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
@@ -52,6 +53,10 @@ class Sealer:
         self._packed: dict[tuple[int, int, int, int], bytes] = {}
         self._packed_bytes = 0
         self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
+        self._doubtful: dict[
+            int, list[SliceRow]
+        ] = {}  # by broadcast: whether they stand is not known; no file yet, or it fell
+        self._passes: set[asyncio.Task[Exception | None]] = set()
         room.sealed_until_us = self.sealed_until_us
         room.on_committed.append(self.receive_committed)
 
@@ -207,8 +212,20 @@ class Sealer:
     async def settled(self, index: SliceIndex, row: SliceRow) -> None:
         """Wait until nothing that must change at once is left to write for this slice."""
         if not self.is_settled(index, row):
-            async with self._lock:
-                await self._revise(index)
+            await self._to_its_end(self._revise_alone(index))
+
+    async def _revise_alone(self, index: SliceIndex) -> None:
+        async with self._lock:
+            await self._revise(index)
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it whole even if whoever waits is cancelled: a file that is written must be listed or taken away."""
+        task = asyncio.ensure_future(_caught(work))
+        self._passes.add(task)
+        task.add_done_callback(self._passes.discard)
+        error = await asyncio.shield(task)
+        if error is not None:
+            raise error
 
     def loaded_index(self, broadcast: int) -> SliceIndex | None:
         """The slice index of a broadcast, if it is in memory and nothing of it is still to be read."""
@@ -305,12 +322,16 @@ class Sealer:
             self._wake.clear()
 
     async def seal(self) -> None:
-        """One pass: revise what changed, cut what the watermark has passed."""
+        """One pass: revise what changed, cut what the watermark has passed. It comes to its end even if the caller is cancelled."""
+        await self._to_its_end(self._seal())
+
+    async def _seal(self) -> None:
         async with self._lock:
             noted_offset = self._noted_offset
             unremoved, self._unremoved = self._unremoved, []
             for row in unremoved:
-                await self._remove(row)
+                if not self._is_listed(row):  # one that was never listed may have been written again meanwhile
+                    await self._remove(row)
             for number in sorted(self._indexes):
                 index = self._indexes[number]
                 await self._revise(index)
@@ -358,6 +379,7 @@ class Sealer:
         self._room.records.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
 
     async def _revise(self, index: SliceIndex) -> None:
+        await self._find_out(index)
         now_us = self._room.clock.wall_us()
         due = sorted(at_us for at_us, due_us in index.dirty_us.items() if due_us <= now_us)
         state_us = None
@@ -414,23 +436,57 @@ class Sealer:
         body, new_row = built
         version = index.version + 1
         public = room.settings.public
-        if new_row is not None:
-            new_row = msgspec.structs.replace(new_row, version=version)
-            await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
-            await room.records.put_slice(new_row, version)
-        elif row is not None:
-            await room.records.remove_slice(row, version)
         try:
-            if row is not None:
-                await self._remove(row)
-        finally:  # whoever is cancelled here too: the catalog has it, and what is listed must say the same
             if new_row is not None:
-                index.version = version
-                index.put(new_row)
+                new_row = msgspec.structs.replace(new_row, version=version)
+                await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
+                await room.records.put_slice(new_row, version)
             elif row is not None:
-                index.version = version
-                index.remove(row, version)
+                await room.records.remove_slice(row, version)
+        except Exception:
+            doubtful = new_row if new_row is not None else row
+            if doubtful is not None:
+                self._doubtful.setdefault(index.broadcast, []).append(doubtful)
+            raise
+        if row is not None:
+            await self._remove(row)
+        index.version = version
+        if new_row is not None:
+            index.put(new_row)
+        elif row is not None:
+            index.remove(row, version)
         room.count_slice("sealed" if row is None else "revised")
+
+    async def _find_out(self, index: SliceIndex) -> None:
+        """After a write that failed: list what stands in the catalog, and take away the files of all else.
+
+        A commit that was reported as failed may be on disk all the same. A slice that turns out to stand may lack what happened meanwhile.
+
+        Raises:
+            StoreError: it cannot be known yet.
+        """
+        if index.broadcast not in self._doubtful:
+            return
+        rows, removed, version = await self._room.records.stored_slices(index.broadcast)
+        listed = {row.start_ms: row for row in rows}
+        before = {row.start_ms: row for row in index.entries}
+        for row in (*self._doubtful.pop(index.broadcast), *index.entries):
+            stands = listed.get(row.start_ms)
+            if stands is None or _named(stands) != _named(row):
+                await self._remove(row)
+        index.entries, index.removed, index.version = rows, removed, version
+        for row in rows:
+            if before.get(row.start_ms) != row:
+                index.note_dirty(row.as_of_offset, us_from_ms(row.start_ms), 0)
+                index.note_dirty_state(us_from_ms(row.start_ms), 0)
+        ends = [us_from_ms(row.end_ms) for row in (*rows, *removed.values())]
+        if ends and max(ends) > (index.sealed_until_us or max(ends) - 1):
+            await self._move_mark(index, max(ends))
+
+    def _is_listed(self, row: SliceRow) -> bool:
+        index = self._indexes.get(row.broadcast)
+        entry = None if index is None else index.entry_at(us_from_ms(row.start_ms))
+        return entry is not None and _named(entry) == _named(row)
 
     async def _remove(self, row: SliceRow) -> None:
         """Take a superseded file away; what the disk refuses is tried again with every pass."""
@@ -467,3 +523,17 @@ class Sealer:
         before: dict[str, Any] = msgspec.json.decode(gzip.decompress(packed))
         now: dict[str, Any] = msgspec.json.decode(body)
         return all(before.get(name) == now.get(name) for name in _SOURCE_FIELDS)
+
+
+def _named(row: SliceRow) -> tuple[int, int, int, int]:
+    """What names a slice's file within its broadcast."""
+    return row.start_ms, row.end_ms, row.epoch, row.revision
+
+
+async def _caught(work: Coroutine[Any, Any, None]) -> Exception | None:
+    """What a work raised: it must not be lost, nor be told twice, when nobody waits any more."""
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sqlite3
+import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatsync.errors import StorageFullError, StoreError
 from chatsync.instants import SECOND_US
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
@@ -104,6 +108,83 @@ async def test_what_the_disk_refuses_is_sealed_later(tmp_path: Path) -> None:
         sealing.cancel()
         assert 1 == len((await it.chat(query="from_ms=0"))["slices"])
         assert 1 == [event["offset"] for event in await it.replayed()].count(offset)
+
+
+async def _due(it: Stage) -> int:
+    """Two messages that are due to be sealed, after a slice that is; the offset of the first."""
+    await it.stream(LECTURE, 640, step_s=10)
+    await it.seal()
+    offset = await it.said_at(START_US + 634 * SECOND_US, "a secret")
+    await it.said_at(START_US + 636 * SECOND_US, "no secret")
+    await it.stream(LECTURE, 640, step_s=10)
+    return offset
+
+
+async def _sealed_without(it: Stage, offset: int) -> list[str]:
+    """The first is hidden, so that the slice begins later; the names of all files, which are those that are listed."""
+    await it.act("hide", target=offset)
+    await it.stream(LECTURE, 20)
+    await it.seal()
+    return await _listed(it)
+
+
+async def _listed(it: Stage) -> list[str]:
+    listed = (await it.chat(query="from_ms=0"))["slices"]
+    names = [f"{one['start_ms']}-{one['end_ms']}.e1.r{one['revision']}.json.gz" for one in listed]
+    assert names == sorted(path.name for path in (it.hub.files.root / "slices/public/class/1").glob("*.gz"))
+    assert all(one["end_ms"] <= other["start_ms"] for one, other in pairwise(listed))
+    assert ["no secret"] == [event["text"] for event in await it.replayed() if event["kind"] == "message"]
+    return names
+
+
+async def test_a_slice_that_was_not_listed_leaves_no_file(tmp_path: Path) -> None:
+    """The catalog refuses the row of a file that is written already: the file goes, or it would keep what is hidden next."""
+    async with stage(tmp_path) as it:
+
+        def fail(_: sqlite3.Connection) -> None:
+            raise StorageFullError
+
+        offset = await _due(it)
+        it.hub.writer.before_commit.append(fail)
+        with pytest.raises(StorageFullError):
+            await it.seal()
+        it.hub.writer.before_commit.remove(fail)
+        await _sealed_without(it, offset)
+
+
+async def test_a_slice_that_is_listed_though_it_failed_is_not_cut_again(tmp_path: Path) -> None:
+    """The sync failed after the row was down: another range would stand beside it, and a restart would find both."""
+    async with stage(tmp_path) as it:
+
+        def fail_late() -> None:
+            raise OSError(5, "sync failed")
+
+        offset = await _due(it)
+        it.hub.writer.after_commit.append(fail_late)
+        with pytest.raises(StoreError):
+            await it.seal()
+        it.hub.writer.after_commit.remove(fail_late)
+        before, clock = await _sealed_without(it, offset), it.clock
+    async with stage(tmp_path, clock=clock) as it:
+        await it.seal()
+        assert before == await _listed(it)
+
+
+async def test_a_slice_is_written_to_its_end_though_nobody_waits_for_it(tmp_path: Path) -> None:
+    """The relay stops, or who asked goes away, between a slice's file and its row: it is listed all the same."""
+    async with stage(tmp_path) as it:
+        offset = await _due(it)
+        gate = threading.Event()
+        it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)
+        sealing = asyncio.create_task(it.sealer().seal())
+        folder = it.hub.files.root / "slices/public/class/1"
+        for _ in range(1_000):
+            if 2 == len(list(folder.glob("*.gz"))):
+                break
+            await asyncio.sleep(0.01)
+        sealing.cancel()
+        gate.set()
+        await _sealed_without(it, offset)
 
 
 async def test_nothing_is_written_while_nothing_happens(tmp_path: Path) -> None:
