@@ -38,8 +38,11 @@ from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
+from chatsync.store.making import FileMaker, Maker
 from chatsync.store.opening import Store
 from chatsync.store.query import Query
+from chatsync.store.recall import Recall
+from chatsync.store.worker import Worker
 from chatsync.store.writer import Completed, Writer
 
 __all__ = ["create_app", "player_folder"]
@@ -55,7 +58,11 @@ def player_folder() -> Any:
 
 
 def create_app(
-    settings: Settings, clock: Clock | None = None, *, started: Callable[[Hub], None] | None = None
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    started: Callable[[Hub], None] | None = None,
+    has_worker: bool = False,
 ) -> FastAPI:
     """The relay as an ASGI application; everything is opened in its lifespan and closed in reverse.
 
@@ -63,6 +70,7 @@ def create_app(
         settings: checked for safety here.
         clock: the only source of time.
         started: told the hub once it serves; the demo looks on from there.
+        has_worker: archive files are made in a process of their own.
 
     Raises:
         SettingsError: the settings are unsafe, with every reason.
@@ -73,7 +81,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
-            hub = await _built(settings, the_clock, stack)
+            hub = await _built(settings, the_clock, stack, has_worker=has_worker)
             app.state.hub = hub
             app.state.answers = SliceAnswers(hub)
             app.state.short_path = ShortPath(hub, app.state.answers)
@@ -107,7 +115,7 @@ def create_app(
     return app
 
 
-async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub:
+async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has_worker: bool) -> Hub:
     """Open the data folder and put the parts together. Whatever is opened is closed when the stack is."""
     loop = asyncio.get_running_loop()
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="work"))
@@ -130,7 +138,11 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Hub
     stack.push_async_callback(partial(asyncio.to_thread, writer.close))
     fetcher = PlaylistFetcher(settings)
     stack.push_async_callback(fetcher.aclose)
-    archive = Archive(files, journal, catalog, writer)
+    maker: Maker = FileMaker(files, journal, catalog, Recall(files, catalog))
+    if has_worker:
+        maker = worker = Worker(files.root, maker)
+        stack.callback(worker.close)
+    archive = Archive(files, journal, catalog, writer, maker)
     query = Query(files, journal, catalog)
     metrics = Metrics()
     journal.on_read = metrics.journal_reads.inc

@@ -67,7 +67,11 @@ class Archiving:
             if self._clock.monotonic_us() >= self._small_due_us:
                 self._small_due_us = self._clock.monotonic_us() + HOUR_US
                 await self._keep_small()
-            await asyncio.to_thread(give_back_memory)
+            await asyncio.to_thread(self._rest)
+
+    def _rest(self) -> None:
+        self._archive.rest()
+        give_back_memory()
 
     async def _sweep(self) -> None:
         try:

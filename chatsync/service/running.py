@@ -82,4 +82,4 @@ def run_service(settings: Settings) -> None:
     """
     configure_logs()
     sys.setswitchinterval(_SWITCH_S)
-    RelayServer(create_app(settings), settings).run()
+    RelayServer(create_app(settings, has_worker=True), settings).run()

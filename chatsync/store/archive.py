@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -258,8 +258,8 @@ class Archive:
         """
         return self._recall.table(file)
 
-    def offsets_in(self, file: ArchiveFile) -> list[int]:
-        """The offsets in a file, once it was compared with its SHA-256.
+    def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
+        """The offsets in a file, rising, once it was compared with its SHA-256.
 
         Raises:
             CorruptError: it is missing or damaged.

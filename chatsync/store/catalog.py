@@ -20,7 +20,7 @@ from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import HOUR_US, Range
 from chatsync.store import sums
 from chatsync.store.files import Files
-from chatsync.store.journal import Journal
+from chatsync.store.journal_reads import JournalReads
 from chatsync.store.recovering import read_error
 from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
@@ -164,12 +164,19 @@ class Catalog:
     Args:
         files: where the database lies.
         journal: shares its readers' connections.
+        is_read_only: the tables are there, and somebody else writes them.
 
     Raises:
         SettingsError: the database is of a newer schema than this program knows.
     """
 
-    def __init__(self, files: Files, journal: Journal) -> None:
+    def __init__(self, files: Files, journal: JournalReads, *, is_read_only: bool = False) -> None:
+        self._journal = journal
+        if not is_read_only:
+            self._make_tables(files)
+
+    @staticmethod
+    def _make_tables(files: Files) -> None:
         connection = opened(files.database)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -184,7 +191,6 @@ class Catalog:
             raise read_error(error) from error
         finally:
             connection.close()
-        self._journal = journal
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._journal.read(sql, values)

@@ -10,6 +10,7 @@ nothing that is here changes the archive, and it may run in another process that
 from __future__ import annotations
 
 import contextlib
+from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -50,8 +51,8 @@ class Maker(Protocol):
     def make_record(self, room: str, broadcast: int, before: Sequence[ArchiveFile]) -> list[MadeFile]:
         """A broadcast's segments and observations, as far as there are more than in the files before."""
 
-    def offsets_in(self, file: ArchiveFile) -> list[int]:
-        """The offsets in a file, once it was compared with its SHA-256."""
+    def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
+        """The offsets in a file, rising, once it was compared with its SHA-256."""
 
     def rest(self) -> None:
         """There is nothing to do for now: let go of what costs memory."""
@@ -149,14 +150,16 @@ class FileMaker:
                 made.append(one.finished(room=room, broadcast=broadcast, hour_us=None))
             return made
 
-    def offsets_in(self, file: ArchiveFile) -> list[int]:
-        """The offsets in a file, once it was compared with its SHA-256.
+    def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
+        """The offsets in a file, rising, once it was compared with its SHA-256.
 
         Raises:
             CorruptError: it is missing or damaged.
         """
-        offsets: list[int] = self._recall.column(file, "offset").to_pylist()
-        return offsets
+        offsets = array("q")
+        for table in self._recall.groups(file, ["offset"]):
+            offsets.extend(table.column("offset").to_pylist())
+        return array("q", sorted(offsets))
 
     def rest(self) -> None:
         """Nothing is kept here."""

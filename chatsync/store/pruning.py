@@ -12,6 +12,7 @@ questions, votes, pins, modes, deeds, what is hidden.
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -94,18 +95,20 @@ def _prune_hour(store: Store, room: str, broadcast: int, hour_us: int, last: int
     sealed_until_us = store.catalog.mark(room, f"sealed_until_us.{broadcast}")
     if sealed_until_us is None:
         return 0
-    archived = set(store.archive.offsets_in(covering[0]))
-    rows = store.journal.read(
-        "SELECT offset FROM journal INDEXED BY journal_placed WHERE room = ? AND broadcast = ? AND placed_us >= ? "
-        f"AND placed_us < ? AND offset <= ? AND hidden = 0 AND kind IN ({_KINDS}) ORDER BY offset",
-        (room, broadcast, hour.start_us, min(hour.end_us, sealed_until_us), last),
-    )
-    offsets = [offset for (offset,) in rows if offset in archived]
+    archived = store.archive.offsets_in(covering[0])
+    end_us = min(hour.end_us, sealed_until_us)
     pruned = 0
-    for first in range(0, len(offsets), _ROWS_AT_ONCE):
-        some = offsets[first : first + _ROWS_AT_ONCE]
-        work = partial(_take_out, store=store, file=covering[0], hour=hour, offsets=some)
-        pruned += store.writer.call(work).result()
+    for first in range(0, bisect_right(archived, last), _ROWS_AT_ONCE):
+        some = [offset for offset in archived[first : first + _ROWS_AT_ONCE] if offset <= last]
+        rows = store.journal.read(
+            f"SELECT offset FROM journal NOT INDEXED WHERE room = ? AND offset IN ({', '.join('?' * len(some))}) "
+            f"AND broadcast = ? AND placed_us >= ? AND placed_us < ? AND hidden = 0 AND kind IN ({_KINDS}) ORDER BY offset",
+            (room, *some, broadcast, hour.start_us, end_us),
+        )
+        if rows:
+            offsets = [offset for (offset,) in rows]
+            work = partial(_take_out, store=store, file=covering[0], hour=hour, offsets=offsets)
+            pruned += store.writer.call(work).result()
     return pruned
 
 

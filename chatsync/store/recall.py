@@ -102,16 +102,8 @@ class Recall:
         """
         return self._read(file, None)
 
-    def column(self, file: ArchiveFile, name: str) -> pa.ChunkedArray:
-        """One column of a file, checked.
-
-        Raises:
-            CorruptError: it is missing or damaged.
-        """
-        return self._checked(file, lambda path: _opened(path).read([name], use_threads=False).column(name))
-
-    def groups(self, file: ArchiveFile) -> Iterator[pa.Table]:
-        """The rows of a file, checked, a row group at a time.
+    def groups(self, file: ArchiveFile, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a file, checked, a row group at a time; all columns, or these.
 
         Raises:
             CorruptError: it is missing or damaged.
@@ -120,7 +112,7 @@ class Recall:
         with opened:
             for number in range(opened.num_row_groups):
                 try:
-                    table = opened.read_row_group(number, use_threads=False)
+                    table = opened.read_row_group(number, columns, use_threads=False)
                 except pa.ArrowException as error:
                     raise CorruptError(file.path, f"Arrow: {type(error).__name__}") from error
                 if table.num_rows:
