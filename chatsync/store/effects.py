@@ -157,8 +157,8 @@ class Effects:
         touched = {row[2] for row in theirs if visibility_of(row[3]) is Visibility.PUBLIC and not row[_HIDDEN]}
         for offset, row in sorted(gone.items()):
             event = event_of(checked(row), None)
+            self._moderation.forget_text(room, offset)  # of what came back after a hide there is a copy too
             if row[_HIDDEN]:
-                self._moderation.forget_text(room, offset)
                 self._note_changed(room, event.broadcast, event.program_us, cause.offset)
                 continue
             self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)

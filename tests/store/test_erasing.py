@@ -112,6 +112,14 @@ def test_what_was_hidden_before_is_gone_for_good(tmp_path: Path) -> None:
         assert (None, True) == (event.text, event.hidden)
 
 
+def test_what_came_back_after_a_hide_is_gone_for_good(store: Store) -> None:
+    """A restore keeps the moderators' copy for its days; an erasure takes that too, and is complete."""
+    said(store, placed("a", 1, "words that were hidden and came back"))
+    said(store, deed("h", "hidden", target=1), deed("r", "restored", target=1))
+    receipt = erase_store(store, "math", author().key, wall_us=BASE_US)
+    assert (0, []) == (receipt["left"], store.journal.hidden_texts())
+
+
 def test_who_comes_back_is_somebody_new(store: Store) -> None:
     """A name used after the erasure does not return to what was said before it, and can be erased again."""
     said(store, draft("a", WORDS, author=ANN), deed("m", "mode_changed", by=ANN))
