@@ -161,9 +161,12 @@ export class SliceCache {
     this.#version += 1;
   }
 
-  /** Take in a sealed slice. False when it is of another epoch, or older than the one held. */
+  /** Take in a sealed slice. False when it is of another epoch than is listed, or older than the one held. */
   receiveSlice(wire: WireSlice): boolean {
-    if (this.#playlist !== null && wire.epoch !== this.#playlist.epoch) return false;
+    const list = this.#playlist;
+    // A slice keeps the epoch it was sealed in: where the room's has risen since, the list names both.
+    const listed = list?.entries.find((entry) => entry.startMs === wire.start_ms);
+    if (list !== null && wire.epoch !== (listed ?? list).epoch) return false;
     const held = this.#slices.get(wire.start_ms);
     if (held !== undefined && held.revision > wire.revision) return false;
     const events = eventsFromWire(wire.events, this.broadcast, wire.authors);

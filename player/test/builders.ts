@@ -46,6 +46,7 @@ interface Cut {
   readonly startMs: number;
   readonly endMs: number;
   revision: number;
+  epoch: string; // the room's, when this revision was sealed
 }
 
 /** One broadcast as a relay keeps it. Hides and late events revise slices; the watermark is moved by the test. */
@@ -107,7 +108,7 @@ export class ModelRoom {
       const last = pending[this.sliceEvents - 1];
       const endMs = last === undefined ? untilMs : Math.floor(last.program_ms / 1000) * 1000 + 1000;
       if (endMs > untilMs) break;
-      this.#change({ startMs, endMs, revision: 1 }, false);
+      this.#change({ startMs, endMs, revision: 1, epoch: this.epoch }, false);
       this.sealedUntilMs = endMs;
     }
     const pending = this.#visible().find((event) => event.program_ms >= this.sealedUntilMs && event.program_ms < untilMs);
@@ -137,7 +138,7 @@ export class ModelRoom {
       slices: entries.map((cut) => {
         const within = this.#within(cut);
         const messages = within.filter((event) => MESSAGE_KINDS.has(event.kind)).length;
-        return { start_ms: cut.startMs, end_ms: cut.endMs, events: within.length, messages, epoch: this.epoch, revision: cut.revision };
+        return { start_ms: cut.startMs, end_ms: cut.endMs, events: within.length, messages, epoch: cut.epoch, revision: cut.revision };
       }),
       broadcasts: [{ broadcast: this.broadcast, start_ms: T0, media_sequence: null }],
     };
@@ -147,7 +148,7 @@ export class ModelRoom {
   slice(startMs: number, revision: number): WireSlice | null {
     const cut = this.cuts.find((one) => one.startMs === startMs);
     if (cut === undefined || cut.revision !== revision || this.#within(cut).length === 0) return null;
-    return this.#sliceOf(cut.startMs, cut.endMs, cut.revision, this.#within(cut));
+    return { ...this.#sliceOf(cut.startMs, cut.endMs, cut.revision, this.#within(cut)), epoch: cut.epoch };
   }
 
   open(fromMs: number, after: number | null = null): WireSlice {
@@ -209,13 +210,14 @@ export class ModelRoom {
     const cut = this.cuts.find((one) => one.startMs <= programMs && programMs < one.endMs);
     if (cut !== undefined) {
       cut.revision += 1;
+      cut.epoch = this.epoch;
       this.#change(cut, true);
       return;
     }
     const second = Math.floor(programMs / 1000) * 1000;
     const before = this.cuts.filter((one) => one.endMs <= programMs).at(-1)?.endMs ?? T0;
     const after = this.cuts.find((one) => one.startMs > programMs)?.startMs ?? this.sealedUntilMs;
-    this.#change({ startMs: Math.max(second, before), endMs: Math.min(second + 1000, after), revision: 1 }, false);
+    this.#change({ startMs: Math.max(second, before), endMs: Math.min(second + 1000, after), revision: 1, epoch: this.epoch }, false);
   }
 
   #change(cut: Cut, isKnown: boolean): void {
