@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import folder, playlists, rooms, serving
+from chatsync.cli import folder, playlists, rooms, safekeeping, serving
 
 __all__ = ["main"]
 
@@ -29,6 +29,7 @@ config_app.command("show")(serving.config_show)
 for command in (
     *(serving.serve, serving.demo, serving.token),
     *(folder.archive, folder.verify),
+    *(safekeeping.backup, safekeeping.restore),
     *(playlists.inspect,),
     *(rooms.restamp, rooms.erase),
 ):

@@ -11,7 +11,9 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Container, Iterable
+import shutil
+from collections.abc import Callable, Container, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +22,9 @@ import structlog
 from chatsync.errors import StoreError, UnknownRoomError
 from chatsync.instants import ms_from_us
 
-__all__ = ["Files", "FolderLockedError", "SliceName", "checked_room", "sync_folder"]
+__all__ = ["RESTORING", "Files", "FolderLockedError", "HalfRestoredError", "SliceName", "checked_room", "sync_folder"]
+
+RESTORING = "restoring"  # where a backup is unpacked, within the data folder that it becomes
 
 _log = structlog.get_logger(__name__)
 
@@ -35,6 +39,16 @@ class FolderLockedError(StoreError):
 
     def __str__(self) -> str:
         return "Another chatsync process uses this data folder; stop it first."
+
+
+class HalfRestoredError(StoreError):
+    """A restore into this data folder was interrupted: part of it may be missing."""
+
+    code = "half_restored"
+    temporary = False
+
+    def __str__(self) -> str:
+        return "A restore into this data folder was interrupted, so it is not whole; run chatsync restore again."
 
 
 class SliceName(Protocol):
@@ -137,7 +151,15 @@ class Files:
 
         Raises:
             FolderLockedError: another process is in.
+            HalfRestoredError: the folder is not whole.
         """
+        self._lock()
+        if (self.root / RESTORING).exists():
+            self.unlock()
+            raise HalfRestoredError
+        self._open_public_slices()
+
+    def _lock(self) -> None:
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,13 +167,42 @@ class Files:
             os.close(descriptor)
             raise FolderLockedError from error
         self._lock_descriptor = descriptor
-        self._open_public_slices()
 
     def unlock(self) -> None:
         """Let others in."""
         if self._lock_descriptor is not None:
             os.close(self._lock_descriptor)
             self._lock_descriptor = None
+
+    @contextmanager
+    def locked_for_restoring(self) -> Iterator[None]:
+        """Keep other processes out of a folder that is not whole yet, or will not be for a while.
+
+        Raises:
+            FolderLockedError: another process is in.
+        """
+        self._lock()
+        try:
+            yield
+        finally:
+            self.unlock()
+
+    @contextmanager
+    def restoring(self) -> Iterator[Path]:
+        """A fresh folder for what this one is to become. While it is there, this one cannot be opened.
+
+        Raises:
+            FolderLockedError: another process is in.
+            OSError: it cannot be made.
+        """
+        new = self.root / RESTORING
+        with self.locked_for_restoring():
+            if new.exists():
+                shutil.rmtree(new)
+            self._make(new)
+            yield new
+            new.rmdir()
+            sync_folder(self.root)
 
     def relative(self, path: Path) -> str:
         """A path as the catalog and error messages name it."""
@@ -191,7 +242,7 @@ class Files:
         for path in sorted(source.glob("*/*.json.gz")):
             moved = target / path.parent.name / path.name
             self._make(moved.parent)
-            path.chmod(self._mode_of_file(moved))
+            path.chmod(self.mode_of_file(moved))
             path.replace(moved)
         for folder in (source, target):
             for changed in sorted(folder.glob("*/")):
@@ -263,7 +314,7 @@ class Files:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                os.fchmod(descriptor, self._mode_of_file(path))
+                os.fchmod(descriptor, self.mode_of_file(path))
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
@@ -282,7 +333,7 @@ class Files:
         """Move a finished file to its place: sync, rename, sync of the folder."""
         descriptor = os.open(temporary, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            os.fchmod(descriptor, self._mode_of_file(path))
+            os.fchmod(descriptor, self.mode_of_file(path))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -296,10 +347,12 @@ class Files:
         """The one tree that others may read: a web server is pointed at it."""
         return self.root / "slices" / "public"
 
-    def _mode_of_file(self, path: Path) -> int:
+    def mode_of_file(self, path: Path) -> int:
+        """Who may read a file of this folder: only public slices are for others."""
         return 0o644 if path.is_relative_to(self._public_slices) else 0o600
 
-    def _mode_of_folder(self, folder: Path) -> int:
+    def mode_of_folder(self, folder: Path) -> int:
+        """Who may look into a folder below this one."""
         if folder == self._public_slices.parent:
             return 0o711  # to be passed through, not looked into
         return 0o755 if folder.is_relative_to(self._public_slices) else 0o700
@@ -310,18 +363,18 @@ class Files:
             return
         self._make(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-        folder.chmod(self._mode_of_folder(folder))
+        folder.chmod(self.mode_of_folder(folder))
         sync_folder(folder.parent)
 
     def _open_public_slices(self) -> None:
         """Open up the public tree of a version before, where all was 0600. Its own mode says that it was done."""
         public = self._public_slices
-        if not public.is_dir() or public.stat().st_mode & 0o777 == self._mode_of_folder(public):
+        if not public.is_dir() or public.stat().st_mode & 0o777 == self.mode_of_folder(public):
             return
         for path in public.rglob("*"):
-            path.chmod(self._mode_of_folder(path) if path.is_dir() else self._mode_of_file(path))
-        public.parent.chmod(self._mode_of_folder(public.parent))
-        public.chmod(self._mode_of_folder(public))
+            path.chmod(self.mode_of_folder(path) if path.is_dir() else self.mode_of_file(path))
+        public.parent.chmod(self.mode_of_folder(public.parent))
+        public.chmod(self.mode_of_folder(public))
 
 
 def sync_folder(folder: Path) -> None:

@@ -24,7 +24,7 @@ from chatsync.store.heads import Head, Heads
 from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.pruned import Pruned
-from chatsync.store.recovering import head_from, read_error, rooms_of
+from chatsync.store.recovering import ALL_ROOMS, head_from, read_error, rooms_of
 from chatsync.store.rows import COLUMNS, check_rows, checked, event_of
 from chatsync.store.writer import opened
 
@@ -471,7 +471,7 @@ class JournalReads:
         return events
 
     def _is_epoch_start(self, room: str, offset: int) -> bool:
-        epochs = sums.group(self.reads, "epochs", (room,), order="epoch")
+        epochs = [row for key in (room, ALL_ROOMS) for row in sums.group(self.reads, "epochs", (key,), order="epoch")]
         return any(first_offset == offset for _, _, first_offset, _ in epochs)
 
     def wrong(self) -> list[CorruptError]:

@@ -20,9 +20,22 @@ from chatsync.store import sums
 from chatsync.store.files import Files
 from chatsync.store.heads import Head, Heads
 
-__all__ = ["Recovered", "head_from", "head_of", "raise_epoch", "read_error", "recovered", "rooms_of"]
+__all__ = [
+    "ALL_ROOMS",
+    "Recovered",
+    "head_from",
+    "head_of",
+    "raise_all_epochs",
+    "raise_epoch",
+    "read_error",
+    "recovered",
+    "rooms_of",
+]
 
 Read = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+
+ALL_ROOMS = ""
+"""In ``epochs``: a row for every room, those that are not known yet included. A restored folder has one."""
 
 _ROOMS = (
     "WITH RECURSIVE found (room) AS (SELECT min(room) FROM journal UNION ALL "
@@ -70,7 +83,9 @@ def _head(read: Read, room: str) -> tuple[Head, int]:
     """The head a new event goes on from, and the offset of the last row that is there."""
     rows = read("SELECT epoch, offset, chain FROM journal WHERE room = ? ORDER BY offset DESC LIMIT 1", (room,))
     head = Head(*rows[0]) if rows else Head(1, 0, 0)
-    newer = read("SELECT epoch, first_offset FROM epochs WHERE room = ? ORDER BY epoch DESC LIMIT 1", (room,))
+    newer = read(
+        "SELECT epoch, first_offset FROM epochs WHERE room IN (?, ?) ORDER BY epoch DESC LIMIT 1", (room, ALL_ROOMS)
+    )
     if newer and newer[0][0] > head.epoch:
         return Head(newer[0][0], newer[0][1] - 1, 0), head.offset
     return head, head.offset
@@ -94,6 +109,18 @@ def raise_epoch(connection: sqlite3.Connection, room: str, told: Head, reason: s
     epoch, first_offset = max(told.epoch, head.epoch) + 1, max(told.offset, head.offset) + 1
     connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)", (room, epoch, first_offset, reason))
     return epoch
+
+
+def raise_all_epochs(connection: sqlite3.Connection, told: Head, reason: str) -> None:
+    """Let every room go on in a new epoch, those of which this database knows nothing included.
+
+    Args:
+        connection: of a writer.
+        told: an epoch and an offset that no room has been told of: what is written next is past both.
+        reason: for people.
+    """
+    values = (ALL_ROOMS, told.epoch + 1, told.offset + 1, reason)
+    connection.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?, ?)", values)
 
 
 def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:

@@ -17,7 +17,8 @@ from tests.builders import draft
 from tests.store.deeds import placed, said, tamper
 
 
-def _with_slice(store: Store) -> Path:
+def with_slice(store: Store) -> Path:
+    """A slice of the room math, on disk and listed; where it lies."""
     body = b"packed"
     row = SliceRow(
         broadcast=1,
@@ -74,7 +75,7 @@ def test_everything_is_the_owners_alone(tmp_path: Path) -> None:
     """Files are 0600, folders 0700, whatever the umask; what leads to the public slices can be passed through."""
     with open_store(tmp_path / "data") as store:
         said(store, draft("a"))
-        _with_slice(store)
+        with_slice(store)
         store.archive.archive_now()
         found = {path: stat.S_IMODE(path.stat().st_mode) for path in [tmp_path / "data", *store.files.root.rglob("*")]}
     assert 0o711 == found.pop(tmp_path / "data" / "slices")
@@ -88,7 +89,7 @@ def test_everything_is_the_owners_alone(tmp_path: Path) -> None:
 def test_verify_counts_what_is_whole(store: Store) -> None:
     """Rows, slices and files, and nothing damaged."""
     said(store, placed("a", 1), placed("b", 2), draft("c", room="art"))
-    _with_slice(store)
+    with_slice(store)
     store.archive.archive_now()
     assert {"rows": 3, "slices": 1, "files": 2, "damaged": []} == verify_store(store)
 
@@ -96,7 +97,7 @@ def test_verify_counts_what_is_whole(store: Store) -> None:
 def test_verify_names_all_that_is_damaged(store: Store) -> None:
     """A row, a slice, a file: one does not hide the others."""
     said(store, draft("a"), draft("b", room="art"))
-    path = _with_slice(store)
+    path = with_slice(store)
     store.archive.archive_now()
     path.write_bytes(b"other")
     (store.files.root / store.catalog.archive_files("art")[0].path).unlink()
@@ -110,7 +111,7 @@ def test_verify_names_all_that_is_damaged(store: Store) -> None:
 def test_verify_misses_a_slice_that_is_gone(store: Store) -> None:
     """A slice that the catalog lists and nobody has is damage."""
     said(store, draft("a"))
-    path = _with_slice(store)
+    path = with_slice(store)
     path.unlink()
     (line,) = verify_store(store)["damaged"]
     assert "missing" in line
