@@ -157,7 +157,7 @@ class UnknownRoomError(RoomError):
 
 
 class RoomRestartingError(RoomError):
-    """The room's settings are being changed; it is there again in a moment."""
+    """The room's settings are being changed, or its unsealed tail is still being read; it is there again in a moment."""
 
     code = "restarting"
     temporary = True

@@ -20,11 +20,12 @@ import msgspec
 import structlog
 
 from chatsync.chat.event import STATE_KINDS, Event, Position
-from chatsync.errors import CorruptError, StoreError
+from chatsync.errors import CorruptError, RoomRestartingError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.slice_index import SliceIndex, range_of
+from chatsync.service.unread import Unread
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
 from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, slice_row
@@ -34,6 +35,7 @@ __all__ = ["LATE_REVISION_US", "Sealer"]
 LATE_REVISION_US = 5 * SECOND_US  # late events revise a slice at most this often
 PACKED_BYTES_MAX = 16 * 1024 * 1024  # of one room's slices in memory
 _PASS_S = 0.5
+CATCH_UP_S = 5.0  # how long an answer waits for the journal to be read
 _SOURCE_FIELDS = ("state", "authors", "events", "tallies")  # what a revision is for; the rest only says which one it is
 
 _log = structlog.get_logger(__name__)
@@ -57,28 +59,52 @@ class Sealer:
             int, list[SliceRow]
         ] = {}  # by broadcast: whether they stand is not known; no file yet, or it fell
         self._passes: set[asyncio.Task[Exception | None]] = set()
+        self._unread = Unread(room, self.receive_committed)
         room.sealed_until_us = self.sealed_until_us
         room.on_committed.append(self.receive_committed)
 
     async def restore(self) -> None:
-        """Load the current broadcasts' slices, and catch up with what was logged after the last pass before a crash."""
+        """Load what the catalog knows of the current broadcasts' slices; the journal is read later (:meth:`catch_up`)."""
         room = self._room
         settled = await asyncio.to_thread(room.catalog.mark, room.room, "settled_offset") or 0
         self._settled_offset = self._noted_offset = settled
         for broadcast in room.broadcasts.kept:
-            await self.index(broadcast.number)
-        offset = settled
-        while missed := await asyncio.to_thread(self._missed, offset):
-            for event, affected in missed:
-                self.receive_committed(event, affected)
-            offset = missed[-1][0].offset
-        for index in tuple(self._indexes.values()):
-            await asyncio.to_thread(self._sweep, index)
+            index = await asyncio.to_thread(self._loaded_index, broadcast.number)
+            index.has_tail, index.tail_through = False, settled
+            self._indexes[broadcast.number] = index
+        self._unread.begin(settled)
 
-    def _missed(self, offset: int) -> list[tuple[Event, tuple[int, ...]]]:
-        """In a thread: the next events after an offset, each with the offsets it touched."""
-        journal = self._room.journal
-        return [(event, journal.affected(event)) for event in journal.events_after(self._room.room, offset, 5_000)]
+    async def catch_up(self) -> None:
+        """Read the unsealed tail, and what was logged after the last pass before a crash; nothing if that is done.
+
+        Sealing and all answers that need slices wait for it, and nothing else does.
+
+        Raises:
+            CorruptError: a row is damaged. What was read stays, and the next call goes on from there.
+            StorageFailedError: the journal cannot be read; likewise.
+        """
+        if not self._unread.is_left:
+            return
+        async with self._loading:
+            if not self._unread.is_left:
+                return
+            await self._unread.read(tuple(self._indexes.values()))
+            for index in tuple(self._indexes.values()):
+                await asyncio.to_thread(self._sweep, index)
+            self._unread.end()
+
+    async def _caught_up(self) -> None:
+        """Catch up, or wait until somebody has, but not for long.
+
+        Raises:
+            RoomRestartingError: it takes longer.
+            CorruptError: a row is damaged.
+        """
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                await self.catch_up()
+        except TimeoutError:
+            raise RoomRestartingError from None
 
     def _sweep(self, index: SliceIndex) -> None:
         """Remove files that no row names: revisions that a crash kept from being removed may hold hidden text."""
@@ -91,18 +117,17 @@ class Sealer:
         known = self.loaded_index(broadcast)
         if known is not None:
             return known
+        await self._caught_up()
         async with self._loading:
             known = self._indexes.get(broadcast)
             if known is None:
+                position = self._room.log.position.offset
                 loaded = await asyncio.to_thread(self._loaded_index, broadcast)
                 known = self._indexes.setdefault(broadcast, loaded)
-                known.has_tail = known is not loaded
+                if known is loaded:
+                    known.has_tail, known.tail_through = False, position
             if not known.has_tail:
-                position = self._room.log.position.offset
-                for event in await asyncio.to_thread(self._tail_events, known):
-                    if event.offset <= position:
-                        known.put_tail(event)
-                known.has_tail = True
+                await self._unread.read_tail(known)
         return known
 
     def _loaded_index(self, broadcast: int) -> SliceIndex:
@@ -113,10 +138,6 @@ class Sealer:
             sealed_until = max(ends) if sealed_until is None else max(sealed_until, *ends)
         position = self._room.log.position.offset
         return SliceIndex(broadcast, version, rows, removed, sealed_until, told_from=position)
-
-    def _tail_events(self, index: SliceIndex) -> list[Event]:
-        start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
-        return self._room.journal.events_between(self._room.room, index.broadcast, start_us, 2**62)
 
     # --- what changed ---------------------------------------------------------------------------------------------
 
@@ -160,6 +181,7 @@ class Sealer:
                 index = self._indexes[changed.broadcast] = self._loaded_index(changed.broadcast)
             before = index.events.get(offset)
             index.drop_tail(offset)
+            self._unread.note_changed(index, offset)
             if changed.kind in STATE_KINDS:
                 index.note_state(changed)
             if changed.hidden:
@@ -230,7 +252,7 @@ class Sealer:
     def loaded_index(self, broadcast: int) -> SliceIndex | None:
         """The slice index of a broadcast, if it is in memory and nothing of it is still to be read."""
         index = self._indexes.get(broadcast)
-        return index if index is not None and index.has_tail else None
+        return index if index is not None and index.has_tail and not self._unread.is_left else None
 
     def packed_in_memory(self, row: SliceRow) -> bytes | None:
         """As :meth:`packed`, if it is in memory."""
@@ -295,7 +317,12 @@ class Sealer:
     async def stop(self) -> None:
         """Write what must not wait: nothing hidden may stay in a file that is asked for after a restart."""
         self._room.on_committed.remove(self.receive_committed)
-        await self._try_to_seal()
+        try:
+            await self._caught_up()
+        except (RoomRestartingError, StoreError) as error:  # the next start finds what is left
+            _log.warning("sealing_waits", room=self._room.room, code=error.code)
+        else:
+            await self._try_to_seal()
 
     async def _try_to_seal(self) -> None:
         """One pass; what the disk refuses stays to be done, so that sealing goes on once there is space again."""
@@ -323,6 +350,7 @@ class Sealer:
 
     async def seal(self) -> None:
         """One pass: revise what changed, cut what the watermark has passed. It comes to its end even if the caller is cancelled."""
+        await self.catch_up()
         await self._to_its_end(self._seal())
 
     async def _seal(self) -> None:

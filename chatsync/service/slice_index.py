@@ -47,6 +47,8 @@ class SliceIndex:
     gone: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=2_000))  # (offset of the hide, hidden)
     told_from: int = 0  # newer events and `gone` say all that changed since any offset from here on
     has_tail: bool = True  # False while the tail is read
+    tail_through: int = 0  # offset up to which it is read; what is newer is told
+    tail_place: tuple[int, int] | None = None  # (program, offset) of the last event that was read
     state_events: dict[int, Event] = field(default_factory=dict)  # that bear on room state, by offset, hidden ones too
     has_state: bool = False  # whether those from before it was loaded are among them
     state_version: int = 0  # rises when they change

@@ -247,8 +247,37 @@ class JournalReads:
             events = sorted((*events, *left), key=lambda event: event.place)
         return events if limit < 0 else events[:limit]
 
+    def page_from(
+        self, room: str, broadcast: int, start_us: int, *, through: int, after: tuple[int, int] | None, limit: int
+    ) -> list[Event]:
+        """The next events of a broadcast from an instant on by (program time, offset), hidden ones marked.
+
+        For what is not sealed: rows that have left the journal are not looked for.
+
+        Args:
+            room: the room.
+            broadcast: its airing.
+            start_us: program time, inclusive.
+            through: no greater offsets.
+            after: only places after this one; None at first.
+            limit: at most so many.
+
+        Raises:
+            CorruptError: a row is damaged; at first also if the index does not find all.
+        """
+        if after is None:
+            self._hours.check_places(self.reads, room, broadcast, start_us, 2**62)
+        return self._placed_events(room, broadcast, Range(start_us, 2**62), after, limit, through=through)
+
     def _placed_events(
-        self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None, limit: int
+        self,
+        room: str,
+        broadcast: int,
+        within: Range,
+        after: tuple[int, int] | None,
+        limit: int,
+        *,
+        through: int = 2**62,
     ) -> list[Event]:
         """All that stands in a range, of whatever kind.
 
@@ -258,9 +287,9 @@ class JournalReads:
         rows = self.read(
             f"SELECT p.placed_us, p.offset, {_FOUND} FROM journal AS p INDEXED BY journal_placed "
             "LEFT JOIN journal AS j ON j.room = p.room AND j.offset = p.offset "
-            f"WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? {later} "
+            f"WHERE p.room = ? AND p.broadcast = ? AND p.placed_us >= ? AND p.placed_us < ? AND p.offset <= ? {later} "
             "ORDER BY p.placed_us, p.offset LIMIT ?",
-            (room, broadcast, within.start_us, within.end_us, *(after or ()), limit),
+            (room, broadcast, within.start_us, within.end_us, through, *(after or ()), limit),
         )
         return [self._event(self._found(room, row, _PLACED_US)) for row in rows]
 

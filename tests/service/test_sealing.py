@@ -7,9 +7,11 @@ import gzip
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,8 @@ from hypothesis import strategies as st
 
 from chatsync.errors import StorageFullError, StoreError
 from chatsync.instants import SECOND_US
+from chatsync.service import sealing
+from chatsync.service.sealing import Sealer
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
@@ -278,3 +282,57 @@ async def test_a_slice_is_sent_as_the_client_takes_it(tmp_path: Path, accepts: s
         answer = await it.get(path, **{"Accept-Encoding": accepts})
         assert (accepts == "gzip") == (answer.headers.get("content-encoding") == "gzip")
         assert offset in [event["offset"] for event in json.loads(answer.content)["events"]]
+
+
+@asynccontextmanager
+async def _reading(it: Stage, *, settled: bool) -> AsyncIterator[None]:
+    """The room's sealer as after a crash, held while it reads what it has to know of the journal; done at the end."""
+    running = it.hub.room("class")
+    await running.sealer.stop()
+    if not settled:
+        running.live.records.put_mark("settled_offset", 0)
+    await it.settled()
+    sealer = running.sealer = Sealer(running.live, it.hub.files)
+    await sealer.restore()
+    has_read, gate = threading.Event(), threading.Event()
+    holder, name = (it.hub.journal, "page_from") if settled else (sealer._unread, "_missed")
+    reads = getattr(holder, name)
+
+    def held(*args: Any, **named: Any) -> Any:
+        found = reads(*args, **named)
+        has_read.set()
+        gate.wait(20)
+        return found
+
+    setattr(holder, name, held)
+    catching_up = asyncio.create_task(sealer.catch_up())
+    try:
+        await asyncio.to_thread(has_read.wait, 10)
+        yield
+    finally:
+        gate.set()
+        await catching_up
+
+
+@pytest.mark.parametrize("settled", [True, False])
+async def test_what_is_hidden_while_the_tail_is_read_stays_hidden(tmp_path: Path, settled: bool) -> None:
+    """After a start the tail is read from the journal; a hide that comes meanwhile is newer than what was read."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 10)
+        unkind, kind = [(await it.say(text))["offset"] for text in ("unkind", "kind")]
+        async with _reading(it, settled=settled):
+            await it.act("hide", target=unkind, reason="unkind")
+        assert [kind] == [event["offset"] for event in await it.replayed() if event["kind"] == "message"]
+
+
+async def test_posting_does_not_wait_for_the_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a long tail is read after a start people write; who asks for slices is told to come back, and then has it all."""
+    monkeypatch.setattr(sealing, "CATCH_UP_S", 0.05)
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 10)
+        said = [(await it.say("before"))["offset"]]
+        async with _reading(it, settled=True):
+            said.append((await it.say("meanwhile"))["offset"])
+            answer = await it.get("/v1/rooms/class/chat.json")
+            assert (503, "restarting") == (answer.status_code, answer.json()["code"])
+        assert said == [event["offset"] for event in await it.replayed() if event["kind"] == "message"]
