@@ -29,7 +29,7 @@ config_app.command("show")(serving.config_show)
 for command in (
     *(serving.serve, serving.demo, serving.token),
     *(folder.archive, folder.verify),
-    *(safekeeping.backup, safekeeping.restore),
+    *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),
     *(rooms.restamp, rooms.erase),
 ):

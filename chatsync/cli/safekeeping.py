@@ -1,4 +1,4 @@
-"""``chatsync backup``, ``restore``: a data folder kept elsewhere, and brought back."""
+"""``chatsync backup``, ``restore``, ``doctor``: a data folder kept elsewhere, brought back, and what is unsafe about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, progress
 from chatsync.errors import ChatsyncError, StoreError
 
-__all__ = ["backup", "restore"]
+__all__ = ["backup", "doctor", "restore"]
 
 
 def backup(
@@ -89,3 +89,28 @@ def restore(
         typer.echo(f"what was there is in {result['moved_aside']} now")
     for one in result["erased_since"] or ():
         typer.echo(f"erase again: chatsync erase {one['room']} {one['author']}")
+
+
+def doctor(
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say what is unsafe or missing: settings, data folder, disk, machine. Exit 1 if anything is unsafe.
+
+    Changes nothing, and works while a relay runs. Run it as the relay's user, with its settings and environment.
+    """
+    import msgspec
+
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.doctor import examine
+
+    findings = examine(config, data, SteadyClock())
+    counts = {status: sum(one.status == status for one in findings) for status in ("unsafe", "warn", "missing", "ok")}
+    if json_output:
+        typer.echo(json.dumps({**counts, "findings": msgspec.to_builtins(findings)}))
+    else:
+        for one in findings:
+            typer.echo(f"{one.status:8}{one.check}: {one.says}" + (f"\n        → {one.do}" if one.do else ""))
+        typer.echo(", ".join(f"{count} {status}" for status, count in counts.items()))
+    raise typer.Exit(1 if counts["unsafe"] else 0)

@@ -33,10 +33,12 @@ __all__ = [
     "Settings",
     "check_safe",
     "describe",
+    "is_loopback",
     "load_settings",
     "settings_page",
     "shown",
     "token_key",
+    "unsafe_reasons",
 ]
 
 _PLACEHOLDER = re.compile(r"change.?me|placeholder|example|insecure|default|your[-_ ]|secret|password|test", re.I)
@@ -229,6 +231,13 @@ def check_safe(settings: Settings) -> None:
     Raises:
         SettingsError: with every reason, in one text.
     """
+    reasons = unsafe_reasons(settings)
+    if reasons:
+        raise SettingsError("; ".join(reasons))
+
+
+def unsafe_reasons(settings: Settings) -> list[str]:
+    """Why the relay must not start with these settings, one reason each; empty if it may."""
     reasons = []
     if (settings.tls_cert is None) != (settings.tls_key is None):
         reasons.append("tls_cert and tls_key need each other")
@@ -237,7 +246,7 @@ def check_safe(settings: Settings) -> None:
             reasons.append(f"{name} is not a file")
     if settings.tls_key is not None and settings.tls_key.is_file() and settings.tls_key.stat().st_mode & 0o077:
         reasons.append("tls_key can be read by others; make it mode 0600")
-    if not _is_loopback(settings.host) and settings.tls_cert is None and not settings.behind_proxy:
+    if not is_loopback(settings.host) and settings.tls_cert is None and not settings.behind_proxy:
         reasons.append(
             f"host {settings.host} can be reached from outside without TLS: give tls_cert and tls_key, or behind_proxy if "
             "a proxy in front speaks TLS"
@@ -258,11 +267,11 @@ def check_safe(settings: Settings) -> None:
                 read_request_headers(room_settings.request_headers_file)
             except SettingsError as error:
                 reasons.append(f"rooms.{room}: {error}")
-    if reasons:
-        raise SettingsError("; ".join(reasons))
+    return reasons
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens there."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
