@@ -211,9 +211,17 @@ def _bearer(token: str | None) -> dict[str, str]:
 
 @asynccontextmanager
 async def stage(
-    folder: Path, rooms: dict[str, dict[str, Any]] | None = None, *, clock: ManualClock | None = None, **settings: Any
+    folder: Path,
+    rooms: dict[str, dict[str, Any]] | None = None,
+    *,
+    clock: ManualClock | None = None,
+    asleep: bool = False,
+    **settings: Any,
 ) -> AsyncIterator[Stage]:
-    """Start the relay on a data folder; by default one public room ``class`` that follows a stream."""
+    """Start the relay on a data folder; by default one public room ``class`` that follows a stream.
+
+    Rooms that are asleep are woken, so that a test finds them at once; with ``asleep`` they are left.
+    """
     given = {"class": {"public": True, "playlist_url": URL}} if rooms is None else rooms
     loaded = Settings(
         data_folder=folder / "data",
@@ -227,6 +235,8 @@ async def stage(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))
         it = Stage(app, the_clock)
+        for room in () if asleep else it.hub.known_rooms():
+            await it.hub.woken(room)
         stack.push_async_callback(it.http.aclose)
         await quiet(it)
         yield it

@@ -1,6 +1,8 @@
 """All rooms of this node: which exist, who may enter, and the tasks that keep each of them going.
 
 Owns: loading rooms from settings and catalog, admission, per-person connections and rates. Does not know: HTTP, sockets.
+
+A room that has nothing to do when the relay starts is asleep: it takes no memory until somebody comes (decision 0024).
 """
 
 from __future__ import annotations
@@ -8,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
 
 from chatsync.chat.event import Author
-from chatsync.errors import ChatsyncError, RoomRestartingError, UnknownRoomError
+from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "RunningRoom"]
 
 _GOODBYE_S = 1.0  # for peers to answer a close
+_WAKE_S = 0.02  # between two rooms that are started while others are served
 _EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
 
 _log = structlog.get_logger(__name__)
@@ -79,6 +83,7 @@ class Hub:
         self.archiving, self.reading = archiving, reading
         self.authority, self.fetcher = authority, fetcher
         self._running: dict[str, RunningRoom] = {}
+        self._asleep: dict[str, RoomSettings] = {}  # rooms of this node that nobody has asked for yet
         self._restarting: dict[str, bool] = {}  # whether a guest may know of the room meanwhile
         self._changing = asyncio.Lock()  # one change of rooms at a time
         self._connections: Counter[str] = Counter()
@@ -90,6 +95,7 @@ class Hub:
         self.connections: set[LiveConnection] = set()
         self.keeper = SocketKeeper(limits.queues_percent_max * _memory_bytes() // 100)
         self._keeping: asyncio.Task[None] | None = None
+        self._waking: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -100,8 +106,13 @@ class Hub:
         rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
         public = {room for room, room_settings in rooms.items() if room_settings.public}
         await asyncio.to_thread(self.files.hide_public_slices, public)
+        self._asleep, unsealed = await asyncio.to_thread(self._resting, rooms)
         for room, room_settings in sorted(rooms.items()):
-            await self._start_room(room, room_settings)
+            if room not in self._asleep:
+                await self._start_room(room, room_settings)
+        if self._asleep:
+            _log.info("rooms_asleep", rooms=len(self._asleep), to_be_woken=len(unsealed))
+            self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
         self._keeping = asyncio.create_task(self.keeper.run(self.clock.monotonic_us), name="sockets")
 
@@ -109,7 +120,7 @@ class Hub:
         """Stop following and sealing; what was submitted is still written by whoever closes the writer."""
         self.is_stopping = True
         tasks = [task for running in self._running.values() for task in running.tasks]
-        tasks += [task for task in (self._edge_task, self._keeping) if task is not None]
+        tasks += [task for task in (self._edge_task, self._keeping, self._waking) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -166,6 +177,56 @@ class Hub:
         _log.info("room_started", room=room, public=room_settings.public)
         return running
 
+    def _resting(self, rooms: Mapping[str, RoomSettings]) -> tuple[dict[str, RoomSettings], list[str]]:
+        """In a thread: rooms that need not be started before the relay is ready, and those of them that have something to seal.
+
+        Such a room follows no playlist, and slices say what they must of everything in its log: nothing hidden is in a file.
+        """
+        settled, rested = self.catalog.marks("settled_offset"), self.catalog.marks("rested_offset")
+        asleep, unsealed = {}, []
+        for room, room_settings in rooms.items():
+            if room_settings.playlist_url is not None or not settled.get(room):
+                continue
+            try:
+                head = self.journal.head(room).offset
+            except CorruptError:
+                continue  # starting it tells
+            if head != settled[room]:
+                continue
+            self.files.note_origins(room, room_settings.origins if room_settings.public else ())
+            asleep[room] = room_settings
+            if head != rested.get(room):
+                unsealed.append(room)
+        return asleep, unsealed
+
+    async def _wake_all(self, rooms: Sequence[str]) -> None:
+        """Start rooms one after the other, while others are served."""
+        for room in rooms:
+            try:
+                if room in self._asleep:
+                    await self.woken(room)
+            except Exception:
+                _log.exception("room_not_woken", room=room)
+            await asyncio.sleep(_WAKE_S)
+
+    async def woken(self, room: str) -> RunningRoom:
+        """A room that is being served, started if it was asleep. Cost of starting: some 20 ms.
+
+        Raises:
+            UnknownRoomError: there is none.
+        """
+        if room in self._asleep:
+            async with self._changing:
+                await self._wake(room)
+        return self.room(room)
+
+    async def _wake(self, room: str) -> None:
+        """Start a room if it is asleep; under the lock of changes."""
+        room_settings = self._asleep.get(room)
+        if room_settings is not None and not self.is_stopping:
+            await self._start_room(room, room_settings)
+            self._asleep.pop(room, None)
+
     def _place_slices(self, room: str, room_settings: RoomSettings) -> None:
         """In a thread: a room's slices lie where its visibility wants them, with what a web server must know of it."""
         self.files.move_slices(room, public=room_settings.public)
@@ -179,6 +240,7 @@ class Hub:
             StoreError: nothing was changed.
         """
         async with self._changing:
+            await self._wake(room)
             await self._keep_settings(room, room_settings)
             before = self._running.get(room)
             if before is None:
@@ -220,6 +282,7 @@ class Hub:
             UnknownRoomError: there is none.
         """
         async with self._changing:
+            await self._wake(room)
             running = self._running.pop(room, None)
             if running is None:
                 raise UnknownRoomError
@@ -258,8 +321,17 @@ class Hub:
 
     @property
     def rooms(self) -> dict[str, RunningRoom]:
-        """The rooms being served, by id."""
+        """The rooms being served that are not asleep, by id."""
         return self._running
+
+    def known_rooms(self) -> dict[str, RoomSettings]:
+        """Settings of all rooms of this node, asleep or not, by id."""
+        return self._asleep | {room: running.live.settings for room, running in self._running.items()}
+
+    def settings_of(self, room: str) -> RoomSettings | None:
+        """Settings of a room, None if this node has none of this id."""
+        running = self._running.get(room)
+        return self._asleep.get(room) if running is None else running.live.settings
 
     def room(self, room: str) -> RunningRoom:
         """A room that is being served.
@@ -280,19 +352,34 @@ class Hub:
             UnknownRoomError: no such room, or not the caller's: the same answer.
             RoomRestartingError: its settings are being changed.
         """
-        running, identity = self.entrant(room, token)
+        running, identity = await self.entrant(room, token)
         return running.live, identity
 
-    def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
-        """As :meth:`admitted`, with the room's tasks: for HTTP."""
+    async def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
+        """As :meth:`admitted`, with the room's tasks: for HTTP. Only who may enter wakes a room."""
+        identity = self._let_in(room, token)
+        if room in self._asleep:
+            await self.woken(room)
+        return self._entered(room), identity
+
+    def entrant_now(self, room: str, token: str | None) -> tuple[RunningRoom, Identity] | None:
+        """As :meth:`entrant`, without waiting; None if the room is asleep."""
+        identity = self._let_in(room, token)
+        return None if room in self._asleep else (self._entered(room), identity)
+
+    def _let_in(self, room: str, token: str | None) -> Identity:
         identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())
-        running = self._running.get(room)
-        is_public = self._restarting.get(room, False) if running is None else running.live.settings.public
+        known = self.settings_of(room)
+        is_public = self._restarting.get(room, False) if known is None else known.public
         if not (is_public if token is None else identity.may_enter(room)):
             raise UnknownRoomError
+        return identity
+
+    def _entered(self, room: str) -> RunningRoom:
+        running = self._running.get(room)
         if running is None:
             raise RoomRestartingError if room in self._restarting else UnknownRoomError
-        return running, identity
+        return running
 
     def author_of(self, identity: Identity, room: str) -> Author:
         """Who an identity is in a room: the key is the room's own, so that rooms cannot be joined."""

@@ -106,5 +106,6 @@ def _room_of(scope: Scope) -> str | None:
 
 
 def _allow_list(scope: Scope) -> Sequence[str]:
-    running = scope["app"].state.hub.rooms.get(_room_of(scope))
-    return () if running is None else running.live.settings.origins
+    room = _room_of(scope)
+    settings = None if room is None else scope["app"].state.hub.settings_of(room)
+    return () if settings is None else settings.origins

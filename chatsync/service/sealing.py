@@ -52,6 +52,7 @@ class Sealer:
         self._wake = asyncio.Event()
         self._noted_offset = 0
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
+        self._rested_offset = 0  # up to here everything is in slices as well: decision 0024
         self._packed: dict[tuple[int, int, int, int], bytes] = {}
         self._packed_bytes = 0
         self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
@@ -365,10 +366,17 @@ class Sealer:
                 await self._revise(index)
                 await self._cut(index)
             waits = any(index.waiting or index.dirty_state_us is not None for index in self._indexes.values())
-            waits = waits or bool(self._unremoved)
+            waits = waits or bool(self._unremoved) or any(self._doubtful.values())
             if not waits and noted_offset > self._settled_offset:
                 self._settled_offset = noted_offset
                 self._room.records.put_mark("settled_offset", noted_offset)
+            if noted_offset > self._rested_offset and not waits and self._is_sealed():
+                self._rested_offset = noted_offset
+                self._room.records.put_mark("rested_offset", noted_offset)
+
+    def _is_sealed(self) -> bool:
+        """Whether slices hold all that they ever will of what was logged so far: the next start has nothing to do here."""
+        return not any(index.has_work or self._unsealed_us(index) for index in self._indexes.values())
 
     def _watermark_us(self, index: SliceIndex) -> int | None:
         current = self._room.broadcasts.current

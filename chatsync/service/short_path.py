@@ -165,7 +165,10 @@ class ShortPath:
     def _admitted(self, room: str, scope: Scope, asked: _Asked) -> RunningRoom | None:
         if not asked.has_token:
             return self._guest_room(room)
-        running, identity = self._hub.entrant(room, bearer_token(Headers(scope=scope)))
+        entered = self._hub.entrant_now(room, bearer_token(Headers(scope=scope)))
+        if entered is None:
+            return None
+        running, identity = entered
         return running if may(identity.role, "read") or "read" in identity.scopes else None
 
     async def _found(self, running: RunningRoom, match: re.Match[str], query: bytes, asked: _Asked) -> Answer | None:

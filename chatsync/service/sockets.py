@@ -227,8 +227,8 @@ class LiveSocket(asyncio.Protocol):
         room = self._room_of(request)
         if room is None:
             return 404
-        running = hub.rooms.get(room)
-        allowed = () if running is None else running.live.settings.origins
+        settings = hub.settings_of(room)
+        allowed = () if settings is None else settings.origins
         headers = request.headers
         origins = headers.get_all("Origin")
         if not is_allowed_origin(origins, host=headers.get("Host") or "", allowed=allowed):

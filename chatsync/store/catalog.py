@@ -401,6 +401,11 @@ class Catalog:
         found = [value for _, other, value in self._group("marks", (room,), order="name") if other == name]
         return int(found[0]) if found else None
 
+    def marks(self, name: str) -> dict[str, int]:
+        """A number of every room that has it, by room. Cost: some microseconds a room."""
+        rows = self._group("marks", order="room, name")
+        return {room: int(value) for room, other, value in rows if other == name}
+
     # --- archive --------------------------------------------------------------------------------------------------
 
     def dirty_hours(self, room: str | None = None) -> list[tuple[str, int, int, int]]:

@@ -253,9 +253,11 @@ class Files:
         tree = "public" if public else "private"
         folder = self.root / "slices" / tree / checked_room(room) / str(broadcast)
         if folder.is_dir():
-            for path in folder.iterdir():
-                if path.name not in named:
-                    path.unlink(missing_ok=True)
+            unnamed = [path for path in folder.iterdir() if path.name not in named]
+            for path in unnamed:
+                path.unlink(missing_ok=True)
+            if unnamed:  # for good: a room that is at rest afterwards is not swept at the next start
+                sync_folder(folder)
 
     def note_origins(self, room: str, origins: Iterable[str]) -> None:
         """Leave an empty file for each web origin that may use a public room, so that a web server can look it up.

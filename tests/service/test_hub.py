@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from chatsync.chat.event import Draft, Stamp
 from chatsync.errors import RateLimitedError, RoomRestartingError, TokenError, UnknownRoomError
 from chatsync.service.room_settings import RoomSettings
-from tests.stage import FAST, Stage, stage
+from chatsync.store.opening import open_store
+from tests.stage import FAST, START_US, WRITER, Stage, stage
 
 OPEN = {"class": {"public": True}}
 
@@ -64,7 +66,7 @@ async def test_a_room_that_restarts_is_not_one_that_does_not_exist(tmp_path: Pat
         gate = threading.Event()
         it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)  # the change waits for this
         with pytest.raises(RoomRestartingError):
-            it.hub.entrant("class", None)
+            await it.hub.entrant("class", None)
         async with it.connected() as client:
             await client.send({"type": "hello", "token": None, "after": None, "last": 0})
             assert 4001 == await client.closed_with()
@@ -82,11 +84,11 @@ async def test_a_private_room_that_restarts_is_none_to_strangers(tmp_path: Path)
         gate = threading.Event()
         it.hub.writer.submit(lambda _: gate.wait(10), lambda _: None)
         with pytest.raises(UnknownRoomError):
-            it.hub.entrant("class", None)
+            await it.hub.entrant("class", None)
         with pytest.raises(UnknownRoomError):
-            it.hub.entrant("class", it.token("other", "stranger"))
+            await it.hub.entrant("class", it.token("other", "stranger"))
         with pytest.raises(RoomRestartingError):
-            it.hub.entrant("class", it.token("class", "student"))
+            await it.hub.entrant("class", it.token("class", "student"))
         gate.set()
         await changing
 
@@ -120,18 +122,18 @@ async def test_a_room_made_by_the_admin_api_is_there_after_a_restart(tmp_path: P
 async def test_who_may_enter(tmp_path: Path, public: bool) -> None:
     """Guests enter public rooms only; a token enters its own rooms only; a bad one enters nothing."""
     async with stage(tmp_path, {"class": {"public": public}, "other": {"public": False}}) as it:
-        assert it.hub.entrant("class", it.token("class", "student"))[1].role == "participant"
+        assert (await it.hub.entrant("class", it.token("class", "student")))[1].role == "participant"
         if public:
-            assert it.hub.entrant("class", None)[1].role == "guest"
+            assert (await it.hub.entrant("class", None))[1].role == "guest"
         else:
             with pytest.raises(UnknownRoomError):
-                it.hub.entrant("class", None)
+                await it.hub.entrant("class", None)
         with pytest.raises(UnknownRoomError):
-            it.hub.entrant("class", it.token("other", "student"))
+            await it.hub.entrant("class", it.token("other", "student"))
         with pytest.raises(UnknownRoomError):
-            it.hub.entrant("never", None)
+            await it.hub.entrant("never", None)
         with pytest.raises(TokenError):
-            it.hub.entrant("class", "no token at all")
+            await it.hub.entrant("class", "no token at all")
 
 
 async def test_a_person_has_so_many_connections(tmp_path: Path) -> None:
@@ -170,3 +172,81 @@ async def test_a_person_says_so_much(tmp_path: Path) -> None:
         it.hub.take_token("somebody", 3)
         with pytest.raises(RateLimitedError):
             it.hub.take_token("somebody")
+
+
+async def _rested(folder: Path, *, public: bool = True) -> None:
+    """A relay that was stopped when its room had nothing left to do."""
+    async with stage(folder, {"class": {"public": public, "origins": ["https://school.example"]}}) as it:
+        await it.say("remember this")
+        it.advance(700)  # longer than a slice may be
+        await it.seal()
+
+
+async def test_a_room_with_nothing_to_do_sleeps_until_somebody_comes(tmp_path: Path) -> None:
+    """After a restart it takes no memory; a reader, a socket or a deed of an administrator finds it as it was."""
+    await _rested(tmp_path)
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        assert ({}, {"class"}) == (it.hub.rooms, set(it.hub.known_rooms()))
+        found = (await it.get("/v1/rooms/class/chat.json?from_ms=0")).json()
+        assert 1 == len(found["slices"])
+        assert {"class"} == set(it.hub.rooms)
+    async with stage(tmp_path, OPEN, asleep=True) as it, it.connected() as client:
+        welcome = await client.hello(it.token("class", "student"))
+        assert "remember this" in [event.get("text") for event in welcome["events"]]
+        assert (await client.say("and this"))["offset"] == it.room().log.position.offset
+
+
+async def test_a_sleeping_room_changes_and_goes_like_any_other(tmp_path: Path) -> None:
+    """New settings wake it; removed, it is gone."""
+    await _rested(tmp_path)
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        await it.hub.put_room("class", RoomSettings(public=True, title="Limits II"))
+        assert "Limits II" == (await it.get("/v1/rooms/class")).json()["title"]
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        await it.hub.delete_room("class")
+        assert 404 == (await it.get("/v1/rooms/class")).status_code
+
+
+async def test_a_room_with_something_left_to_seal_is_woken_by_itself(tmp_path: Path) -> None:
+    """What was said after the last seal wakes it soon after the start, or no slice would ever have it."""
+    await _rested(tmp_path)
+    async with stage(tmp_path, OPEN) as it:
+        await it.say("just before the stop")
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        while "class" not in it.hub.rooms:
+            await it.settled()
+
+
+async def test_a_room_whose_slices_lag_behind_its_log_is_started_first(tmp_path: Path) -> None:
+    """A hide that no slice has heard of must reach them before anybody is let in."""
+    await _rested(tmp_path)
+    stamp = Stamp(stamp="arrival", broadcast=1, program_us=START_US, uncertainty_us=0)
+    hide = Draft(room="class", kind="hidden", id="h", stamp=stamp, wall_us=START_US, author=WRITER, target=2)
+    with open_store(tmp_path / "data") as store:
+        store.writer.call(lambda connection: store.journal.append(connection, hide)).result()
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        assert {"class"} == set(it.hub.rooms)
+
+
+async def test_strangers_wake_nobody(tmp_path: Path) -> None:
+    """A room is not started for who may not enter it, and its origins are known while it sleeps."""
+    await _rested(tmp_path, public=False)
+    private = {"class": {"public": False, "origins": ["https://school.example"]}}
+    async with stage(tmp_path, private, asleep=True) as it:
+        with pytest.raises(UnknownRoomError):
+            await it.hub.entrant("class", None)
+        with pytest.raises(UnknownRoomError):
+            await it.hub.entrant("class", it.token("other", "stranger"))
+        with pytest.raises(UnknownRoomError):
+            await it.hub.woken("never")
+        answer = await it.get("/v1/rooms/class/chat.json", Origin="https://school.example")
+        assert "https://school.example" == answer.headers["Access-Control-Allow-Origin"]
+        assert {} == it.hub.rooms
+
+
+async def test_many_who_come_at_once_wake_a_room_once(tmp_path: Path) -> None:
+    """Everyone gets the same room."""
+    await _rested(tmp_path)
+    async with stage(tmp_path, OPEN, asleep=True) as it:
+        found = await asyncio.gather(*(it.hub.entrant("class", None) for _ in range(20)))
+        assert 1 == len({id(running) for running, _ in found})

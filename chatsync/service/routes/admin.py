@@ -41,7 +41,7 @@ async def put_room(request: Request, room: str, settings: RoomSettings) -> Respo
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
         )
     count_max = hub.settings.limits.rooms_max
-    if room not in hub.rooms and len(hub.rooms) >= count_max:
+    if hub.settings_of(room) is None and len(hub.known_rooms()) >= count_max:
         raise MessageRejectedError("too_many_rooms", f"This node serves at most {count_max} rooms.")
     running = await hub.put_room(room, settings)
     return no_store({"room": room, "title": running.live.settings.title, "public": running.live.settings.public})
@@ -64,7 +64,7 @@ async def restamp_room(
 ) -> Response:
     """Recompute `estimate` and `arrival` stamps, of one broadcast or of all; `playhead` stamps never change."""
     hub, _ = _admin(request, room)
-    live = hub.room(room).live
+    live = (await hub.woken(room)).live
     latest = live.broadcasts.current.number
     if broadcast is not None and broadcast > latest:
         raise NotFoundError("broadcast")
@@ -79,7 +79,7 @@ async def restamp_room(
 async def get_author(request: Request, room: str, author: str) -> Response:
     """Names and counts of what a person wrote in a room, by their pseudonym there; no words."""
     hub, _ = _admin(request, room)
-    found = await asyncio.to_thread(hub.archiving.eraser.find, hub.room(room).live.room, author)
+    found = await asyncio.to_thread(hub.archiving.eraser.find, (await hub.woken(room)).live.room, author)
     return no_store({"room": room, **found.to_wire()})
 
 
@@ -89,7 +89,7 @@ async def delete_author(
 ) -> Response:
     """Take a person's words and names out of everything; answers with a receipt once nothing is left."""
     hub, _ = _admin(request, room)
-    return no_store(await erase(hub.room(room), hub.archiving.eraser, author, reason=reason))
+    return no_store(await erase(await hub.woken(room), hub.archiving.eraser, author, reason=reason))
 
 
 @router.get("/rooms", summary="Rooms of this node", tags=["rooms"])
@@ -97,8 +97,12 @@ async def get_rooms(request: Request) -> Response:
     """The rooms being served, for the administrator."""
     hub, identity = _admin(request)
     rooms: list[dict[str, Any]] = [
-        {"room": room, "title": running.live.settings.title, "viewers": len(running.live.receivers)}
-        for room, running in sorted(hub.rooms.items())
+        {
+            "room": room,
+            "title": settings.title,
+            "viewers": len(hub.rooms[room].live.receivers) if room in hub.rooms else 0,
+        }
+        for room, settings in sorted(hub.known_rooms().items())
         if identity.may_enter(room)
     ]
     return no_store({"rooms": rooms})

@@ -55,21 +55,21 @@ def hub_of(request: Request) -> Hub:
     return hub
 
 
-def entry(request: Request, room: str) -> Entry:
-    """Let a request into a room.
+async def entry(request: Request, room: str) -> Entry:
+    """Let a request into a room; it is started if it was asleep.
 
     Raises:
         TokenError: a token that is not accepted.
         UnknownRoomError: no such room, or not the caller's.
     """
     hub = hub_of(request)
-    running, identity = hub.entrant(room, bearer_token(request.headers))
+    running, identity = await hub.entrant(room, bearer_token(request.headers))
     return Entry(hub, running, identity)
 
 
 async def reader(request: Request, room: str) -> Entry:
     """Let a request in to read. A coroutine, so that it runs on the loop: a thread for a dictionary look-up halves the rate."""
-    return allowed(entry(request, room), "read")
+    return allowed(await entry(request, room), "read")
 
 
 def allowed(entered: Entry, action: str) -> Entry:

@@ -71,7 +71,7 @@ def no_store(body: Any, status: int = 200) -> Response:
 @router.post("/messages", summary="Feed messages")
 async def post_messages(request: Request, room: str) -> Response:
     """One message as JSON, or many as NDJSON; sending one again gives its first answer again."""
-    entered = allowed(entry(request, room), "ingest")
+    entered = allowed(await entry(request, room), "ingest")
     body = await request.body()
     many = request.headers.get("content-type", "").split(";")[0].strip() == _NDJSON
     if len(body) < _SMALL_BYTES:
@@ -168,7 +168,7 @@ def _seen(entered: Entry, playhead: SayPlayhead | None) -> Seen:
 @router.post("/actions", summary="A deed without a socket")
 async def post_action(request: Request, room: str) -> Response:
     """The same deeds as the socket's ``act`` frame, as the caller's own."""
-    entered = entry(request, room)
+    entered = await entry(request, room)
     try:
         frame = _act_decoder.decode(await request.body())
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

@@ -147,7 +147,7 @@ _BODY = {
 @router.put("/{recording}", summary="Make a recording", openapi_extra=_BODY)
 async def put_recording(request: Request, room: str, recording: str) -> Response:
     """Map a recording's positions to program time, from exactly one source."""
-    entered = allowed(entry(request, room), "write_recording")
+    entered = allowed(await entry(request, room), "write_recording")
     _checked(recording)
     body = await asyncio.to_thread(_read, await request.body())
     if sum(getattr(body, source) is not None for source in _SOURCES) != 1:
@@ -223,7 +223,7 @@ async def get_recording(entered: Annotated[Entry, Depends(reader)], recording: s
 @router.delete("/{recording}", summary="Forget a recording")
 async def delete_recording(request: Request, room: str, recording: str) -> Response:
     """Its map is gone; no message is."""
-    entered = allowed(entry(request, room), "write_recording")
+    entered = allowed(await entry(request, room), "write_recording")
     await _kept(entered, recording)
 
     def work(connection: sqlite3.Connection) -> None:

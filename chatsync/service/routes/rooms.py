@@ -75,7 +75,7 @@ def _broadcast(one: Broadcast, wall_us: int) -> dict[str, Any]:
 @router.post("/timeline", summary="Push a playlist")
 async def post_timeline(request: Request, room: str) -> Response:
     """For an encoder whose origin cannot be reached: its media playlist as it stands now, as the body."""
-    entered = allowed(entry(request, room), "ingest")
+    entered = allowed(await entry(request, room), "ingest")
     if entered.running.pushed is None:
         raise MessageRejectedError("not_pushed", "This room has no `playlist_push`: it follows its playlist itself.")
     try:
