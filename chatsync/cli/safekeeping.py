@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ def backup(
     from chatsync.service.settings import load_settings
     from chatsync.store.backing_up import back_up
 
+    os.nice(10)  # a relay on this machine comes first
     try:
         folder = load_settings(config, data_folder=data).data_folder
         result = back_up(folder, target, wall_us=SteadyClock().system_wall_us, progress=progress(json_output))

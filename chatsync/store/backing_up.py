@@ -75,7 +75,8 @@ def back_up(
     _check_place(folder, target)
     try:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        target.chmod(0o700)
+        if target.stat().st_uid == os.geteuid():
+            target.chmod(0o700)
         with locked(target):
             return _Backup(folder, target, wall_us, progress).run()
     except (sqlite3.Error, OSError) as error:

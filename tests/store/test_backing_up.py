@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -271,3 +273,31 @@ def test_a_list_is_read_back_and_a_changed_one_is_not_believed(store: Store, tar
     (target / LIST).write_text("{")
     with pytest.raises(BackupError, match="damaged"):
         read_list(target)
+
+
+def test_without_one_sync_for_all_each_file_is_synced(
+    store: Store, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system has no syncfs, or an old one, the backup is the same."""
+    monkeypatch.setattr("chatsync.store.backup._syncfs", None)
+    said(store, draft("a"))
+    with_slice(store)
+    store.archive.archive_now()
+    assert backed_up(store, target) == check_backup(target)
+
+
+def test_a_disk_that_takes_no_more_leaves_the_backup_before(store: Store, target: Path) -> None:
+    """The command says why and fails; the backup that was there can still be restored."""
+    said(store, draft("a"))
+    before = backed_up(store, target)
+    said(store, *(draft(f"b{number}", "long words " * 40) for number in range(400)))
+    command = "ulimit -f 128; exec {0} -m chatsync backup {1} --data {2}"  # no file above 64 KiB
+    done = subprocess.run(
+        ["bash", "-c", command.format(sys.executable, target, store.files.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert 1 == done.returncode
+    assert "cannot be written" in done.stderr
+    assert before == check_backup(target)
