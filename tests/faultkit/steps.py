@@ -22,7 +22,7 @@ import structlog
 from chatsync.errors import StoreError
 from chatsync.instants import ms_from_us
 from chatsync.service.clock import ManualClock
-from tests.faultkit.busy import AUTHORS, ROOMS, Task
+from tests.faultkit.busy import AUTHORS, ROOMS, Task, guest, guest_of
 from tests.faultkit.ledger import id_of, text_of
 from tests.stage import Stage, slice_path, stage
 
@@ -86,9 +86,10 @@ class _Steps:
 
     async def say(self, number: int) -> None:
         """One message: an ack or a refusal."""
-        room = ROOMS[number % len(ROOMS)]
+        room, life = ROOMS[number % len(ROOMS)], guest_of(number)
+        author = AUTHORS[0] if life is None else guest(life)
         try:
-            said = await self._it.say(text_of(number), room, id=id_of(number), author=AUTHORS[0])
+            said = await self._it.say(text_of(number), room, id=id_of(number), author=author)
         except StoreError as error:
             self.tell("refused", number, error.code)
         else:

@@ -1,12 +1,15 @@
-"""What was acked survives a power cut at any moment, also in the middle of sealing, hiding and archiving (reliability G1, G7, G8).
+"""What was acked survives a power cut at any moment (reliability G1, G7, G8).
 
-The relay works on a file system of its own whose power is cut without its log being written; what it said is known here.
+Also in the middle of sealing, hiding, archiving, merging, letting rows leave the journal, and erasing a person. The relay works on a
+file system of its own whose power is cut without its log being written; what it said is known here.
 Long form: ``CHATSYNC_CUTS=1000``; another run of events: ``CHATSYNC_SEED``. Needs root.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import gzip
 import multiprocessing
 import os
 import random
@@ -18,24 +21,26 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from chatsync.instants import SECOND_US
 from chatsync.service.clock import ManualClock
 from chatsync.store.opening import open_store
 from tests.faultkit.book import Book, check_opened
-from tests.faultkit.busy import ROOMS, Task, live
+from tests.faultkit.busy import NUMBERS, ROOMS, Task, guest, guest_of, live
 from tests.faultkit.ledger import id_of, text_of
 from tests.faultkit.power import LOG_FLUSHED, LOG_LOST, PowerDisk, why_no_power_disk
-from tests.stage import START_US, stage
+from tests.stage import START_US, Stage, stage
 
 CUTS = int(os.environ.get("CHATSYNC_CUTS", "100"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 + 3 * CUTS)]
+LINES_MAX = 250  # that a life tells before its cut
 DISK_CUTS = 100  # cuts of one file system; then the whole of it is looked through, and a fresh one made
-NUMBERS = 20_000  # messages one life may say
-LIFE_US = 600 * SECOND_US  # the clock of each life starts so much later
-WORKS = ("seal", "archive", "hide")
+LIFE_US = 3_700 * SECOND_US  # the clock of each life starts so much later: what lies in another hour can be merged
+WORKS = ("seal", "archive", "hide", "merge", "erase")
+LONGEST_S = {"merge": 0.02, "erase": 0.08}  # within which a cut falls after the work began
 
 
 class Life:
@@ -71,6 +76,10 @@ class Life:
         while not condition() and (left := deadline - time.monotonic()) > 0 and self.listen(left):
             continue
 
+    def has_told(self, what: str) -> bool:
+        """Whether any of its lines says so."""
+        return any(line.startswith(f"{what} ") for line in self.lines)
+
     def check_whole(self) -> None:
         """Nothing has failed while there was power."""
         broken = [line for line in self.lines if line.startswith("broken")]
@@ -93,10 +102,13 @@ def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[s
         one.until(lambda: False, chance.uniform(0.0, 0.2))
     else:
         one.until(lambda: "up" in one.lines, 30)
-        one.until(lambda: False, chance.uniform(0.0, 0.2))
+        wanted = chance.randrange(LINES_MAX) if moment == "any" else chance.randrange(LINES_MAX // 4)
+        one.until(lambda: len(one.lines) >= wanted, 2.0)
+        if task.guests and chance.random() < 0.5:
+            one.until(lambda: one.has_told("erased"), 3.0)
         if moment != "any":
-            one.until(lambda: one.under_way[moment], 1.0)
-            one.until(lambda: False, chance.uniform(0.0, 0.004))
+            one.until(lambda: one.under_way[moment], 2.0)
+            one.until(lambda: False, chance.uniform(0.0, LONGEST_S.get(moment, 0.004)))
     one.listen(0)
     one.check_whole()
     is_up = "up" in one.lines
@@ -108,11 +120,14 @@ def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[s
 
 
 async def _check_replay(folder: Path, book: Book, clock_us: int) -> None:
-    """After one more start: what players replay is the log, each message once, less what was hidden."""
+    """After one more start: what players replay is the log, each message once, less what was hidden and who was erased."""
     async with stage(folder, {room: {"public": True} for room in ROOMS}, clock=ManualClock(wall_us=clock_us)) as it:
-        await asyncio.to_thread(it.hub.archiving._archive.archive_now)
         for room in ROOMS:
             await it.seal(room)
+        await asyncio.to_thread(it.hub.archiving.eraser.finish_all, wall_us=clock_us)
+        await asyncio.to_thread(it.hub.archiving._archive.archive_now)
+        _note_finished(it, book)
+        for room in ROOMS:
             it.advance(6)  # what came late to a slice is in it within 5 s
             await it.seal(room)
             replayed: dict[int, Any] = {}
@@ -120,15 +135,43 @@ async def _check_replay(folder: Path, book: Book, clock_us: int) -> None:
                 for event in await it.replayed(room, broadcast):
                     assert event["offset"] not in replayed
                     replayed[event["offset"]] = event
+            archived = _archived(it, room)
             for number, (offset, program_ms, stamp) in book.acked[room].items():
-                if (room, number) in book.hidden:
+                if (room, number) in book.hidden or (room, guest_of(number)) in book.erased:
                     assert offset not in replayed
+                    assert offset not in archived
                 elif (room, number) not in book.hiding:
                     event = replayed[offset]
                     assert (id_of(number), text_of(number), program_ms) == tuple(
                         event[name] for name in ("id", "text", "program_ms")
                     )
                     assert stamp == event.get("stamp", stamp)
+                    assert text_of(number) == archived[offset]
+
+
+def _note_finished(it: Stage, book: Book) -> None:
+    """Each erasure that was begun is finished: those that were asked for, and all that were answered."""
+    keys = {(room, guest(life).key): (room, life) for room, life in book.erasing}
+    rows = it.hub.journal.read("SELECT room, author_key, done_wall_us FROM erasures")
+    assert [] == [row for row in rows if row[2] is None]
+    finished = {keys[room, key] for room, key, _ in rows}
+    assert book.erased <= finished
+    book.erased = finished
+
+
+def _archived(it: Stage, room: str) -> dict[int, str | None]:
+    """What everyone may read in the archived files that the catalog lists: text by offset, each once."""
+    texts: dict[int, str | None] = {}
+    for file in it.hub.catalog.archive_files(room):
+        for offset, text in zip(*_columns(it.hub.files.root / file.path, "offset", "text"), strict=True):
+            assert offset not in texts
+            texts[offset] = text
+    return texts
+
+
+def _columns(path: Path, *names: str) -> list[list[Any]]:
+    table = pq.read_table(path, columns=list(names))
+    return [table[name].to_pylist() for name in names]
 
 
 def _check_whole(disk: PowerDisk, book: Book, clock_us: int) -> None:
@@ -139,18 +182,32 @@ def _check_whole(disk: PowerDisk, book: Book, clock_us: int) -> None:
     check_opened(folder, book)
     with open_store(folder) as store:
         for room in ROOMS:
-            assert book.through[room] == store.journal.verify(room)
-    texts = [text_of(number).encode() for _, number in book.hidden]
-    for path in _files_below(folder):
-        body = path.read_bytes()
-        assert not any(text in body for text in texts), f"{path.name} keeps the text of a hidden message"
+            assert book.through[room] == store.journal.head(room).offset
+            assert 0 < store.journal.verify(room) <= book.through[room]
+    _check_bytes(folder, book)
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in which text stands as it is; slices and Parquet are compressed, and were read above."""
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.name.startswith("moderation.db") and path.suffix not in {".gz", ".parquet"}:
-            yield path
+def _check_bytes(folder: Path, book: Book) -> None:
+    """No file has the words of what was hidden, but for the moderators' copy; none at all has those of who was erased, or their name."""
+    hidden = [text_of(number).encode() for room, number in book.hidden if (room, guest_of(number)) not in book.erased]
+    said = [number for room, life in book.erased for number in book.of_guest(room, life)]
+    gone = [text_of(number).encode() for number in random.Random(SEED).sample(said, min(40, len(said)))]
+    everywhere = Counter(life for _, life in book.erased)  # from each room they were in
+    were_in = Counter(life for room in ROOMS for life in set(map(guest_of, book.acked[room])))
+    gone += [guest(life).name.encode() for life, rooms in everywhere.items() if rooms == were_in[life]]
+    for path in filter(Path.is_file, folder.rglob("*")):
+        words = gone if path.name.startswith("moderation.db") else [*gone, *hidden]
+        for word in words:
+            assert word not in _plain(path), f"{path.name} keeps {word.decode()!r}"
+
+
+@functools.lru_cache(maxsize=1)
+def _plain(path: Path) -> bytes:
+    """What a file says, unpacked."""
+    body = path.read_bytes()
+    if path.suffix == ".gz":
+        return gzip.decompress(body)
+    return str(_columns(path, "text", "author_key", "details")).encode() if path.suffix == ".parquet" else body
 
 
 @pytest.fixture
@@ -174,18 +231,21 @@ def disk(tmp_path: Path) -> Iterator[PowerDisk]:
 def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -> None:
     """After each cut everything opens; every ack holds, every hide holds, every listed file is whole, nothing stands twice."""
     chance, cut_in, began_s = random.Random(SEED), Counter[str](), time.monotonic()
-    acked = hidden = 0
+    acked = hidden = erased = 0
     for first in range(0, CUTS, DISK_CUTS):
         disk.format()
         book = Book()
         cuts = range(first, min(first + DISK_CUTS, CUTS))
         for cut in cuts:
+            guests = book.guests(chance, chance.randrange(4))
             task = Task(
                 disk.place,
                 SEED + cut,
                 START_US + (cut - first) * LIFE_US,
                 range(cut * NUMBERS, (cut + 1) * NUMBERS),
                 book.targets(chance),
+                guests,
+                has_worker=chance.random() < 0.3,
             )
             for line in _lived(disk, task, chance, cut_in):
                 book.take(line)
@@ -195,10 +255,11 @@ def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -
         _check_whole(disk, book, START_US + len(cuts) * LIFE_US)
         acked += sum(map(len, book.acked.values()))
         hidden += len(book.hidden)
+        erased += len(book.erased)
         print(f"{cuts.stop} cuts, {acked} acked, {time.monotonic() - began_s:.0f} s")
     where = ", ".join(f"{count} in {what}" for what, count in sorted(cut_in.items()))
     print(
-        f"\nseed {SEED}: {CUTS} cuts ({where}), {acked} acked, {hidden} hidden, 0 lost; {time.monotonic() - began_s:.0f} s"
+        f"\nseed {SEED}: {CUTS} cuts ({where}), {acked} acked, {hidden} hidden, {erased} erased, 0 lost; {time.monotonic() - began_s:.0f} s"
     )
     assert CUTS < acked
     assert CUTS < 50 or all(cut_in[what] for what in ("opening", *WORKS))
