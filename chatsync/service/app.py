@@ -85,7 +85,7 @@ def create_app(
             app.state.hub = hub
             app.state.answers = SliceAnswers(hub)
             app.state.short_path = ShortPath(hub, app.state.answers)
-            app.state.loop_lag = LoopLag(hub.metrics.loop_lag_s.observe)
+            app.state.loop_lag = LoopLag(hub.metrics.loop_lag_s.observe, hub.metrics.loop_lag_own_s.observe)
             measuring = asyncio.create_task(measure(app.state.loop_lag), name="loop lag")
             stack.callback(measuring.cancel)
             await hub.start()

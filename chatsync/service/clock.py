@@ -1,17 +1,18 @@
 """The only module that reads clocks.
 
 Owns: ``Clock``, ``SteadyClock`` (the one a service runs on), ``ManualClock`` (one set by hand, for tests and for running
-a recorded hour in seconds). Does not know: program time; that is made from ``wall_us`` and the playlist by ``replay``.
+a recorded hour in seconds), ``CoreWait`` (how long a thread had to wait for a core). Does not know: program time; that is made from ``wall_us`` and the playlist by ``replay``.
 Units: integer µs. Wall clocks count from 1970-01-01T00:00:00Z; the monotonic clock counts from an arbitrary instant.
 Source: contract §1 ("``wall`` here is steady").
 """
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "ManualClock", "SteadyClock"]
+__all__ = ["Clock", "CoreWait", "ManualClock", "SteadyClock"]
 
 
 class Clock(Protocol):
@@ -102,3 +103,30 @@ class ManualClock:
     def step_system(self, by_us: int) -> None:
         """Step the system clock as NTP or an operator would; the other two do not move."""
         self._system_ahead_us += by_us
+
+
+class CoreWait:
+    """How long the system has let this thread wait for a core, though it could have run: what others on the machine cost it.
+
+    Made in the thread that is asked about. Where the system does not say (it is not Linux), nobody ever waited.
+    """
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self) -> None:
+        try:
+            self._descriptor = os.open("/proc/thread-self/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._descriptor = -1
+
+    def waited_s(self) -> float:
+        """Seconds since the thread began."""
+        if self._descriptor < 0:
+            return 0.0
+        return int(os.pread(self._descriptor, 100, 0).split()[1]) / 1e9
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -10,6 +10,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
+from chatsync.service.clock import CoreWait
+
 __all__ = ["EVERY_S", "LAG_S_MAX", "LoopLag", "measure"]
 
 EVERY_S = 0.02  # one plan in so long; 50 wake-ups a second cost an idle relay 0.2 % of a core
@@ -25,18 +27,22 @@ class LoopLag:
 
     Args:
         observe: told every lateness, for a histogram.
+        observe_own: the same, less what the thread waited for a core meanwhile: that is not the relay's doing.
     """
 
-    def __init__(self, observe: Callable[[float], object]) -> None:
-        self._observe = observe
+    def __init__(
+        self, observe: Callable[[float], object], observe_own: Callable[[float], object] = lambda _: None
+    ) -> None:
+        self._observe, self._observe_own = observe, observe_own
         self._late: deque[float] = deque(maxlen=_KEPT)
 
-    def receive_wake(self, due_s: float, now_s: float) -> None:
-        """A wake-up that was planned for ``due_s`` came at ``now_s``."""
+    def receive_wake(self, due_s: float, now_s: float, waited_s: float = 0.0) -> None:
+        """A wake-up that was planned for ``due_s`` came at ``now_s``; since the one before, the thread waited so long for a core."""
         late_s = max(0.0, now_s - due_s)
         for _ in range(_KEPT):
             self._late.append(late_s)
             self._observe(late_s)
+            self._observe_own(max(0.0, late_s - waited_s))
             late_s -= EVERY_S
             if late_s <= 0:
                 return
@@ -55,7 +61,13 @@ class LoopLag:
 async def measure(lag: LoopLag) -> None:
     """Plan, wake, compare, until cancelled."""
     loop = asyncio.get_running_loop()
-    while True:
-        due_s = loop.time() + EVERY_S
-        await asyncio.sleep(EVERY_S)
-        lag.receive_wake(due_s, loop.time())
+    core = CoreWait()
+    try:
+        waited_s = core.waited_s()
+        while True:
+            due_s = loop.time() + EVERY_S
+            await asyncio.sleep(EVERY_S)
+            now_s, before_s, waited_s = loop.time(), waited_s, core.waited_s()
+            lag.receive_wake(due_s, now_s, waited_s - before_s)
+    finally:
+        core.close()

@@ -18,6 +18,8 @@ from chatsync.store.journal import Appended
 
 __all__ = ["Metrics"]
 
+_LAG_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
 
 class Metrics:
     """The relay's own registry: nothing is shared between two relays in one process."""
@@ -77,7 +79,13 @@ class Metrics:
         self.loop_lag_s = Histogram(
             "chatsync_loop_lag_seconds",
             "How late the event loop came to what was planned for every 20 ms.",
-            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+            buckets=_LAG_S,
+            registry=self.registry,
+        )
+        self.loop_lag_own_s = Histogram(
+            "chatsync_loop_lag_own_seconds",
+            "The same, less what the loop's thread waited for a core that others had.",
+            buckets=_LAG_S,
             registry=self.registry,
         )
         self.tasks = Gauge("chatsync_tasks", "Tasks of the event loop.", registry=self.registry)

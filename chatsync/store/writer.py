@@ -35,6 +35,8 @@ Completed = list[tuple[Done, Any]]
 
 BATCH_WORKS_MAX = 1_000  # bounds how long the first of a batch waits: ~40 ms of appends
 _BUSY_S = 10.0
+_WRITER_KIB = 16_000  # of pages in memory
+_READER_KIB = 4_000  # each thread has a reader or two, and the system has the pages too: a miss is a copy of 4 KiB
 _SETTLE_S = 1.0  # how often the log is moved into the database and ``heads`` is synced, at most
 _LOG_PAGES = 1_000  # ~4 MiB: a smaller log is left alone
 _LOG_PAGES_MAX = 32_000  # ~128 MiB: past it the writer waits for the log to be emptied
@@ -106,7 +108,7 @@ def opened(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
     connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA cache_size=-16000")
+        connection.execute(f"PRAGMA cache_size=-{_READER_KIB if read_only else _WRITER_KIB}")
         connection.execute("PRAGMA temp_store=MEMORY")
         watch(connection)
         if read_only:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from chatsync.service.clock import Clock, ManualClock, SteadyClock
+from chatsync.service.clock import Clock, CoreWait, ManualClock, SteadyClock
 
 
 def test_the_steady_clock_starts_at_the_system_wall_clock() -> None:
@@ -49,3 +49,16 @@ def test_a_manual_clock_refuses_to_run_backwards() -> None:
     """A negative advance is our own mistake and is refused."""
     with pytest.raises(ValueError, match="backwards"):
         ManualClock().advance(-1)
+
+
+def test_waiting_for_a_core_is_counted_where_the_system_says_it() -> None:
+    """What a thread has waited never falls, is less than it has lived, and is 0 once nobody asks any more."""
+    began_s = time.monotonic()
+    core = CoreWait()
+    before_s = core.waited_s()
+    sum(range(100_000))
+    after_s = core.waited_s()
+    core.close()
+
+    assert 0 <= after_s - before_s <= time.monotonic() - began_s
+    assert 0.0 == core.waited_s()

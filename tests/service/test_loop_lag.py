@@ -16,6 +16,15 @@ def test_a_stop_counts_for_every_plan_it_was_in_the_way_of() -> None:
     assert [0.5 - number * EVERY_S for number in range(25)] == pytest.approx(told)
 
 
+def test_what_others_on_the_machine_cost_is_told_apart() -> None:
+    """A stop of which the thread waited 40 ms for a core is 40 ms shorter as the relay's own, and was in the way of as many plans."""
+    told: list[float] = []
+    own: list[float] = []
+    LoopLag(told.append, own.append).receive_wake(10.0, 10.05, 0.04)
+    assert [0.05, 0.03, 0.01] == pytest.approx(told)
+    assert [0.01, 0.0, 0.0] == pytest.approx(own)
+
+
 def test_one_plan_in_a_thousand_may_be_late() -> None:
     """The tail leaves out one in a thousand and is bad from the second on."""
     lag = LoopLag(lambda _: None)
