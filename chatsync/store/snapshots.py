@@ -5,7 +5,7 @@ they are copied to. Source: decision 0020.
 
 Names and hidden texts are committed before the journal, so that between two of its commits all three fit together, and only then.
 A writer of chatsync.db holds SQLite's write lock from the first row of a batch to its commit: whoever has that lock looks between
-two batches. It is held for as long as it takes to begin three reads, some 0.1 ms; after that the relay writes on, and the reads stay
+two batches. It is held for as long as it takes to begin three reads, some 0.2 ms; after that the relay writes on, and the reads stay
 where they are. Meanwhile its write-ahead log cannot start anew, and grows.
 """
 
@@ -18,6 +18,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from chatsync.errors import CorruptError
 from chatsync.store import sums
 from chatsync.store.backup import BackupError
 from chatsync.store.heads import Head, Heads
@@ -121,10 +122,9 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
 
     Raises:
         CorruptError: a database is none.
-        StorageFailedError: one cannot be read.
-        BackupError: a writer does not let go of it for a moment.
+        BackupError: one cannot be read, or a writer does not let go of it for a moment.
 
-    Cost: a relay's writer waits for about 0.1 ms. Its log grows by what is written until this ends.
+    Cost: a relay's writer waits for about 0.2 ms. Its log grows by what is written until this ends.
     """
     with ExitStack() as stack:
         try:
@@ -136,7 +136,12 @@ def snapshot(folder: Path) -> Iterator[Snapshot]:
             told = _begun(folder, connections)
             taken = Snapshot(connections, told)
         except (sqlite3.Error, OSError) as error:
-            raise read_error(error) from error
+            damaged = read_error(error)
+            if isinstance(damaged, CorruptError):
+                raise damaged from error
+            raise BackupError(
+                f"The databases of {folder} cannot be read ({error}): run this as the user the relay runs as."
+            ) from error
         yield taken
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from chatsync.errors import CorruptError
 from chatsync.store.backing_up import back_up
 from chatsync.store.backup import INCOMPLETE, LIST, BackupError, BackupList, read_list
 from chatsync.store.opening import Store, open_store
@@ -132,6 +133,17 @@ def test_a_folder_without_databases_is_no_source(tmp_path: Path, target: Path) -
         back_up(tmp_path / "nothing", target, wall_us=lambda: WALL_US)
     assert not (tmp_path / "nothing").exists()
     assert not target.exists()
+
+
+def test_a_folder_whose_database_is_none_is_told(target: Path, tmp_path: Path) -> None:
+    """No backup comes of a database that is damaged as a whole."""
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for name in ("chatsync.db", "identity.db", "moderation.db"):
+        (folder / name).write_bytes(b"nonsense" * 1000)
+    with pytest.raises(CorruptError):
+        back_up(folder, target, wall_us=lambda: WALL_US)
+    assert not (target / LIST).exists()
 
 
 def test_two_backups_at_once_keep_apart(store: Store, target: Path) -> None:

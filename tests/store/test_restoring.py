@@ -18,7 +18,7 @@ from chatsync.store.opening import Store, open_store
 from chatsync.store.restoring import check_backup, restore
 from chatsync.store.verifying import verify_store
 from tests.builders import BASE_US, author, draft
-from tests.store.deeds import placed, said
+from tests.store.deeds import placed, said, tamper
 from tests.store.test_opening import with_slice
 
 MADE_US = BASE_US + 3_600_000_000
@@ -203,6 +203,22 @@ def test_a_newer_schema_is_refused(backup: Path, tmp_path: Path, name: str) -> N
     write_list(backup, changed)
     with pytest.raises(BackupError, match=f"restore it with version {body['chatsync']}"):
         restore(backup, tmp_path / "new", wall_us=NOW_US)
+
+
+def test_a_backup_of_an_older_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    """The folder that comes of it has the present one; the backup stays as it is."""
+    with open_store(tmp_path / "old") as store:
+        said(store, draft("a"))
+    tamper(tmp_path / "old", "PRAGMA user_version = 2")
+    back_up(tmp_path / "old", tmp_path / "backup", wall_us=lambda: MADE_US)
+    found = read_list(tmp_path / "backup")
+    assert found is not None
+    assert 2 == found.schema_version
+    restore(tmp_path / "backup", tmp_path / "new", wall_us=NOW_US)
+    with open_store(tmp_path / "new") as again:
+        assert [(SCHEMA_VERSION,)] == again.journal.read("PRAGMA user_version")
+        assert [] == verify_store(again)["damaged"]
+    assert found == check_backup(tmp_path / "backup")
 
 
 @pytest.mark.parametrize("path", ["../escaped", "/etc/escaped", "slices/../../escaped", ""])
