@@ -108,11 +108,18 @@ def _contents(folder: Path) -> dict[str, Any]:
         if not (folder / name).exists():
             continue
         try:
-            with closing(opened(folder / name, read_only=True)) as connection:
+            with closing(_opened(folder / name)) as connection:
                 found |= read(connection)
         except (sqlite3.Error, OSError, ChatsyncError) as error:
             trouble.append(f"{name} ({error})")
     return found | {"trouble": tuple(trouble)}
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """A connection that leaves no file behind: without a log nobody writes, and SQLite need not make one to read."""
+    if path.with_name(f"{path.name}-wal").exists():
+        return opened(path, read_only=True)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
 
 def _journal(connection: sqlite3.Connection) -> dict[str, Any]:
