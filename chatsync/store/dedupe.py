@@ -1,21 +1,30 @@
 """Ids that were used in the last 24 h: a message that is sent again is the message that is there.
 
 Owns: the table ``dedupe``, when a body counts as the same. Does not know: appending, readers. Runs in the writer's thread.
-Units: µs. Source: contract §2; reliability G2.
+Units: µs. Source: contract §2; reliability G2, G8; decision 0019.
+
+An id that is not found is a new one, so a lost entry would let a message in twice. The ids of a room are summed in ``sums``; the
+first claim in a room since the program started compares them, and makes them again from the journal where they do not fit.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+
+import structlog
 
 from chatsync.chat.event import Draft
 from chatsync.errors import CorruptError, IdReusedError
 from chatsync.instants import HOUR_US
+from chatsync.store import sums
 from chatsync.store.rows import COLUMNS, checked, details_of, insert_many
 
-__all__ = ["CREATE_DEDUPE", "DEDUPE_US", "Dedupe"]
+__all__ = ["CREATE_DEDUPE", "DEDUPE_US", "Dedupe", "ensure_ids", "remember_again"]
+
+_log = structlog.get_logger(__name__)
 
 DEDUPE_US = 24 * HOUR_US
 _SWEEP_ROWS = 2_000
@@ -27,6 +36,52 @@ CREATE TABLE IF NOT EXISTS dedupe (
     PRIMARY KEY (room, id, author_key)
 ) WITHOUT ROWID;
 """
+_TOTAL = sums.WATCHED["dedupe"].total_of("d")
+_ADD = "INSERT INTO sums VALUES ('dedupe', ?, 0, ?, ?) ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, total = total + excluded.total"
+
+
+def ensure_ids(connection: sqlite3.Connection) -> None:
+    """Sum the ids that are there, if they never were. Cost: once, about 1 µs an id.
+
+    Raises:
+        sqlite3.Error: it cannot be done; then nothing was.
+    """
+    if connection.execute("SELECT 1 FROM sums WHERE name = 'dedupe' AND key = '' AND part = 0").fetchone():
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        sums.count_again(connection, "dedupe")
+        connection.execute(_ADD, ("", 0, 0))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def remember_again(connection: sqlite3.Connection, room: str, received_us: int) -> int:
+    """Make a room's ids again from its journal, in the caller's transaction; how many.
+
+    When a message was received is known only as well as ``wall_us`` says; what a platform fed counts as received now.
+
+    Raises:
+        CorruptError: a row is damaged.
+    """
+    connection.execute("DELETE FROM dedupe WHERE room = ?", (room,))
+    connection.execute("DELETE FROM sums WHERE name = 'dedupe' AND key = ?", (room,))
+    rows = connection.execute(
+        f"{_SELECT} WHERE room = ? AND (wall_us >= ? OR source NOT IN ('live', 'system')) ORDER BY offset",
+        (room, received_us - DEDUPE_US),
+    ).fetchall()
+    for row in map(checked, rows):
+        event = dict(zip(COLUMNS, row, strict=True))
+        at_us = event["wall_us"] if event["source"] in {"live", "system"} else received_us
+        one = (room, event["id"], event["author_key"] or "", event["offset"], at_us)
+        connection.execute("INSERT OR REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", one)
+    count, total = connection.execute(
+        f"SELECT count(*), sum({_TOTAL}) FROM dedupe AS d WHERE room = ?", (room,)
+    ).fetchone()
+    connection.execute(_ADD, (room, count, total or 0))
+    return int(count)
 
 
 class Dedupe:
@@ -34,6 +89,17 @@ class Dedupe:
 
     def __init__(self) -> None:
         self._swept: tuple[str, str, str] = ("", "", "")
+        self._compared: set[str] = set()
+        self._made_again: set[str] = set()  # rooms whose ids were, in this batch
+
+    def committed(self) -> None:
+        """The batch is durable."""
+        self._made_again.clear()
+
+    def undone(self) -> None:
+        """Some of the batch was taken back, or all of it."""
+        self._compared -= self._made_again
+        self._made_again.clear()
 
     def claim(
         self, connection: sqlite3.Connection, draft: Draft, author_key: str, offset: int
@@ -46,6 +112,7 @@ class Dedupe:
         """
         received_us = draft.wall_us if draft.received_us is None else draft.received_us
         key = (draft.room, draft.id, author_key)
+        self._compare(connection, draft.room, received_us)
         added = connection.execute(
             "INSERT INTO dedupe VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", (*key, offset, received_us)
         )
@@ -53,13 +120,53 @@ class Dedupe:
             first = self._first(connection, draft, author_key, received_us)
             if first is not None:
                 return first
-            connection.execute("REPLACE INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, received_us))
+            self._take(connection, "room = ? AND id = ? AND author_key = ?", key)
+            connection.execute("INSERT INTO dedupe VALUES (?, ?, ?, ?, ?)", (*key, offset, received_us))
+        connection.execute(_ADD, (draft.room, 1, sums.crc(*key, offset, received_us)))
         return None
 
+    def claim_many(self, connection: sqlite3.Connection, claims: Sequence[tuple[Any, ...]]) -> int:
+        """Claim ids that should all be new, by rows of the table; how many of them were: if not all, nothing is to be kept."""
+        counts: Counter[str] = Counter()
+        totals: Counter[str] = Counter()
+        for claim in claims:
+            counts[claim[0]] += 1
+            totals[claim[0]] += sums.crc(*claim)
+        for room in counts:
+            self._compare(connection, room, claims[-1][-1])
+        inserted = insert_many(connection, "dedupe", claims, "ON CONFLICT DO NOTHING")
+        if inserted == len(claims):
+            connection.executemany(_ADD, [(room, count, totals[room]) for room, count in counts.items()])
+        return inserted
+
+    def _compare(self, connection: sqlite3.Connection, room: str, received_us: int) -> None:
+        """Once for a room: are its ids what was written? If not, they are made again.
+
+        Raises:
+            CorruptError: they are not, and a row of the journal is damaged too.
+        """
+        if room in self._compared:
+            return
+        found = connection.execute(
+            f"SELECT count(*), coalesce(sum({_TOTAL}), 0) FROM dedupe AS d WHERE room = ?", (room,)
+        ).fetchone()
+        told = connection.execute(
+            "SELECT rows, total FROM sums WHERE name = 'dedupe' AND key = ? AND part = 0", (room,)
+        ).fetchone()
+        if found != (told or (0, 0)):
+            count = remember_again(connection, room, received_us)
+            self._made_again.add(room)
+            _log.error("damaged_ids_made_again", room=room, ids=count)
+        self._compared.add(room)
+
     @staticmethod
-    def claim_many(connection: sqlite3.Connection, claims: Sequence[tuple[Any, ...]]) -> int:
-        """Claim ids that should all be new, by rows of the table; how many of them were."""
-        return insert_many(connection, "dedupe", claims, "ON CONFLICT DO NOTHING")
+    def _take(connection: sqlite3.Connection, where: str, values: Sequence[Any]) -> None:
+        """Delete ids, and take them out of their sums."""
+        rows = connection.execute(
+            f"SELECT room, -count(*), -sum({_TOTAL}) FROM dedupe AS d WHERE {where} GROUP BY room", values
+        ).fetchall()
+        connection.executemany(_ADD, rows)
+        connection.execute(f"DELETE FROM dedupe WHERE {where}", values)
 
     @staticmethod
     def _first(
@@ -97,8 +204,5 @@ class Dedupe:
             (*self._swept, _SWEEP_ROWS - 1),
         ).fetchone()
         until, key = ("", ()) if last is None else ("AND (room, id, author_key) <= (?, ?, ?)", last)
-        connection.execute(
-            f"DELETE FROM dedupe WHERE {after} {until} AND received_us < ?",
-            (*self._swept, *key, wall_us - DEDUPE_US),
-        )
+        self._take(connection, f"{after} {until} AND received_us < ?", (*self._swept, *key, wall_us - DEDUPE_US))
         self._swept = ("", "", "") if last is None else last

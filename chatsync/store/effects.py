@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from chatsync.chat.event import Event, Visibility, visibility_of
-from chatsync.errors import NotFoundError
+from chatsync.errors import CorruptError, NotFoundError
 from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
-from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check
+from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check, text_check
 
 __all__ = ["Effects", "NamedRows"]
 
@@ -198,6 +198,10 @@ class Effects:
             kept = self._moderation.take(cause.room, event.offset)
             if kept is None:
                 continue
+            if text_check(*kept) != row[_CHECK]:
+                raise CorruptError(
+                    "hidden_text", f"the words of row {event.offset} of room {cause.room} are not what was said"
+                )
             self._place(connection, cause, row, event.program_us, hidden_by=None)
             self._say(connection, event, kept)
             touched.append(event.offset)

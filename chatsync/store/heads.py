@@ -6,6 +6,9 @@ without a word, and a chain does not miss what is not there. Source: contract §
 A slot is 128 bytes, so that none lies across two disk sectors: room id (64, NUL-padded), epoch, offset (8 each, big-endian),
 chain (4), CRC32C of all before (4), spare. It is written after the commit and before the ack, and synced once a second and at
 the close: a power cut may leave an older head, which says less, never something wrong.
+
+Names that no room has hold counts of changes (:data:`COUNTS`). The first of them also says, where a room has its epoch, how many
+slots were durable when it was written: one that is gone is missed too.
 """
 
 from __future__ import annotations
@@ -19,7 +22,12 @@ import google_crc32c
 
 from chatsync.errors import CorruptError
 
-__all__ = ["Head", "Heads"]
+__all__ = ["CHANGES", "COUNTS", "HIDDEN", "NAMES", "NO_COUNT", "Head", "Heads"]
+
+CHANGES, NAMES, HIDDEN = COUNTS = (".", ".names", ".hidden")
+"""Slots of how many changes the catalog, the names and the hidden texts have seen: their offset says it."""
+
+NO_COUNT = "how many changes there were is not said"
 
 _BODY = struct.Struct(">64sQQI")
 _CRC = struct.Struct(">I")
@@ -44,6 +52,9 @@ class Heads:
 
     def __init__(self, path: Path) -> None:
         self._slots = {room: index for index, room in enumerate(self._rooms(path))}
+        self._in_use = len(self._slots)  # slots that were ever written
+        self._changes = self.read(path).get(CHANGES)
+        self._durable = 0 if self._changes is None else self._changes.epoch  # slots that a power cut leaves
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._reserved_bytes = os.fstat(self._descriptor).st_size
         self._pending: dict[str, Head] = {}
@@ -74,12 +85,20 @@ class Heads:
         Raises:
             OSError: they are not all written.
         """
+        changes = self._pending.pop(CHANGES, self._changes)
         for room, head in self._pending.items():
             os.pwrite(self._descriptor, _packed(room, head), self._slots[room] * _SLOT_BYTES)
+        if changes is not None and (changes := changes._replace(epoch=self._durable)) != self._changes:
+            os.pwrite(self._descriptor, _packed(CHANGES, changes), self._slots[CHANGES] * _SLOT_BYTES)
+            self._changes = changes
+        self._in_use = len(self._slots)
         self._pending.clear()
 
     def forget(self) -> None:
         """What was put belonged to a batch that was lost."""
+        for room in self._pending:
+            if self._slots[room] >= self._in_use:
+                del self._slots[room]
         self._pending.clear()
 
     def sync(self) -> None:
@@ -88,12 +107,17 @@ class Heads:
         Raises:
             OSError: it is not.
         """
+        in_use = self._in_use
         os.fsync(self._descriptor)
+        self._durable = in_use
 
     def close(self) -> None:
         """Sync and close."""
         try:
             self.sync()
+            if self._changes is not None and self._durable != self._changes.epoch:
+                self.flush()
+                self.sync()
         finally:
             os.close(self._descriptor)
 
@@ -114,7 +138,7 @@ class Heads:
 
     @staticmethod
     def damaged(path: Path) -> list[CorruptError]:
-        """Slots that are not what was written, and whether the file was cut."""
+        """Slots that are not what was written or are gone, and whether the file was cut."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -122,10 +146,19 @@ class Heads:
         found = []
         if len(data) % _RESERVE_BYTES:
             found.append(CorruptError(path.name, f"its {len(data)} bytes are not the whole file"))
+        told = Heads.read(path)
+        in_use = told[CHANGES].epoch if CHANGES in told else 0
         for start in range(0, len(data) - _SLOT_BYTES + 1, _SLOT_BYTES):
             body, (crc,) = data[start : start + _BODY.size], _CRC.unpack_from(data, start + _BODY.size)
-            if (any(body) or crc) and google_crc32c.value(body) != crc:
+            is_written = any(body) or crc
+            if is_written and google_crc32c.value(body) != crc:
                 found.append(CorruptError(path.name, f"slot {start // _SLOT_BYTES} does not fit its checksum"))
+            elif not is_written and start // _SLOT_BYTES < in_use:
+                found.append(CorruptError(path.name, f"slot {start // _SLOT_BYTES} is empty"))
+        if CHANGES not in told:
+            found.append(CorruptError(path.name, NO_COUNT))
+        elif not found and len(told) < in_use:
+            found.append(CorruptError(path.name, f"{len(told)} slots are found, and {in_use} were written"))
         return found
 
     @staticmethod

@@ -38,7 +38,11 @@ CREATE INDEX IF NOT EXISTS hidden_text_since ON hidden_text (hidden_wall_us);
 
 
 class _Private:
-    """A database that only we may read. Its writing connection belongs to the writer's thread."""
+    """A database that only we may read. Its writing connection belongs to the writer's thread.
+
+    Attributes:
+        changes: how many were ever committed, as far as this process knows.
+    """
 
     schema = ""
     table = ""
@@ -48,7 +52,7 @@ class _Private:
         self._connection: sqlite3.Connection | None = None
         self._in_transaction = False
         self._reading = threading.local()
-        self._writing()
+        self.changes = sums.changes(self._writing())
 
     def _writing(self) -> sqlite3.Connection:
         """The writing connection, opened anew after a failure."""
@@ -97,8 +101,14 @@ class _Private:
     def commit(self) -> None:
         """In the writer's thread: make what was written durable; costs nothing when nothing was."""
         if self._in_transaction:
+            changes = sums.changes(self._writing())
             self._writing().execute("COMMIT")
-            self._in_transaction = False
+            self._in_transaction, self.changes = False, changes
+
+    def count_on(self, changes: int) -> None:
+        """Some changes were lost: count on from here."""
+        sums.put_changes(self._begin(), changes)
+        self.commit()
 
     def forget(self) -> None:
         """In the writer's thread: drop what was not committed. A failed commit leaves a connection that is not to be trusted."""
@@ -208,6 +218,25 @@ class IdentityStore(_Private):
         sql = "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND author_key != ? LIMIT 1"
         return self.reader().execute(sql, (name, author_key)).fetchone() is not None
 
+    def mark_lost(self, newest: Sequence[tuple[str, str, int]]) -> int:
+        """Names up to these (room, author key, version) were given, and some are lost: no later name is taken for one of them.
+
+        Returns:
+            Of how many authors.
+        """
+        lost = 0
+        for room, author_key, version in newest:
+            (known,) = (
+                self._writing()
+                .execute("SELECT max(version) FROM names WHERE room = ? AND author_key = ?", (room, author_key))
+                .fetchone()
+            )
+            if (known or 0) < version:
+                self._begin().execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (room, author_key, version))
+                lost += 1
+        self.commit()
+        return lost
+
     def erase(self, room: str, author_key: str) -> None:
         """In the writer's thread: forget what an author was called. Versions go on, so that no later name is taken for an old one."""
         key = (room, author_key)
@@ -248,13 +277,22 @@ class ModerationStore(_Private):
         )
 
     def take(self, room: str, offset: int) -> HiddenText | None:
-        """In the writer's thread: the text of a message that is restored; None once its days are over."""
+        """In the writer's thread: the text of a message that is restored; None once its days are over.
+
+        Raises:
+            CorruptError: it is not there, and rows of its room are missing.
+        """
         row: HiddenText | None = (
             self._writing()
             .execute("SELECT text, said, salt FROM hidden_text WHERE room = ? AND offset = ?", (room, offset))
             .fetchone()
         )
+        if row is None:
+            sums.group(self._reads_in_writer, self.table, (room,), order="offset")
         return row
+
+    def _reads_in_writer(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
+        return [self._writing().execute(sql, values).fetchall() for sql, values in queries]
 
     def texts(self) -> list[tuple[Any, ...]]:
         """Any thread: everything that is kept, as (room, offset, text, said, salt).

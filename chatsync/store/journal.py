@@ -16,10 +16,10 @@ from typing import Any
 from chatsync.chat.event import KINDS, MESSAGE_KINDS, Draft, Event
 from chatsync.instants import HOUR_US
 from chatsync.store import sums
-from chatsync.store.dedupe import CREATE_DEDUPE, DEDUPE_US, Dedupe
+from chatsync.store.dedupe import CREATE_DEDUPE, DEDUPE_US, Dedupe, ensure_ids
 from chatsync.store.effects import Effects, NamedRows
 from chatsync.store.files import Files
-from chatsync.store.heads import Head, Heads
+from chatsync.store.heads import CHANGES, COUNTS, HIDDEN, NAMES, Head, Heads
 from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
@@ -97,12 +97,15 @@ class Journal(JournalReads):
             found = self._opened_tables()
             self._identity = IdentityStore(files.identity)
             self._moderation = ModerationStore(files.moderation)
+            if found.damage:
+                files.quarantine(files.heads, found.damage[0].detail)
             self._heads = Heads(files.heads)
+            self.open_report = [*found.report, *self._compare_beside(found)]
+            self._write_heads(found)
         except (sqlite3.Error, OSError) as error:
             raise read_error(error) from error
-        self.open_report = found.report
         self._ends = found.ends
-        self._changes = 0
+        self._changes: dict[str, int] = {}
         self._effects = Effects(self._moderation, self._identity, self._note_changed)
         self._known: dict[str, Head] = {}
         self._changed_hours: dict[tuple[str, int, int], int] = {}
@@ -121,10 +124,52 @@ class Journal(JournalReads):
             connection.executescript(CREATE + CREATE_DEDUPE + _TABLES)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)
+            ensure_ids(connection)
             self.pruned.load(connection)
             return recovered(connection, self._files)
         finally:
             connection.close()
+
+    def _compare_beside(self, found: Recovered) -> list[str]:
+        """What names and hidden texts have lost with the end of their own logs, a line each; and what shows again by it."""
+        report = []
+        identity, moderation = self._identity, self._moderation
+        for slot, store, what in ((NAMES, identity, "names"), (HIDDEN, moderation, "hidden texts")):
+            told = found.counts.get(slot, 0)
+            if store.changes < told:
+                report.append(f"the last {told - store.changes} changes of {what} are lost")
+                store.count_on(told + 1)
+                if slot == NAMES:
+                    newest = self.read(
+                        "SELECT room, author_key, max(name_version) FROM journal "
+                        "WHERE name_version IS NOT NULL GROUP BY room, author_key"
+                    )
+                    report.append(f"names of {identity.mark_lost(newest)} authors are lost")
+        if found.report:
+            kept = self._moderation.texts()
+            shown = [(room, offset) for room, offset, *_ in kept if self._is_shown(room, offset)]
+            report += [f"room {room}: what hid row {offset} is lost, and it shows again" for room, offset in shown]
+        return report
+
+    def _is_shown(self, room: str, offset: int) -> bool:
+        return bool(self.read("SELECT 1 FROM journal WHERE room = ? AND offset = ? AND hidden = 0", (room, offset)))
+
+    def _write_heads(self, found: Recovered) -> None:
+        """Let ``heads`` say what is so now: what a kill kept from being written, what was lost, all of it if it was damaged."""
+        for room, head in found.behind.items():
+            self._heads.put(room, head)
+        connection = opened(self._files.database, read_only=True)
+        try:
+            changes = {CHANGES: sums.changes(connection)}
+        finally:
+            connection.close()
+        changes |= {NAMES: self._identity.changes, HIDDEN: self._moderation.changes}
+        for slot, count in changes.items():
+            if found.damage or found.counts.get(slot) != count:
+                self._heads.put(slot, Head(0, count, 0))
+        if found.behind or found.damage or found.counts.keys() < changes.keys():
+            self._heads.flush()
+            self._heads.sync()
 
     def close(self) -> None:
         """Close what the writer's thread used; call it after the writer has stopped."""
@@ -275,14 +320,17 @@ class Journal(JournalReads):
             )
             self._changed_hours.clear()
         self._hours.flush(connection)
-        changes = sums.changes(connection)
-        if changes != self._changes:
-            self._changes = changes
-            self._heads.put(sums.CHANGES, Head(0, changes, 0))
         self._identity.commit()
         self._moderation.commit()
+        changes = {CHANGES: sums.changes(connection)}
+        changes |= {NAMES: self._identity.changes, HIDDEN: self._moderation.changes}
+        for slot, count in changes.items():
+            if count != self._changes.get(slot):
+                self._changes[slot] = count
+                self._heads.put(slot, Head(0, count, 0))
 
     def _after_commit(self) -> None:
+        self._dedupe.committed()
         self._ends.update(self._heads.offsets_put())
         self._heads.flush()
 
@@ -303,9 +351,11 @@ class Journal(JournalReads):
         self._known.clear()
         self._spoke.clear()
         for room in self._heads.rooms_put():
-            self._heads.put(room, head_of(connection, room))
+            if room not in COUNTS:
+                self._heads.put(room, head_of(connection, room))
         for hour, through in self._changed_hours.items():
             self._changed_hours[hour] = min(through, head_of(connection, hour[0]).offset)
+        self._dedupe.undone()
         self._hours.keep({room: head_of(connection, room).offset for room in self._hours.rooms()})
 
     def _forget(self) -> None:
@@ -314,7 +364,8 @@ class Journal(JournalReads):
         self._spoke.clear()
         self._changed_hours.clear()
         self._hours.forget()
-        self._changes = 0
+        self._dedupe.undone()
+        self._changes.clear()
         self._heads.forget()
         self._identity.forget()
         self._moderation.forget()

@@ -20,7 +20,7 @@ from chatsync.instants import Range
 from chatsync.store import sums
 from chatsync.store.effects import NamedRows
 from chatsync.store.files import Files
-from chatsync.store.heads import Head, Heads
+from chatsync.store.heads import COUNTS, Head, Heads
 from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.pruned import Pruned
@@ -403,13 +403,13 @@ class JournalReads:
             StorageFailedError: the file cannot be read.
         """
         try:
-            return Heads.read(self._files.heads)
+            return {room: head for room, head in Heads.read(self._files.heads).items() if room not in COUNTS}
         except OSError as error:
             raise read_error(error, "heads") from error
 
     def rooms(self) -> list[str]:
         """Rooms in which anything was ever logged."""
-        ends = {room for room, end in tuple(self._ends.items()) if end and room != sums.CHANGES}
+        ends = {room for room, end in tuple(self._ends.items()) if end and room not in COUNTS}
         found = self.read_by(rooms_of)
         if missing := ends - set(found):
             raise CorruptError("journal", f"rows of room {min(missing)} are missing")
@@ -510,7 +510,7 @@ class JournalReads:
             sqlite3.Error: a database cannot be read.
         """
         return [
-            *sums.wrong(self.reads, WATCHED_TABLES),
+            *sums.wrong(self.reads, (*WATCHED_TABLES, "dedupe")),
             *(self._identity.wrong()),
             *(self._moderation.wrong()),
         ]

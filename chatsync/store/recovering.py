@@ -18,7 +18,7 @@ from typing import Any
 from chatsync.errors import CorruptError, StorageFailedError
 from chatsync.store import sums
 from chatsync.store.files import Files
-from chatsync.store.heads import Head, Heads
+from chatsync.store.heads import CHANGES, COUNTS, NO_COUNT, Head, Heads
 
 __all__ = [
     "ALL_ROOMS",
@@ -31,6 +31,9 @@ __all__ = [
     "recovered",
     "rooms_of",
 ]
+
+_LOG_ROWS_MAX = 1_000_000
+"""More rows than a write-ahead log holds: so far an unknown end may lie ahead, and no offset is given twice."""
 
 Read = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
@@ -52,10 +55,16 @@ class Recovered:
     Attributes:
         report: what is not as ``heads`` says, a line each.
         ends: offset of the last row of each room.
+        behind: ends of rooms that ``heads`` does not say, or not as they are now.
+        counts: how many changes ``heads`` knows of, by slot.
+        damage: what is wrong with ``heads`` itself: it is to be made anew.
     """
 
     report: list[str]
     ends: dict[str, int]
+    behind: dict[str, Head]
+    counts: dict[str, int]
+    damage: list[CorruptError]
 
 
 def read_error(error: Exception, what: str = "chatsync.db") -> StorageFailedError | CorruptError:
@@ -126,6 +135,8 @@ def raise_all_epochs(connection: sqlite3.Connection, told: Head, reason: str) ->
 def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:
     """Compare the journal with ``heads``: if it ends before, or has another row there, the epoch of the room rises.
 
+    If ``heads`` itself is damaged it proves nothing: then the epoch rises of each room whose end it does not say.
+
     Raises:
         OSError: ``heads`` cannot be read.
         sqlite3.Error: the journal cannot be read.
@@ -134,29 +145,51 @@ def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:
     def read(sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         return connection.execute(sql, values).fetchall()
 
-    report: list[str] = []
-    ends: dict[str, int] = {}
     heads = Heads.read(files.heads)
-    counted = heads.pop(sums.CHANGES, None)
-    for room, told in heads.items():
+    counts = {name: heads.pop(name).offset for name in COUNTS if name in heads}
+    rooms, found_changes = rooms_of(connection), sums.changes(connection)
+    damage = _damage(files, is_new=not rooms and not found_changes, is_older=not found_changes)
+    report = [str(error) for error in damage]
+    lost: dict[str, str] = {}
+    ends: dict[str, int] = {}
+    for room in sorted({*heads, *rooms}):
+        told = heads.get(room)
         head, ends[room] = _head(read, room)
-        if (told.epoch, told.offset) > (head.epoch, head.offset):
-            lost = f"offsets {head.offset + 1} to {told.offset} are lost"
-        elif _is_known(connection, room, told):
-            continue
-        else:
-            lost = f"offset {told.offset} is not what was written there"
-        epoch = raise_epoch(connection, room, told, lost)
-        report.append(f"room {room}: {lost}; its epoch is now {epoch}")
-    found = sums.changes(connection)
-    if counted is not None and found < counted.offset:
-        lost = f"the last {counted.offset - found} changes of the catalog are lost"
-        report.append(lost)
-        for room in sorted({*heads, *rooms_of(connection)}):
-            epoch = raise_epoch(connection, room, heads.get(room, Head(1, 0, 0)), lost)
-            report.append(f"room {room}: its epoch is now {epoch}")
-        sums.put_changes(connection, counted.offset + 1)
-    return Recovered(report, ends)
+        if told is None:
+            if damage:
+                lost[room] = "heads does not say where it ends"
+                heads[room] = head._replace(offset=head.offset + _LOG_ROWS_MAX)
+        elif (told.epoch, told.offset) > (head.epoch, head.offset):
+            lost[room] = f"offsets {head.offset + 1} to {told.offset} are lost"
+        elif not _is_known(connection, room, told):
+            lost[room] = f"offset {told.offset} is not what was written there"
+    counted = counts.get(CHANGES)
+    changes_lost = ""
+    if counted is not None and found_changes < counted:
+        changes_lost = f"the last {counted - found_changes} changes of the catalog are lost"
+    elif counted is None and damage:
+        changes_lost = "heads does not say whether the catalog is whole"
+    if changes_lost:
+        report.append(changes_lost)
+        lost |= {room: lost.get(room, changes_lost) for room in ends}
+    if lost or changes_lost:
+        connection.execute("BEGIN IMMEDIATE")
+        for room, reason in lost.items():
+            epoch = raise_epoch(connection, room, heads.get(room, Head(1, 0, 0)), reason)
+            why = "" if reason == changes_lost else f"{reason}; "
+            report.append(f"room {room}: {why}its epoch is now {epoch}")
+        if counted is not None and found_changes < counted:
+            sums.put_changes(connection, counted + 1)
+        connection.execute("COMMIT")
+    newest = {room: _head(read, room)[0] for room in ends}
+    behind = {room: head for room, head in newest.items() if damage or heads.get(room) != head}
+    return Recovered(report, ends, behind, counts, damage)
+
+
+def _damage(files: Files, *, is_new: bool, is_older: bool) -> list[CorruptError]:
+    """What is wrong with ``heads``: a new folder has none yet, and one of an older program does not count changes."""
+    found = [] if is_new and not files.heads.exists() else Heads.damaged(files.heads)
+    return [error for error in found if not (is_older and error.detail == NO_COUNT)]
 
 
 def _is_known(connection: sqlite3.Connection, room: str, told: Head) -> bool:

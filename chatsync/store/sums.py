@@ -31,6 +31,7 @@ __all__ = [
     "Watched",
     "changes",
     "count_again",
+    "crc",
     "ensure",
     "group",
     "put_changes",
@@ -39,7 +40,7 @@ __all__ = [
 ]
 
 CHANGES = "."
-"""Name of the row of ``sums`` that counts changes, and of its slot in ``heads``: no room is called so."""
+"""Name of the row of ``sums`` that counts changes."""
 
 Reads = Callable[[Sequence[tuple[str, Sequence[Any]]]], list[list[tuple[Any, ...]]]]
 """Runs queries on one snapshot of a database."""
@@ -95,6 +96,7 @@ WATCHED: dict[str, Watched] = {
     "spoke": Watched(_names("room author_key broadcast"), key=("room", "author_key"), total="{row}.broadcast"),
     "pruned": Watched(_names("room through chain"), total="{row}.through * 7919 + {row}.chain"),
     "erasures": Watched(_names("room author_key offset asked_wall_us done_wall_us receipt")),
+    "dedupe": Watched(_names("room id author_key offset received_us")),  # no triggers: store.dedupe counts many at once
     "rooms": Watched(_names("room settings"), key=()),
     "recordings": Watched(_names("room recording record")),
     "broadcasts": Watched(_names("room broadcast record")),
@@ -140,13 +142,14 @@ CREATE TABLE IF NOT EXISTS sums (
 _COUNT = f"INSERT INTO sums VALUES ('{CHANGES}', '', 0, 1, 0) ON CONFLICT DO UPDATE SET rows = rows + 1;"
 
 
-def _crc(*values: Any) -> int:
+def crc(*values: Any) -> int:
+    """CRC-32C of values, as ``row_crc`` in SQL."""
     return int(google_crc32c.value(_encode(values)))
 
 
 def watch(connection: sqlite3.Connection) -> None:
     """Let a connection write to tables that are watched over: the triggers' function, and triggers for rows that are replaced."""
-    connection.create_function("row_crc", -1, _crc, deterministic=True)
+    connection.create_function("row_crc", -1, crc, deterministic=True)
     connection.execute("PRAGMA recursive_triggers=ON")
 
 
@@ -237,7 +240,7 @@ def group(
     sums_sql = f"SELECT coalesce(sum(rows), 0), coalesce(sum(total), 0) FROM sums WHERE {' AND '.join(sums_where)}"
     found, sums = reads(((rows_sql, values), (sums_sql, sums_values)))
     rows = [row[:-1] for row in found]
-    counted = sum(row[-1] for row in found) if one.total is not None else sum(_crc(*row) for row in rows)
+    counted = sum(row[-1] for row in found) if one.total is not None else sum(crc(*row) for row in rows)
     told_rows, told_total = sums[0]
     if told_rows != len(rows):
         raise CorruptError(table, f"{_of(key, part)}{len(rows)} rows are found, and {told_rows} were written")
