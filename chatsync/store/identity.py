@@ -303,6 +303,14 @@ class ModerationStore(_Private):
         rows = self.reader().execute("SELECT room, offset, text, said, salt FROM hidden_text ORDER BY room, offset")
         return rows.fetchall()
 
+    def hidden_at(self) -> list[tuple[str, int, int]]:
+        """Any thread: what is kept, as (room, offset, wall time at which it was hidden last).
+
+        Raises:
+            sqlite3.Error: moderation.db cannot be read.
+        """
+        return self.reader().execute("SELECT room, offset, hidden_wall_us FROM hidden_text ORDER BY 1, 2").fetchall()
+
     def forget_text(self, room: str, offset: int) -> None:
         """In the writer's thread: drop a text for good."""
         self._begin().execute("DELETE FROM hidden_text WHERE room = ? AND offset = ?", (room, offset))

@@ -146,13 +146,21 @@ class Journal(JournalReads):
                     )
                     report.append(f"names of {identity.mark_lost(newest)} authors are lost")
         if found.report:
-            kept = self._moderation.texts()
-            shown = [(room, offset) for room, offset, *_ in kept if self._is_shown(room, offset)]
-            report += [f"room {room}: what hid row {offset} is lost, and it shows again" for room, offset in shown]
+            report += [
+                f"room {room}: what hid row {offset} is lost, and it shows"
+                for room, offset, wall_us in moderation.hidden_at()
+                if self._shows(room, offset, wall_us)
+            ]
         return report
 
-    def _is_shown(self, room: str, offset: int) -> bool:
-        return bool(self.read("SELECT 1 FROM journal WHERE room = ? AND offset = ? AND hidden = 0", (room, offset)))
+    def _shows(self, room: str, offset: int, hidden_wall_us: int) -> bool:
+        """Whether a row that was hidden then shows, and nothing that is known has restored it since."""
+        restored = (
+            "SELECT 1 FROM effects AS e JOIN journal AS cause ON cause.room = e.room AND cause.offset = e.cause "
+            "WHERE e.room = j.room AND e.offset = j.offset AND cause.kind = 'restored' AND cause.wall_us >= ?"
+        )
+        sql = f"SELECT 1 FROM journal AS j WHERE room = ? AND offset = ? AND hidden = 0 AND NOT EXISTS ({restored})"
+        return bool(self.read(sql, (room, offset, hidden_wall_us)))
 
     def _write_heads(self, found: Recovered) -> None:
         """Let ``heads`` say what is so now: what a kill kept from being written, what was lost, all of it if it was damaged."""

@@ -22,7 +22,6 @@ from typing import Any
 
 from chatsync.errors import ChatsyncError
 from chatsync.instants import SECOND_US, ms_from_us, us_from_ms
-from chatsync.store import sums
 from chatsync.store.backup import BackupError, BackupFile, BackupList, Copies, read_list, sha256_and_size
 from chatsync.store.catalog import SCHEMA_VERSION
 from chatsync.store.files import RESTORING, Files, sync_folder
@@ -191,7 +190,7 @@ def _open_anew(new: Path, found: BackupList, wall_us: int) -> int:
     skipped = max(_SKIPPED_MIN, passed_s * _EVENTS_PER_S)
     reason = f"restored from the backup of {found.made_wall_ms} ms"
     with open_store(new) as store:
-        heads = [head for room, head in store.journal.heads().items() if room != sums.CHANGES]
+        heads = [*store.journal.heads().values()]
         heads += [store.journal.head(room) for room in store.journal.rooms()]
         newest = max((head.offset for head in heads), default=0)
         epoch = max([ms_from_us(wall_us) - 1, *(head.epoch for head in heads)])

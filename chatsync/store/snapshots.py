@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from chatsync.errors import CorruptError
 from chatsync.store import sums
 from chatsync.store.backup import BackupError
-from chatsync.store.heads import Head, Heads
+from chatsync.store.heads import COUNTS, Head, Heads
 from chatsync.store.recovering import head_of, read_error, rooms_of
 from chatsync.store.writer import opened
 
@@ -52,8 +52,11 @@ class Snapshot:
     def __init__(self, connections: dict[str, sqlite3.Connection], told: dict[str, Head]) -> None:
         self._connections = connections
         journal = connections["chatsync.db"]
-        self.heads = {room: head_of(journal, room) for room in {*rooms_of(journal), *told} - {sums.CHANGES}}
-        self.heads[sums.CHANGES] = Head(0, sums.changes(journal), 0)
+        self.heads = {room: head_of(journal, room) for room in {*rooms_of(journal), *told} - {*COUNTS}}
+        for slot, name in zip(COUNTS, DATABASES, strict=True):
+            self.heads[slot] = Head(0, sums.changes(connections[name]), 0)
+            if slot in told:
+                told[slot] = told[slot]._replace(epoch=0)
         self.lost = sorted(
             room
             for room, head in told.items()

@@ -128,7 +128,7 @@ def test_what_shows_again_is_told(tmp_path: Path) -> None:
         said(store, deed("h", "hidden", target=1))
     (tmp_path / "chatsync.db").write_bytes(before)
     with open_store(tmp_path) as store:
-        assert "room math: what hid row 1 is lost, and it shows again" == store.journal.open_report[-1]
+        assert "room math: what hid row 1 is lost, and it shows" == store.journal.open_report[-1]
 
 
 def test_lost_ids_are_made_again(tmp_path: Path) -> None:
