@@ -19,7 +19,7 @@ import msgspec
 
 from chatsync.errors import ChatsyncError
 from chatsync.store.files import RESTORING
-from chatsync.store.heads import Heads
+from chatsync.store.heads import NO_COUNT, Heads
 from chatsync.store.writer import opened
 
 __all__ = ["Condition", "look_at"]
@@ -101,7 +101,7 @@ def _contents(folder: Path) -> dict[str, Any]:
         "quarantined": sum(not one.name.endswith(".note.json") for one in quarantine.iterdir())
         if quarantine.is_dir()
         else 0,
-        "damaged_heads": len(Heads.damaged(folder / "heads")) if (folder / "chatsync.db").exists() else 0,
+        "damaged_heads": _damaged_heads(folder),
     }
     trouble = []
     for name, read in (("chatsync.db", _journal), ("moderation.db", _moderation), ("identity.db", _identity)):
@@ -153,6 +153,13 @@ def _exposed(folder: Path) -> Iterable[str]:
     places = [*names, "heads", "archive", "quarantine", "slices/private"]
     found = [name for name in places if (folder / name).exists() and (folder / name).stat().st_mode & 0o077]
     return found[:_LISTED_MAX]
+
+
+def _damaged_heads(folder: Path) -> int:
+    """How much of ``heads`` is not what was written; that an older program counted no changes is no damage."""
+    if not (folder / "chatsync.db").exists():
+        return 0
+    return sum(error.detail != NO_COUNT for error in Heads.damaged(folder / "heads"))
 
 
 def _is_locked(lock: Path) -> bool | None:

@@ -121,7 +121,7 @@ class JournalReads:
         """
         try:
             return work(self.reader())
-        except (sqlite3.Error, OSError, OverflowError) as error:
+        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
             raise read_error(error) from error
 
     def reads(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
@@ -336,17 +336,24 @@ class JournalReads:
     def named_rows(self, room: str, author_key: str) -> NamedRows:
         """All that an author wrote in a room, as :meth:`append` takes it with an ``erased``.
 
-        Raises:
-            CorruptError: a file of rows that left the journal is damaged.
+        Whose a row is, is asked of rows that were checked: a damaged one may be theirs and not say so.
 
-        Cost: reads the room's rows.
+        Raises:
+            CorruptError: a row of the room, or a file of rows that left the journal, is damaged.
+
+        Cost: reads and checks the room's rows, about 6 µs each.
         """
         through = self.head(room).offset
-        rows = self.read(
-            "SELECT offset FROM journal NOT INDEXED WHERE room = ? AND offset <= ? AND author_key = ?",
-            (room, through, author_key),
-        )
-        here = {offset for (offset,) in rows}
+
+        def work(connection: sqlite3.Connection) -> set[int]:
+            found: set[int] = set()
+            cursor = connection.execute(f"{_SELECT} NOT INDEXED WHERE room = ? AND offset <= ?", (room, through))
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                check_rows(rows)
+                found.update(row[2] for row in rows if row[_AUTHOR_KEY] == author_key)
+            return found
+
+        here = self.read_by(work)
         pruned = tuple(row for row in self.pruned.of_author(room, author_key) if row[2] not in here)
         return NamedRows(tuple(sorted({*here, *(row[2] for row in pruned)})), through, pruned)
 

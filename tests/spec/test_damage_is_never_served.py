@@ -18,7 +18,8 @@ import pytest
 from chatsync.errors import CorruptError
 from chatsync.store.catalog import SliceRow
 from chatsync.store.opening import open_store
-from tests.faultkit.damage import KINDS, Trial, fill
+from tests.faultkit.damage import KINDS, Trial
+from tests.faultkit.full_folder import fill
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(86_400)]
 
