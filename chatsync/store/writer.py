@@ -40,6 +40,7 @@ _READER_KIB = 4_000  # each thread has a reader or two, and the system has the p
 _SETTLE_S = 1.0  # how often the log is moved into the database and ``heads`` is synced, at most
 _LOG_PAGES = 1_000  # ~4 MiB: a smaller log is left alone
 _LOG_PAGES_MAX = 32_000  # ~128 MiB: past it the writer waits for the log to be emptied
+_PASSES_TO_WAIT = 30  # after a reader was in the way, such as a backup: each try costs those who wait for an ack 0.1 s
 _FULL_BYTES = 1 << 20  # a file system with less than this left is full, whatever SQLite calls it
 
 _DISK_CODES = frozenset(
@@ -332,7 +333,8 @@ class Writer:
                 self._connection = self._open()
             if self._settler.log_is_long:
                 self._settler.log_is_long = False
-                _emptied_log(self._connection, "RESTART")
+                if not _emptied_log(self._connection, "RESTART"):
+                    self._settler.passes_to_wait = _PASSES_TO_WAIT
             results = self._transact(self._connection, batch)
         except Exception as error:
             lost = error if isinstance(error, StoreError) else store_error(error, self._path.parent)
@@ -435,11 +437,12 @@ class Writer:
             hook()
 
 
-def _emptied_log(connection: sqlite3.Connection, mode: str) -> None:
-    """Move the whole log into the database. Readers that hold it open are waited for, but not long."""
+def _emptied_log(connection: sqlite3.Connection, mode: str) -> bool:
+    """Move the whole log into the database; False if a reader held it open, for which is waited, but not long."""
     connection.execute("PRAGMA busy_timeout=100")
     try:
-        connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        (busy, _, _) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()
+        return not busy
     finally:
         connection.execute(f"PRAGMA busy_timeout={int(_BUSY_S * 1000)}")
 
@@ -453,6 +456,7 @@ class _Settler:
         self._thread: threading.Thread | None = None
         self.committed = threading.Event()
         self.log_is_long = False
+        self.passes_to_wait = 0
 
     def start(self) -> None:
         self._stopping.clear()
@@ -485,6 +489,9 @@ class _Settler:
         connection = opened(self._path)
         try:
             _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            self.log_is_long = pages > _LOG_PAGES_MAX
+            if self.passes_to_wait:
+                self.passes_to_wait -= 1
+            else:
+                self.log_is_long = pages > _LOG_PAGES_MAX
         finally:
             connection.close()

@@ -12,6 +12,7 @@ import select
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,13 +70,14 @@ def _killed(process: subprocess.Popen[bytes]) -> None:
 
 def test_a_reported_backup_is_whole_whenever_the_power_is_cut(disk: PowerDisk, tmp_path: Path) -> None:
     """What was reported is there, or a later one; whatever is there is whole, and nothing of a half one is taken for it."""
-    chance, reported = random.Random(SEED), 0
+    chance, reported, reports = random.Random(SEED), 0, 0
     folder, backup = tmp_path / "data", disk.place / "backup"
     begun(folder)
     for number in range(CUTS):
         flag = LOG_LOST if number % 2 else LOG_FLUSHED
         lines = _life(disk, ["keep", str(folder), str(backup)], chance.uniform(0, LIFE_S), flag)
         reported = max([reported, *(int(line.split()[1]) for line in lines if line.startswith("done"))])
+        reports += sum(line.startswith("done") for line in lines)
         disk.mount()
         found = read_list(backup) if backup.exists() else None
         assert (0 if found is None else found.rooms["math"]) >= reported, (SEED, number)
@@ -84,6 +86,7 @@ def test_a_reported_backup_is_whole_whenever_the_power_is_cut(disk: PowerDisk, t
                 check_backup(backup)
         else:
             check_backup(backup)
+    print(f"seed {SEED}: {reports} reported")
     assert reported
     restore(backup, tmp_path / "new", wall_us=BASE_US * 2)
     with open_store(tmp_path / "new") as store:
@@ -104,6 +107,7 @@ def test_a_folder_that_can_be_opened_after_a_cut_is_whole(disk: PowerDisk, tmp_p
         assert "done" not in lines or seen[-1] == "whole", (SEED, number)
         if seen[-1] == "whole":
             shutil.rmtree(folder)
+    print(f"seed {SEED}: {dict(Counter(seen))}")
     assert "whole" in seen
     restore(backup, folder, wall_us=BASE_US * 2)
     assert "whole" == _state_of(folder)

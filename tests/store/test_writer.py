@@ -10,10 +10,12 @@ import threading
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chatsync.errors import CorruptError, IdReusedError, StorageFailedError, StorageFullError
+from chatsync.store import writer as writing
 from chatsync.store.writer import BATCH_WORKS_MAX, Completed, Writer, opened, store_error
 
 
@@ -316,3 +318,40 @@ def test_an_unwritable_place_is_told_at_the_start(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_from_a_broken_one(tmp_path: Path, error: Exception, expected: type[Exception]) -> None:
     """Only lack of space is called full: it is what passes when somebody makes room."""
     assert expected is type(store_error(error, tmp_path))
+
+
+def test_a_reader_in_the_way_of_a_long_log_is_waited_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a backup reads for long, the writer does not lose a tenth of a second with each pass; afterwards the log is emptied."""
+    for name, value in (("_LOG_PAGES", 0), ("_LOG_PAGES_MAX", 1), ("_SETTLE_S", 0.005), ("_PASSES_TO_WAIT", 20)):
+        monkeypatch.setattr(f"chatsync.store.writer.{name}", value)
+    tried: list[bool] = []
+
+    def emptied(connection: sqlite3.Connection, mode: str, emptied: Any = writing._emptied_log) -> bool:
+        done: bool = emptied(connection, mode)
+        if mode == "RESTART":
+            tried.append(done)
+        return done
+
+    monkeypatch.setattr(writing, "_emptied_log", emptied)
+    writer = Writer(_made(tmp_path / "db"))
+    reader = opened(tmp_path / "db", read_only=True)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM t").fetchone()
+    writer.start()
+    try:
+        passes: list[None] = []
+        writer.settle.append(lambda: passes.append(None))
+        number = 0
+        while len(passes) < 60:
+            writer.call(partial(_insert, number := number + 1)).result()
+        assert 1 <= len(tried) <= 4
+        assert not any(tried)
+        reader.execute("ROLLBACK")
+        while not any(tried):
+            writer.call(partial(_insert, number := number + 1)).result()
+    finally:
+        writer.close()
+        reader.close()
+    assert list(range(1, number + 1)) == _numbers(tmp_path / "db")
