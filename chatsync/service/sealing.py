@@ -89,6 +89,9 @@ class Sealer:
         async with self._loading:
             if not self._unread.is_left:
                 return
+            if self._unread.has_deeds:
+                await self._unread.read_deeds()
+                await self._to_its_end(self._revise_all())
             await self._unread.read(tuple(self._indexes.values()))
             for index in tuple(self._indexes.values()):
                 await asyncio.to_thread(self._sweep, index)
@@ -373,6 +376,11 @@ class Sealer:
             if noted_offset > self._rested_offset and not waits and self._is_sealed():
                 self._rested_offset = noted_offset
                 self._room.records.put_mark("rested_offset", noted_offset)
+
+    async def _revise_all(self) -> None:
+        async with self._lock:
+            for index in tuple(self._indexes.values()):
+                await self._revise(index)
 
     def _is_sealed(self) -> bool:
         """Whether slices hold all that they ever will of what was logged so far: the next start has nothing to do here."""

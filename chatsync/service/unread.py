@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from chatsync.chat.event import Event
+from chatsync.store.journal_reads import DEEDS_ON_ROWS
 
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
@@ -33,6 +34,7 @@ class Unread:
 
     Attributes:
         is_left: whether there is something.
+        has_deeds: whether what hides, restores or moves is still among it.
     """
 
     def __init__(self, room: LiveRoom, receive: Callable[[Event, tuple[int, ...]], None]) -> None:
@@ -40,12 +42,12 @@ class Unread:
         self._last_offset = room.log.position.offset  # of what nobody else tells
         self._known_offset = 0
         self._changed: set[int] = set()  # hidden, restored or moved since
-        self.is_left = False
+        self.is_left = self.has_deeds = False
 
     def begin(self, settled_offset: int) -> None:
         """There is something to read: all that came after an offset, and what tails hold up to it."""
         self._known_offset = settled_offset
-        self.is_left = True
+        self.is_left = self.has_deeds = True
 
     def end(self) -> None:
         """All is read."""
@@ -57,8 +59,19 @@ class Unread:
         if self.is_left or not index.has_tail:
             self._changed.add(offset)
 
+    async def read_deeds(self) -> None:
+        """Take in what hides, restores or moves events: files that say otherwise must go before all else is read.
+
+        Raises:
+            CorruptError: a row is damaged.
+            StorageFailedError: the journal cannot be read.
+        """
+        for event, affected in await asyncio.to_thread(self._deeds, self._known_offset):
+            self._receive(event, affected)
+        self.has_deeds = False
+
     async def read(self, indexes: Sequence[SliceIndex]) -> None:
-        """Take in everything. May be cancelled, or fail, and be called again: it goes on from where it was.
+        """Take in everything but deeds. May be cancelled, or fail, and be called again: it goes on from where it was.
 
         Raises:
             CorruptError: a row is damaged.
@@ -69,12 +82,17 @@ class Unread:
         for index in indexes:
             await self.read_tail(index)
         while self._known_offset < self._last_offset:
-            missed = await asyncio.to_thread(self._missed, self._known_offset)
-            for event, affected in missed:
-                is_old = event.offset in self._changed and not affected
-                if event.offset <= self._last_offset and not is_old:
-                    self._receive(event, affected)
-            self._known_offset = missed[-1][0].offset if missed else self._last_offset
+            missed = await asyncio.to_thread(
+                self._room.journal.events_after, self._room.room, self._known_offset, _BITE
+            )
+            for event in missed:
+                if (
+                    event.offset <= self._last_offset
+                    and event.offset not in self._changed
+                    and event.kind not in DEEDS_ON_ROWS
+                ):
+                    self._receive(event, ())
+            self._known_offset = missed[-1].offset if missed else self._last_offset
 
     async def read_tail(self, index: SliceIndex) -> None:
         """Take in the tail of a broadcast, as far as its index wants it read.
@@ -103,7 +121,8 @@ class Unread:
         if not self.is_left:
             self._changed.clear()
 
-    def _missed(self, offset: int) -> list[tuple[Event, tuple[int, ...]]]:
-        """In a thread: the next events after an offset, each with the offsets it touched."""
+    def _deeds(self, offset: int) -> list[tuple[Event, tuple[int, ...]]]:
+        """In a thread: the deeds after an offset, each with the offsets it touched."""
         journal = self._room.journal
-        return [(event, journal.affected(event)) for event in journal.events_after(self._room.room, offset, _BITE)]
+        deeds = journal.deeds_after(self._room.room, offset)
+        return [(event, journal.affected(event)) for event in deeds if event.offset <= self._last_offset]

@@ -42,6 +42,7 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _FOUND = ", ".join(f"j.{name}" for name in COLUMNS)
 _BROADCAST, _PLACED_US, _HIDDEN = (COLUMNS.index(name) for name in ("broadcast", "placed_us", "hidden"))
 _CHAIN, _PREVIOUS = COLUMNS.index("chain"), COLUMNS.index("previous")
+_DEEDS = ", ".join(f"'{kind}'" for kind in sorted(DEEDS_ON_ROWS))
 _STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
 _AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
 
@@ -187,6 +188,17 @@ class JournalReads:
         if first[2] != offset + 1 and not self.pruned.fits(None, first) and not self._is_epoch_start(room, first[2]):
             raise CorruptError("journal", f"rows {offset + 1} to {rows[0][2] - 1} of room {room} are missing")
         return self._chained(rows[:limit])
+
+    def deeds_after(self, room: str, offset: int) -> list[Event]:
+        """Events with greater offsets that change earlier rows, in order. Cost: 0.5 µs a row that is there.
+
+        Raises:
+            CorruptError: a row that says it is one is damaged.
+        """
+        rows = self.read(
+            f"{_SELECT} WHERE room = ? AND offset > ? AND kind IN ({_DEEDS}) ORDER BY offset", (room, offset)
+        )
+        return [self._event(row) for row in rows]
 
     def last_events(self, room: str, count: int) -> list[Event]:
         """The newest events in order, hidden ones marked.

@@ -295,7 +295,7 @@ async def _reading(it: Stage, *, settled: bool) -> AsyncIterator[None]:
     sealer = running.sealer = Sealer(running.live, it.hub.files)
     await sealer.restore()
     has_read, gate = threading.Event(), threading.Event()
-    holder, name = (it.hub.journal, "page_from") if settled else (sealer._unread, "_missed")
+    holder, name = it.hub.journal, "page_from" if settled else "events_after"
     reads = getattr(holder, name)
 
     def held(*args: Any, **named: Any) -> Any:
@@ -323,6 +323,21 @@ async def test_what_is_hidden_while_the_tail_is_read_stays_hidden(tmp_path: Path
         async with _reading(it, settled=settled):
             await it.act("hide", target=unkind, reason="unkind")
         assert [kind] == [event["offset"] for event in await it.replayed() if event["kind"] == "message"]
+
+
+async def test_a_hide_before_a_crash_reaches_slices_before_the_tail_is_read(tmp_path: Path) -> None:
+    """What a web server would still serve goes first: the slice is written anew while the tail is still being read."""
+    async with stage(tmp_path) as it:
+        offset = await _sealed(it)
+        it.sealer().seal = _nothing  # type: ignore[method-assign]
+        await it.act("hide", target=offset, reason="unkind")
+        (before,) = _files(it)
+        async with _reading(it, settled=True):
+            assert [before] != [*_files(it)]
+
+
+async def _nothing() -> None:
+    """A relay that is killed seals no more."""
 
 
 async def test_posting_does_not_wait_for_the_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
