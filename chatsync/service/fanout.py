@@ -14,6 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
+from operator import length_hint
 from typing import Protocol
 
 import structlog
@@ -24,6 +25,8 @@ from chatsync.service.framing import Batch
 __all__ = ["CHUNK_RECEIVERS", "Fanout", "Receiver"]
 
 CHUNK_RECEIVERS = 256  # told in one go: ~2 ms
+_GO_S = 0.005  # and a go is over after so long: while threads compute, each write may have to wait for Python
+_LOOK_RECEIVERS = 16  # told between two looks at the time
 
 _log = structlog.get_logger(__name__)
 
@@ -61,28 +64,26 @@ class Fanout:
         return bool(self._telling)
 
     def tell(self, tell: Callable[[Receiver], None]) -> None:
-        """Tell everyone who is here now; at once if they are few and nothing else is being told."""
+        """Tell everyone who is here now; at once if they are few, it does not take long and nothing else is being told."""
         if not self.receivers:
-            return
-        if not self._telling and len(self.receivers) <= CHUNK_RECEIVERS:
-            for receiver in tuple(self.receivers):
-                _told(tell, receiver)
             return
         self._telling.append((iter(tuple(self.receivers)), tell))
         if len(self._telling) == 1:
-            self._go_on()
+            self._go_on(is_first=True)
 
-    def _go_on(self) -> None:
+    def _go_on(self, *, is_first: bool = False) -> None:
+        loop = asyncio.get_running_loop()
         receivers, tell = self._telling[0]
-        told = 0
-        for receiver in islice(receivers, CHUNK_RECEIVERS):
+        until_s = loop.time() + _GO_S
+        for told, receiver in enumerate(islice(receivers, CHUNK_RECEIVERS), start=1):
             _told(tell, receiver)
-            told += 1
-        if told < CHUNK_RECEIVERS:
+            if told % _LOOK_RECEIVERS == 0 and loop.time() >= until_s:
+                break
+        if not length_hint(receivers):
             self._telling.popleft()
         if self._telling:
-            asyncio.get_running_loop().call_soon(self._go_on)
-        else:
+            loop.call_soon(self._go_on)
+        elif not is_first:
             self._idle()
 
 

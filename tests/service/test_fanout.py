@@ -66,6 +66,28 @@ async def test_many_are_told_in_goes_and_all_in_the_same_order() -> None:
     assert [True] == ended
 
 
+async def test_a_go_ends_when_it_takes_long() -> None:
+    """Where each write takes a millisecond, others get their turn long before all readers have been told."""
+
+    class Slow(Reader):
+        def receive_batch(self, batch: Batch) -> None:
+            end_s = asyncio.get_running_loop().time() + 0.001
+            while asyncio.get_running_loop().time() < end_s:
+                pass
+            super().receive_batch(batch)
+
+    ended: list[bool] = []
+    fanout = Fanout(lambda: ended.append(True))
+    readers = [Slow() for _ in range(64)]
+    fanout.receivers.update(readers)
+    _say(fanout, b"1")
+    told = sum(len(reader.told) for reader in readers)
+    await _quiet(fanout)
+    assert told < len(readers)
+    assert {(b"1",)} == {tuple(reader.told) for reader in readers}
+    assert [True] == ended
+
+
 async def test_who_joins_meanwhile_hears_only_what_comes_after() -> None:
     """What is being told when somebody joins is in their welcome already."""
     fanout, late = Fanout(lambda: None), Reader()

@@ -163,7 +163,7 @@ async def put_recording(request: Request, room: str, recording: str) -> Response
         entered.hub.catalog.put_recording(connection, entered.room.room, recording, record)
 
     await asyncio.wrap_future(entered.hub.writer.call(work))
-    return _answer(entered, served(record))
+    return await _map_answer(entered, record)
 
 
 async def _made(entered: Entry, name: str, body: RecordingBody) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _span(body: SpanBody) -> Span:
 @router.get("/{recording}", summary="A recording's map")
 async def get_recording(entered: Annotated[Entry, Depends(reader)], recording: str) -> Response:
     """Duration and spans: which stretch of the recording shows which stretch of program time."""
-    return _answer(entered, served(await _kept(entered, recording)))
+    return await _map_answer(entered, await _kept(entered, recording))
 
 
 @router.delete("/{recording}", summary="Forget a recording")
@@ -240,6 +240,15 @@ async def _kept(entered: Entry, recording: str) -> dict[str, Any]:
     return record
 
 
+async def _map_answer(entered: Entry, record: dict[str, Any]) -> Response:
+    """A recording's map, which may have twenty thousand spans: encoded in a thread."""
+    return _encoded_answer(entered, await asyncio.to_thread(lambda: encoded(served(record))))
+
+
 def _answer(entered: Entry, record: dict[str, Any], public: str = "public, max-age=30") -> Response:
+    return _encoded_answer(entered, encoded(record), public)
+
+
+def _encoded_answer(entered: Entry, body: bytes, public: str = "public, max-age=30") -> Response:
     headers = {"Cache-Control": cache_control(entered, public), "X-Content-Type-Options": "nosniff"}
-    return Response(encoded(record), media_type="application/json", headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

@@ -8,17 +8,18 @@ The first three are documented here and answered by ``slice_answers``; most requ
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from chatsync.chat.event import Event
+from chatsync.chat.event import Event, Position
 from chatsync.chat.wire import encoded, event_to_wire, position_to_wire
 from chatsync.errors import MessageRejectedError, NotFoundError
-from chatsync.hls.spans import place_of
+from chatsync.hls.spans import ProgramPlace, place_of
 from chatsync.instants import Range, ms_from_us, us_from_ms
-from chatsync.replay.cuts import Cuts, pieces, standing_at
+from chatsync.replay.cuts import Cuts, Piece, pieces, standing_at
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.state import folded
 from chatsync.service.answers import Answer, json_answer, tag_of
@@ -114,44 +115,65 @@ async def get_at(
     if recording is not None and position_ms is not None:
         if broadcast is not None:
             raise MessageRejectedError("needs_one_place", "A recording says itself which broadcast it shows.")
-        body = await _at_position(entered, recording, position_ms, ahead_ms, last=last, cuts=cuts)
+        body = await _at_position(entered, recording, position_ms, ahead_ms, last=last, cuts=cuts, position=position)
     else:
         number = entered.broadcast(broadcast)
         at_us = us_from_ms(program_ms or 0)
         ahead = Range(at_us, at_us + us_from_ms(ahead_ms))
         before, after, state_events = await entered.hub.reading.around(live.room, number, ahead, last=last)
-        body = {
+        body = await asyncio.to_thread(_at_instant, before, after, state_events, at_us=at_us, position=position)
+    return json_answer(body, caching=cache_control(entered, "public, max-age=1")).to_response()
+
+
+def _at_instant(
+    before: Sequence[Event], after: Sequence[Event], state_events: Sequence[Event], *, at_us: int, position: Position
+) -> bytes:
+    """In a thread, since two minutes of a busy room are tens of thousands of events: the room at a program time, encoded."""
+    return encoded(
+        {
             "state": folded(state_events, before_us=at_us).to_wire(msgspec.to_builtins),
             "before": [event_to_wire(event, author=event.author) for event in before if is_sliced(event)],
             "after": [event_to_wire(event, author=event.author) for event in after if is_sliced(event)],
+            "as_of": position_to_wire(position),
         }
-    body["as_of"] = position_to_wire(position)
-    return json_answer(encoded(body), caching=cache_control(entered, "public, max-age=1")).to_response()
+    )
 
 
 async def _at_position(
-    entered: Entry, recording: str, position_ms: int, ahead_ms: int, *, last: int, cuts: Cuts
-) -> dict[str, Any]:
-    """The room at a position of a recording; every event says at which position it lies."""
+    entered: Entry, recording: str, position_ms: int, ahead_ms: int, *, last: int, cuts: Cuts, position: Position
+) -> bytes:
+    """The room at a position of a recording, encoded; every event says at which position it lies."""
     live = entered.room
     record = await asyncio.to_thread(entered.hub.catalog.recording, live.room, recording)
     if record is None:
         raise NotFoundError("recording")
-    spans = spans_from_wire(record["spans"])
     at_us = us_from_ms(position_ms)
-    standing, place = standing_at(at_us, spans), place_of(at_us, spans)
+    positions = Range(at_us, at_us + us_from_ms(ahead_ms))
+
+    def cut() -> tuple[ProgramPlace | None, ProgramPlace | None, list[Piece]]:
+        spans = spans_from_wire(record["spans"])
+        return standing_at(at_us, spans), place_of(at_us, spans), pieces(spans, cuts)
+
+    standing, place, shown = await asyncio.to_thread(cut)
     if standing is None:
         raise NotFoundError("recording")
-    positions = Range(at_us, at_us + us_from_ms(ahead_ms))
     before, after, state_events = await entered.hub.reading.recorded(
-        live.room, pieces(spans, cuts), positions, last=last, broadcast=standing.broadcast
+        live.room, shown, positions, last=last, broadcast=standing.broadcast
     )
-    return {
-        "place": None if place is None else {"broadcast": place.broadcast, "program_ms": ms_from_us(place.program_us)},
-        "state": folded(state_events, before_us=standing.program_us).to_wire(msgspec.to_builtins),
-        "before": [_event_at(shown_us, event) for shown_us, event in before if is_sliced(event)],
-        "after": [_event_at(shown_us, event) for shown_us, event in after if is_sliced(event)],
-    }
+
+    def encode() -> bytes:
+        body = {
+            "place": None
+            if place is None
+            else {"broadcast": place.broadcast, "program_ms": ms_from_us(place.program_us)},
+            "state": folded(state_events, before_us=standing.program_us).to_wire(msgspec.to_builtins),
+            "before": [_event_at(shown_us, event) for shown_us, event in before if is_sliced(event)],
+            "after": [_event_at(shown_us, event) for shown_us, event in after if is_sliced(event)],
+            "as_of": position_to_wire(position),
+        }
+        return encoded(body)
+
+    return await asyncio.to_thread(encode)
 
 
 def _event_at(position_us: int, event: Event) -> dict[str, Any]:
