@@ -25,7 +25,7 @@ from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.parquet import GroupWriter, authors_index, authors_of, sha256_of
 from chatsync.store.recall import Recall
-from chatsync.store.rows import is_public_row
+from chatsync.store.rows import public_rows
 from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, journal_table, rows_table
 from chatsync.store.writer import store_error
 
@@ -119,13 +119,16 @@ class FileMaker:
 
     def _shown(self, room: str, broadcast: int, span: Range, staff: _Making) -> Iterator[pa.Table]:
         """What the journal has of a span, everyone may see, and is not hidden; the rest is put into its own file on the way."""
-        for rows in self._journal.checked_rows(room, broadcast, span):
-            shown = [row for row in rows if is_public_row(row)]
-            if len(shown) < len(rows):
-                others = [row for row in rows if not is_public_row(row)]
-                staff.put(journal_table(others, anonymous_kinds=_VOTES))
-            if shown:
-                yield journal_table(shown, anonymous_kinds=_VOTES)
+        for columns in self._journal.checked_columns(room, broadcast, span):
+            shown = public_rows(columns)
+            table = journal_table(columns, anonymous_kinds=_VOTES)
+            if shown is None:
+                yield table
+                continue
+            is_shown = pa.array(shown)
+            staff.put(table.filter(pc.invert(is_shown)))
+            if any(shown):
+                yield table.filter(is_shown)
 
     def make_record(self, room: str, broadcast: int, before: Sequence[ArchiveFile]) -> list[MadeFile]:
         """A broadcast's segments and observations, as far as there are more than in the files before.

@@ -27,18 +27,21 @@ __all__ = [
     "CREATE",
     "ERASABLE",
     "FIXED",
+    "PLAIN_NAMES",
     "SAID_DETAILS",
-    "check_rows",
+    "Columns",
     "checked",
     "details_of",
     "event_of",
     "event_of_draft",
     "insert_many",
     "insert_sql",
-    "is_public_row",
     "placed_check",
+    "plain_columns",
+    "public_rows",
     "recalled_row",
     "row_of",
+    "standing_columns",
     "text_check",
 ]
 
@@ -80,11 +83,13 @@ COLUMNS = (
     "hidden_by",
     "placed_check",
 )
+Columns = dict[str, tuple[Any, ...]]
+"""Rows as columns by name, each as long as there are rows."""
+
 _FIXED_COUNT = len(FIXED)
 _TEXT = COLUMNS.index("text")
 _PLACED = COLUMNS.index("placed_us")
 _HIDDEN = COLUMNS.index("hidden")
-_PROGRAM, _STAMP, _KIND, _DETAILS = (COLUMNS.index(name) for name in ("program_us", "stamp", "kind", "details"))
 
 SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "reason", "title"})
 """Details that are somebody's words: they go where the text goes."""
@@ -210,38 +215,57 @@ def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return row
 
 
-def check_rows(rows: Sequence[tuple[Any, ...]]) -> None:
-    """As :func:`checked` for many rows at about half the cost.
+def standing_columns(rows: Sequence[tuple[Any, ...]]) -> Columns:
+    """Rows as columns by name, ``program_us`` and ``stamp`` as the events stand now.
 
-    A row that stands where it was first put, and is not hidden, is proven by its chain alone: what ``placed_check`` covers is equal
-    to columns that the chain covers.
-
-    Raises:
-        CorruptError: one is not what was written.
+    Args:
+        rows: at least one, in the order of :data:`COLUMNS`.
     """
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    columns["program_us"], columns["stamp"] = columns["placed_us"], columns["placed_stamp"]
+    return columns
+
+
+PLAIN_NAMES = (*FIXED, "previous", "chain", *ERASABLE)
+"""What is read of a row that stands where it was first put and is not hidden: the rest of it is equal to what is read."""
+
+
+def plain_columns(rows: Sequence[tuple[Any, ...]]) -> Columns | None:
+    """Rows of :data:`PLAIN_NAMES` as columns by name; None if one is not plain, or its checksums do not hold.
+
+    What ``placed_check`` covers of a plain row is equal to columns that its chain covers, so that the chain proves it.
+
+    Args:
+        rows: at least one; one more value of each says whether it is plain, 1 or another.
+
+    Cost: about 2 µs a row.
+    """
+    columns = dict(zip((*PLAIN_NAMES, "is_plain"), zip(*rows, strict=True), strict=True))
+    if columns.pop("is_plain").count(1) != len(rows):
+        return None
     extend, value, encode = google_crc32c.extend, google_crc32c.value, _encode
-    for row in rows:
-        chain, text, said, salt, placed_us, placed_stamp, hidden, hidden_by = row[_TEXT - 1 : _TEXT + 7]
-        is_whole = (
-            placed_us == row[_PROGRAM]
-            and hidden == 0
-            and hidden_by is None
-            and placed_stamp == row[_STAMP]
-            and extend(row[_FIXED_COUNT], encode(row[:_FIXED_COUNT])) == chain
-        )
-        if (
-            not is_whole
-            or (0 if text is None and said is None else value(encode((text, said, salt)))) != row[_FIXED_COUNT - 1]
-        ):
-            checked(row)
+    chains = [extend(row[_FIXED_COUNT], encode(row[:_FIXED_COUNT])) for row in rows]
+    if tuple(chains) != columns["chain"]:
+        return None
+    texts = [
+        0 if erasable[0] is None and erasable[1] is None else value(encode(erasable))
+        for erasable in zip(columns["text"], columns["said"], columns["salt"], strict=True)
+    ]
+    return columns if tuple(texts) == columns["text_check"] else None
 
 
-def is_public_row(row: tuple[Any, ...]) -> bool:
-    """Whether everyone may see the event of a row that is not hidden: its kind is public, and it is not addressed to some."""
-    if visibility_of(row[_KIND]) is not Visibility.PUBLIC:
-        return False
-    details: str = row[_DETAILS]
-    return '"to"' not in details or "to" not in msgspec.json.decode(details)
+def public_rows(columns: Columns) -> list[bool] | None:
+    """Which rows, none of them hidden, everyone may see: their kind is public, and they are not addressed to some; None: all."""
+    public = {kind: visibility_of(kind) is Visibility.PUBLIC for kind in set(columns["kind"])}
+    addressed = {
+        details: '"to"' in details and "to" in msgspec.json.decode(details) for details in set(columns["details"])
+    }
+    if all(public.values()) and not any(addressed.values()):
+        return None
+    return [
+        public[kind] and not addressed[details]
+        for kind, details in zip(columns["kind"], columns["details"], strict=True)
+    ]
 
 
 def event_of_draft(draft: Draft, epoch: int, offset: int) -> Event:

@@ -15,7 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from chatsync.chat.event import Author, Event, Stamp
-from chatsync.store.rows import COLUMNS
+from chatsync.store.rows import Columns
 
 __all__ = ["EVENTS", "OBSERVATIONS", "SCHEMA_VERSION", "SEGMENTS", "event_from", "journal_table", "rows_table"]
 
@@ -95,19 +95,17 @@ OBSERVATIONS = pa.schema(
 the system's clock was ahead of the steady one (``step_us``)."""
 
 
-def journal_table(rows: Sequence[Sequence[Any]], *, anonymous_kinds: frozenset[str] = frozenset()) -> pa.Table:
+def journal_table(columns: Columns, *, anonymous_kinds: frozenset[str] = frozenset()) -> pa.Table:
     """Checked rows of one room and broadcast of the journal, not hidden, as a table of schema ``EVENTS``, in their order.
 
     Args:
-        rows: in the order of :data:`~chatsync.store.rows.COLUMNS`.
+        columns: of at least one row, as they stand now.
         anonymous_kinds: kinds whose author and id are left out (votes).
 
     Cost: about 2 µs a row; column by column, so that most of it is spent in C.
     """
-    if not rows:
-        return EVENTS.empty_table()
-    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
-    columns["program_us"], columns["stamp"] = columns["placed_us"], columns["placed_stamp"]
+    columns = dict(columns)
+    count = len(columns["offset"])
     if any(columns["said"]):
         columns["details"] = tuple(map(_details, columns["details"], columns["said"]))
     if not anonymous_kinds.isdisjoint(columns["kind"]):
@@ -116,20 +114,24 @@ def journal_table(rows: Sequence[Sequence[Any]], *, anonymous_kinds: frozenset[s
             columns[name] = tuple(
                 nothing if vote else value for vote, value in zip(is_vote, columns[name], strict=True)
             )
-    arrays = []
-    for field in EVENTS:
-        if field.name in {"room", "broadcast"}:
-            arrays.append(_repeated(rows[0][COLUMNS.index(field.name)], len(rows), field.type))
-        elif pa.types.is_dictionary(field.type):
-            arrays.append(pa.array(columns[field.name], pa.string()).dictionary_encode())
-        else:
-            arrays.append(pa.array(columns[field.name], field.type))
-    return pa.Table.from_arrays(arrays, schema=EVENTS)
+    return pa.Table.from_arrays([_array(columns[field.name], count, field.type) for field in EVENTS], schema=EVENTS)
+
+
+def _array(values: tuple[Any, ...], count: int, type_: pa.DataType) -> pa.Array:
+    """Values as an array; where all are the same, as most columns of a batch are, it costs next to nothing."""
+    first = values[0]
+    if values.count(first) == count:
+        return pa.nulls(count, type_) if first is None else _repeated(first, count, type_)
+    if pa.types.is_dictionary(type_):
+        return pa.array(values, pa.string()).dictionary_encode()
+    return pa.array(values, type_)
 
 
 def _repeated(value: Any, count: int, type_: pa.DataType) -> pa.Array:
-    if pa.types.is_dictionary(type_):
-        return pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([value]))
+    if pa.types.is_dictionary(type_):  # of a type that is told: Arrow looks for pandas where it must find out
+        return pa.DictionaryArray.from_arrays(
+            pa.repeat(pa.scalar(0, pa.int32()), count), pa.array([value], pa.string())
+        )
     return pa.repeat(pa.scalar(value, type_), count)
 
 

@@ -8,20 +8,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.errors import CorruptError
-from chatsync.instants import HOUR_US, Range
+from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.store.making import FileMaker, _in_one_order
 from chatsync.store.opening import Store
 from chatsync.store.parquet import ROW_GROUP_ROWS, has_author
 from chatsync.store.recall import Recall
 from chatsync.store.schema import EVENTS
 from tests.builders import BASE_US, author
-from tests.store.deeds import placed, said, tamper
+from tests.store.deeds import deed, placed, said, tamper
 
 HOUR = Range(BASE_US, BASE_US + HOUR_US)
 COLUMNS = {"program_us": EVENTS.field("program_us").type, "offset": pa.int64(), "kind": EVENTS.field("kind").type}
@@ -90,6 +91,46 @@ def test_what_is_damaged_leaves_no_file(store: Store) -> None:
     with pytest.raises(CorruptError):
         _maker(store).make_span("math", 1, HOUR, [])
     assert [] == [path for path in store.files.archive.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(
+            "kind = 'poll_voted'",
+            "stamp = 'none'",
+            "placed_stamp = 'none'",
+            "hidden = 1",
+            "hidden_by = 3",
+            "salt = NULL",
+        ),
+        *("wall_us = wall_us + 1", "author_key = NULL", "details = '{\"to\":[]}'", "chain = chain + 1", "text = NULL"),
+    ],
+)
+def test_any_changed_column_is_damage(store: Store, changed: str) -> None:
+    """Not all columns are read of rows that look plain; none of them changes what a file holds without being noticed."""
+    said(store, *(placed(f"m{number}", number) for number in range(5)))
+    tamper(store.files.root, f"UPDATE journal SET {changed} WHERE offset = 2")
+    with pytest.raises(CorruptError):
+        _maker(store).make_span("math", 1, HOUR, [])
+
+
+def test_hidden_moved_and_staff_rows_stand_among_plain_ones(store: Store) -> None:
+    """A file holds what is shown, where it stands now, and what is not for everyone lies in the other tree."""
+    said(store, *(placed(f"m{number}", 10 * number) for number in range(1, 5)))
+    clamp = {"rule": "clamp", "stamps": ["playhead"], "to_us": BASE_US + 35 * SECOND_US}
+    said(store, deed("hide", "hidden", target=2), deed("move", "restamped", by=None, details=clamp))
+    made = {one.file.tree: one for one in _maker(store).make_span("math", 1, HOUR, [])}
+    tables = {
+        tree: pq.read_table(
+            store.files.root / one.temporary, columns=["program_us", "offset", "kind"], partitioning=None
+        )
+        for tree, one in made.items()
+    }
+    messages = tables["events"].filter(pc.equal(tables["events"]["kind"].cast(pa.string()), "message"))
+    places = [((at_us - BASE_US) // SECOND_US, offset) for at_us, offset in _places(messages)]
+    assert [(10, 1), (30, 3), (35, 4)] == places
+    assert {"hidden", "restamped"} == set(tables["staff"]["kind"].to_pylist())
 
 
 def test_a_row_that_only_the_index_has_is_damage(store: Store) -> None:
