@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -264,12 +265,19 @@ async def test_a_playhead_that_jumps_about_gets_what_it_asked_for_or_an_estimate
 
 
 @contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A file system of its own, so small that it can be filled."""
+def _small_disk(folder: Path, kind: str) -> Iterator[Path]:
+    """A file system of its own, so small that it can be filled: in memory, or ext4 in an image."""
     folder.mkdir()
-    mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
-    )
+    options = ["-t", "tmpfs", "-o", "size=8m", "tmpfs"]
+    if kind == "ext4":
+        image = folder.with_suffix(".img")
+        with image.open("wb") as file:
+            file.truncate(24 * 1024 * 1024)
+        made = shutil.which("mkfs.ext4") and subprocess.run(["mkfs.ext4", "-qFm0", str(image)], check=False)
+        if not made or made.returncode != 0:
+            pytest.skip("an ext4 file system cannot be made here (needs e2fsprogs)")
+        options = ["-o", "loop", str(image)]
+    mounted = os.geteuid() == 0 and subprocess.run(["mount", *options, str(folder)], check=False, capture_output=True)
     if not mounted or mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here (needs root)")
     try:
@@ -279,9 +287,10 @@ def _small_disk(folder: Path, size: str) -> Iterator[Path]:
 
 
 @pytest.mark.faults
-async def test_a_full_disk_refuses_posting_and_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+async def test_a_full_disk_refuses_posting_and_nothing_else(tmp_path: Path, kind: str) -> None:
     """`storage_full` for what is posted; reading goes on, all that was acked is there, and posting comes back with space."""
-    with _small_disk(tmp_path / "disk", "8m") as disk:
+    with _small_disk(tmp_path / "disk", kind) as disk:
         with Relay(disk, {ROOM: {"public": True}}, limits=FAST) as relay:
             async with _student(relay) as client:
                 acked = [await client.say(f"{SAID} {number}") for number in range(20)]
@@ -290,6 +299,7 @@ async def test_a_full_disk_refuses_posting_and_nothing_else(tmp_path: Path) -> N
                 refused = await _say_until_refused(client, acked)
                 assert "storage_full" == refused["code"]
                 assert len(acked) == len(_texts(relay))
+                assert len(acked) == await _told_to_one_who_comes_back(relay)
                 ready = relay.get("/readyz")
                 assert (503, ["storage_full"]) == (ready.status_code, ready.json()["failing"])
                 ballast.unlink()
@@ -302,6 +312,13 @@ async def test_a_full_disk_refuses_posting_and_nothing_else(tmp_path: Path) -> N
             relay.start()
             assert len(acked) + 1 == len(_texts(relay))
         assert "Traceback" not in log
+
+
+async def _told_to_one_who_comes_back(relay: Relay) -> int:
+    """How many messages somebody is told who left before the first."""
+    async with connected(relay, ROOM) as client:
+        welcome = await client.hello(token(ROOM, "returning"), after={"epoch": "1", "offset": 1})
+        return sum(event["kind"] == "message" for event in welcome["events"])
 
 
 def _fill(ballast: Path) -> None:
