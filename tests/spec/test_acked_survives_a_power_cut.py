@@ -97,7 +97,8 @@ class Life:
 def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[str]) -> list[str]:
     """One life and its cut; what it told."""
     one = Life(task)
-    moment = chance.choice(("opening", "any", "any", *WORKS))
+    without = {"hide": not task.targets, "erase": not task.guests}
+    moment = chance.choice(("opening", "any", "any", *(what for what in WORKS if not without.get(what))))
     if moment == "opening":
         one.until(lambda: False, chance.uniform(0.0, 0.2))
     else:
@@ -107,7 +108,7 @@ def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[s
         if task.guests and chance.random() < 0.5:
             one.until(lambda: one.has_told("erased"), 3.0)
         if moment != "any":
-            one.until(lambda: one.under_way[moment], 2.0)
+            one.until(lambda: one.under_way[moment], 1.0)
             one.until(lambda: False, chance.uniform(0.0, LONGEST_S.get(moment, 0.004)))
     one.listen(0)
     one.check_whole()
