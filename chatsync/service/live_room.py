@@ -123,7 +123,7 @@ class LiveRoom:
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
         self.alarm = SyncAlarm(room, metrics)
         self._awaits_other_stream = bool(catalog.mark(room, _OTHER_STREAM))
-        self.on_committed: list[Callable[[Event, tuple[int, ...]], None]] = []
+        self.on_committed: list[Callable[[Event, tuple[int, ...], tuple[Event, ...]], None]] = []
         self.on_broadcast_closed: list[Callable[[int], None]] = []
         self._figures: tuple[Timeline, StampingPolicy] | None = None  # the policy, and what it was made from
         self._flush_handle: asyncio.TimerHandle | None = None
@@ -446,7 +446,7 @@ class LiveRoom:
 
     def _receive_committed(self, appended: Appended) -> None:
         """An event is durable: remember it, queue it for everyone, tell the sealer. In the order of the log."""
-        event, affected = appended.event, appended.affected
+        event, affected, changed = appended.event, appended.affected, appended.changed
         if event.offset > self.log.position.offset + 1:
             self._catch_up(event.offset)
         gone = affected if event.kind in TAKING_KINDS else ()
@@ -455,19 +455,21 @@ class LiveRoom:
         if event.kind in GIVING_KINDS and affected:
             too_many = len(affected) > BACK_EVENTS_MAX
             if not too_many:
-                found = (self.journal.event(self.room, offset) for offset in affected)
+                found = changed or [self.journal.event(self.room, offset) for offset in affected]
                 back = BackEvents(tuple(e for e in found if e is not None and not e.hidden))
         self.log.receive_committed(event, gone=gone, back=back)
         if too_many:
             self.log.forget()
         self._schedule_flush()
         for told in self.on_committed:
-            told(event, affected)
+            told(event, affected, changed)
         if event.kind in STATE_KINDS and event.broadcast == self.broadcasts.current.number:
             self.state.fold(event)
             self._state_changed = True
-        if gone or back or too_many:
-            self.state = self._edge_state()
+        if affected and (not changed or any(one.kind in STATE_KINDS for one in changed)):
+            self.state = (
+                self._edge_state()
+            )  # reads all that bears on state: thousands of votes, for one hidden question
             self._state_changed = True
         if too_many:
             self._reset_everyone("restamped")

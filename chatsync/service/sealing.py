@@ -145,8 +145,14 @@ class Sealer:
 
     # --- what changed ---------------------------------------------------------------------------------------------
 
-    def receive_committed(self, event: Event, affected: tuple[int, ...]) -> None:
-        """An event is durable: find where it belongs, and what it changes of the past."""
+    def receive_committed(self, event: Event, affected: tuple[int, ...], changed: tuple[Event, ...] = ()) -> None:
+        """An event is durable: find where it belongs, and what it changes of the past.
+
+        Args:
+            event: the event.
+            affected: offsets that it hid, restored or moved.
+            changed: those events as they stand now, if they are at hand: else they are read here, about 50 µs each.
+        """
         self._noted_offset = max(self._noted_offset, event.offset)
         index = self._indexes.get(event.broadcast)
         if index is None:
@@ -154,7 +160,7 @@ class Sealer:
         if event.kind in STATE_KINDS:
             index.note_state(event)
         if affected:
-            self._note_affected(event, affected)
+            self._note_affected(event, affected, changed)
         if event.kind in {"hidden", "restored", "erased", "restamped"}:
             self._wake.set()
         elif is_sliced(event) or event.kind in STATE_KINDS:
@@ -171,15 +177,15 @@ class Sealer:
             if event.kind in STATE_KINDS:
                 index.note_dirty_state(event.program_us, due_us)
 
-    def _note_affected(self, cause: Event, affected: tuple[int, ...]) -> None:
+    def _note_affected(self, cause: Event, affected: tuple[int, ...], at_hand: tuple[Event, ...]) -> None:
         """Offsets were hidden, restored or moved: every slice that held or embeds them must change at once."""
         by_record = cause.kind == "restamped" and cause.details.get("rule") == "record"
         if by_record:
             self._note_range(self._indexes[cause.broadcast], cause)
-        for offset in affected:
-            changed = self._room.journal.event(self._room.room, offset)
+        for changed in at_hand or (self._room.journal.event(self._room.room, offset) for offset in affected):
             if changed is None:
                 continue
+            offset = changed.offset
             index = self._indexes.get(changed.broadcast)
             if index is None:
                 index = self._indexes[changed.broadcast] = self._loaded_index(changed.broadcast)

@@ -24,7 +24,7 @@ from chatsync.service.sealing import Sealer
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
-from tests.stage import START_US, Stage, slice_path, stage
+from tests.stage import START_US, WRITER, Stage, slice_path, stage
 from tests.store.deeds import tamper
 
 LECTURE = Scenario(START_US)
@@ -351,3 +351,17 @@ async def test_posting_does_not_wait_for_the_tail(tmp_path: Path, monkeypatch: p
             answer = await it.get("/v1/rooms/class/chat.json")
             assert (503, "restarting") == (answer.status_code, answer.json()["code"])
         assert said == [event["offset"] for event in await it.replayed() if event["kind"] == "message"]
+
+
+async def test_a_deed_on_many_is_taken_in_without_reading_on_the_loop(tmp_path: Path) -> None:
+    """Hundreds of messages of one author go, and come back: what they are now was read where it was written."""
+    async with stage(tmp_path, {"class": {"public": True}}) as it:
+        await asyncio.gather(*(it.say(f"message {number}") for number in range(300)))
+        await it.seal()
+        loop_thread = threading.get_ident()
+        on_loop: list[int] = []
+        it.hub.journal.on_read = lambda: on_loop.append(1) if threading.get_ident() == loop_thread else None
+        await it.act("hide", author=WRITER.key)
+        await it.act("restore", author=WRITER.key)
+        await it.settled()
+        assert len(on_loop) < 10
