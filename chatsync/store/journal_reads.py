@@ -25,7 +25,16 @@ from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.pruned import Pruned
 from chatsync.store.recovering import ALL_ROOMS, head_from, read_error, rooms_of
-from chatsync.store.rows import COLUMNS, PLAIN_NAMES, Columns, checked, event_of, plain_columns, standing_columns
+from chatsync.store.rows import (
+    COLUMNS,
+    PLAIN_NAMES,
+    Columns,
+    check_rows,
+    checked,
+    event_of,
+    plain_columns,
+    standing_columns,
+)
 from chatsync.store.writer import opened
 
 __all__ = ["CHANGED_MAX", "DEEDS_ON_ROWS", "WATCHED_TABLES", "Appended", "JournalReads"]

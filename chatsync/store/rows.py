@@ -30,6 +30,7 @@ __all__ = [
     "PLAIN_NAMES",
     "SAID_DETAILS",
     "Columns",
+    "check_rows",
     "checked",
     "details_of",
     "event_of",
@@ -90,6 +91,7 @@ _FIXED_COUNT = len(FIXED)
 _TEXT = COLUMNS.index("text")
 _PLACED = COLUMNS.index("placed_us")
 _HIDDEN = COLUMNS.index("hidden")
+_PROGRAM, _STAMP = COLUMNS.index("program_us"), COLUMNS.index("stamp")
 
 SAID_DETAILS = frozenset({"answer", "choices", "fragments", "question", "reason", "title"})
 """Details that are somebody's words: they go where the text goes."""
@@ -213,6 +215,32 @@ def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
     if placed_check(offset, *row[_PLACED : _PLACED + 4]) != row[_PLACED + 4]:
         raise CorruptError("journal", f"place of row {offset} of room {room} does not fit its checksum")
     return row
+
+
+def check_rows(rows: Sequence[tuple[Any, ...]]) -> None:
+    """As :func:`checked` for many rows at about half the cost.
+
+    A row that stands where it was first put, and is not hidden, is proven by its chain alone: what ``placed_check`` covers is equal
+    to columns that the chain covers.
+
+    Raises:
+        CorruptError: one is not what was written.
+    """
+    extend, value, encode = google_crc32c.extend, google_crc32c.value, _encode
+    for row in rows:
+        chain, text, said, salt, placed_us, placed_stamp, hidden, hidden_by = row[_TEXT - 1 : _TEXT + 7]
+        is_whole = (
+            placed_us == row[_PROGRAM]
+            and hidden == 0
+            and hidden_by is None
+            and placed_stamp == row[_STAMP]
+            and extend(row[_FIXED_COUNT], encode(row[:_FIXED_COUNT])) == chain
+        )
+        if (
+            not is_whole
+            or (0 if text is None and said is None else value(encode((text, said, salt)))) != row[_FIXED_COUNT - 1]
+        ):
+            checked(row)
 
 
 def standing_columns(rows: Sequence[tuple[Any, ...]]) -> Columns:
