@@ -391,7 +391,7 @@ class JournalReads:
         Raises:
             CorruptError: a row of the room, or a file of rows that left the journal, is damaged.
 
-        Cost: reads and checks the room's rows, about 6 µs each.
+        Cost: reads and checks the room's rows, about 8 µs each.
         """
         through = self.head(room).offset
 
@@ -399,8 +399,7 @@ class JournalReads:
             found: set[int] = set()
             cursor = connection.execute(f"{_SELECT} NOT INDEXED WHERE room = ? AND offset <= ?", (room, through))
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                check_rows(rows)
-                found.update(row[2] for row in rows if row[_AUTHOR_KEY] == author_key)
+                found.update(row[2] for row in map(checked, rows) if row[_AUTHOR_KEY] == author_key)
             return found
 
         here = self.read_by(work)
