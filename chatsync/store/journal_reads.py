@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -490,6 +490,22 @@ class JournalReads:
         """
         try:
             return self._identity.author(room, author_key, version, role)
+        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
+            raise read_error(error, "identity.db") from error
+
+    def know_authors(self, room: str, wanted: Iterable[tuple[str, int]]) -> None:
+        """Look up many names at once, so that :meth:`author` has them at hand.
+
+        Args:
+            room: whose authors.
+            wanted: key of each author and version of their name.
+
+        Raises:
+            CorruptError: a name is not what was written, or is missing.
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            self._identity.know(room, wanted)
         except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
             raise read_error(error, "identity.db") from error
 

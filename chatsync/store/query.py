@@ -31,6 +31,14 @@ _COLUMNS = ", ".join(
     f"epoch_us({name}) AS {name}" if name in {"program_us", "wall_us"} else f'"{name}"' for name in EVENTS.names
 )
 
+_FOUND = (
+    f"SELECT {_COLUMNS} FROM read_parquet(?, hive_partitioning = false) "
+    "WHERE program_us >= make_timestamptz(?) AND program_us < make_timestamptz(?)"
+)
+_AFTER = ' AND (epoch_us(program_us) > ? OR (epoch_us(program_us) = ? AND "offset" > ?))'
+_FIRST = ' ORDER BY program_us, "offset" LIMIT ?'
+_AUTHOR_KEY, _NAME_VERSION = EVENTS.names.index("author_key"), EVENTS.names.index("name_version")
+
 
 def open_duckdb(folder: Path) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection of the service: in memory, one thread, files of one folder only, settings locked.
@@ -79,15 +87,15 @@ class Query:
         uncovered: list[Range] = []
         start_us = within.start_us
         for file in self._catalog.archive_files(room, broadcast):
-            if file.hour_us is None or file.hour_us in dirty:
+            hours = file.hours
+            if hours is None or not hours.overlaps(within):
                 continue
-            hour = Range(file.hour_us, file.hour_us + HOUR_US)
-            if not hour.overlaps(within):
+            if not dirty.isdisjoint(range(hours.start_us, hours.end_us, HOUR_US)):
                 continue
             files.append(file)
-            if hour.start_us > start_us:
-                uncovered.append(Range(start_us, hour.start_us))
-            start_us = hour.end_us
+            if hours.start_us > start_us:
+                uncovered.append(Range(start_us, hours.start_us))
+            start_us = hours.end_us
         if start_us < within.end_us:
             uncovered.append(Range(start_us, within.end_us))
         return Plan(room, broadcast, within, tuple(files), tuple(uncovered))
@@ -155,26 +163,14 @@ class Query:
                 verify_file(self._files.root, file)
                 self._verified.add(seen)
         paths = [str((self._files.root / file.path).absolute()) for file in plan.files]
-        place = after or (plan.within.start_us - 1, 0)
-        rows = (
-            self._duckdb()
-            .execute(
-                f"SELECT {_COLUMNS} FROM read_parquet(?, hive_partitioning = false) "
-                "WHERE program_us >= make_timestamptz(?) AND program_us < make_timestamptz(?) "
-                'AND (epoch_us(program_us) > ? OR (epoch_us(program_us) = ? AND "offset" > ?)) '
-                'ORDER BY program_us, "offset" LIMIT ?',
-                (
-                    paths,
-                    plan.within.start_us,
-                    plan.within.end_us,
-                    place[0],
-                    place[0],
-                    place[1],
-                    limit if limit >= 0 else 2**62,
-                ),
-            )
-            .fetchall()
-        )
+        text, values = _FOUND, [paths, plan.within.start_us, plan.within.end_us]
+        if after is not None:
+            text, values = text + _AFTER, [*values, after[0], after[0], after[1]]
+        if limit >= 0:  # else they are sorted here: DuckDB takes a millisecond to sort twenty rows
+            text, values = text + _FIRST, [*values, limit]
+        rows = self._duckdb().execute(text, values).fetchall()
+        named = {(row[_AUTHOR_KEY], row[_NAME_VERSION]) for row in rows if row[_AUTHOR_KEY] is not None}
+        self._journal.know_authors(plan.room, named)
         return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in rows]
 
     def _touched(self, file: ArchiveFile) -> tuple[int, int]:

@@ -34,6 +34,7 @@ __all__ = [
     "crc",
     "ensure",
     "group",
+    "groups",
     "put_changes",
     "watch",
     "wrong",
@@ -247,6 +248,36 @@ def group(
     if told_total != counted:
         raise CorruptError(table, f"{_of(key, part)}the rows do not fit their checksum")
     return rows
+
+
+def groups(reads: Reads, table: str, shared: str, others: Sequence[str]) -> list[tuple[Any, ...]]:
+    """All rows of several groups with a key of two columns, each compared with its sum.
+
+    Args:
+        reads: runs queries on one snapshot.
+        table: a name of :data:`WATCHED` whose rows are summed by a checksum of their own.
+        shared: value of the key's first column, of all of them.
+        others: values of its second.
+
+    Raises:
+        CorruptError: a row is not what was written, or is missing.
+    """
+    one = WATCHED[table]
+    first, second = one.key
+    marks = ", ".join("?" * len(others))
+    names = [f"{shared}/{other}" for other in others]
+    rows_sql = f"SELECT {', '.join(one.columns)} FROM {table} WHERE {first} = ? AND {second} IN ({marks})"
+    sums_sql = f"SELECT key, sum(rows), sum(total) FROM sums WHERE name = ? AND key IN ({marks}) GROUP BY key"
+    found, told = reads(((rows_sql, (shared, *others)), (sums_sql, (table, *names))))
+    counted: dict[str, tuple[int, int]] = {}
+    place = one.columns.index(second)
+    for row in found:
+        name = f"{shared}/{row[place]}"
+        rows, total = counted.get(name, (0, 0))
+        counted[name] = (rows + 1, total + crc(*row))
+    if counted != {name: (rows, total) for name, rows, total in told if rows or total}:
+        raise CorruptError(table, f"{_of((shared,), None)}the rows do not fit their checksum")
+    return found
 
 
 def _of(key: Sequence[str], part: int | None) -> str:

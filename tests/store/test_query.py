@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import Draft, Event
 from chatsync.errors import CorruptError, StorageFailedError
-from chatsync.instants import HOUR_US, SECOND_US, Range
+from chatsync.instants import DAY_US, HOUR_US, SECOND_US, Range
 from chatsync.store.opening import Store, open_store
 from chatsync.store.query import Plan, open_duckdb
 from chatsync.store.verifying import verify_store
@@ -64,6 +64,20 @@ def test_a_plan_covers_the_range_once(store: Store) -> None:
     assert [(1, 2), (3, 4)] == [
         ((one.start_us - BASE_US) // HOUR_US, (one.end_us - BASE_US) // HOUR_US) for one in plan.journal
     ]
+
+
+def test_a_merged_file_is_read_once(store: Store) -> None:
+    """A file of several hours answers each of them; when one of them changes, all come from the journal until it is written."""
+    _archived(store, *(placed(f"m{hour}", hour * HOUR_S + 60) for hour in range(5)))
+    store.archive.merge_quiet(wall_us=BASE_US + 3 * DAY_US)
+    (file,) = store.catalog.archive_files("math")
+    for start, end in ((0, 5), (1, 3), (2, 9)):
+        within = Range(BASE_US + start * HOUR_US, BASE_US + end * HOUR_US)
+        assert [file] == list(store.query.plan("math", 1, within).files)
+        assert [f"m{hour}" for hour in range(start, min(end, 5))] == [event.id for event in _read(store, within)]
+    said(store, deed("hide", "hidden", target=4))
+    assert () == store.query.plan("math", 1, ALL).files
+    assert ["m0", "m1", "m2", "m4"] == [event.id for event in _read(store)]
 
 
 def test_a_plan_names_only_files_of_the_catalog(store: Store) -> None:
