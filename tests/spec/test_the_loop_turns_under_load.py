@@ -24,8 +24,9 @@ import httpx2
 import msgspec
 import pytest
 
+from chatsync.service.auth import TokenAuthority
 from tests.crowd import Viewer, connect, crowd, masked, talking
-from tests.relay import Relay, admin_token, token
+from tests.relay import SECRET, Relay, admin_token, token
 
 pytestmark = pytest.mark.faults
 
@@ -67,6 +68,7 @@ async def test_the_loop_turns_whatever_is_asked(tmp_path: Path) -> None:
     with Relay(tmp_path, ROOMS, limits=LIMITS) as relay:
         start = relay.get(f"/v1/rooms/{ROOM}/chat.json").json()["as_of"]
         await asyncio.to_thread(_feed, relay, 9_000)
+        await asyncio.to_thread(_feed, relay, 900, "other")
         viewers = await crowd(relay, ROOM, 100, name="viewer")
         await asyncio.sleep(0.5)
         before = await asyncio.to_thread(_lateness, relay)
@@ -107,11 +109,11 @@ def _lateness(relay: Relay) -> _Lateness:
     return _Lateness(plans, late, own)
 
 
-def _feed(relay: Relay, count: int) -> None:
+def _feed(relay: Relay, count: int, room: str = ROOM) -> None:
     """Messages of a platform, five thousand in a request."""
     author = {"id": "s5", "name": "Student 5"}
     headers = {
-        "Authorization": f"Bearer {token(ROOM, 'feed', None, ('ingest',))}",
+        "Authorization": f"Bearer {token(room, 'feed', None, ('ingest',))}",
         "Content-Type": "application/x-ndjson",
     }
     for first in range(0, count, 5_000):
@@ -119,13 +121,16 @@ def _feed(relay: Relay, count: int) -> None:
             msgspec.json.encode({"id": str(uuid.uuid4()), "author": author, "text": f"message {number} " + "x" * 200})
             for number in range(first, min(first + 5_000, count))
         )
-        answer = httpx2.post(f"{relay.url}/v1/rooms/{ROOM}/messages", content=body, headers=headers, timeout=60)
+        answer = httpx2.post(f"{relay.url}/v1/rooms/{room}/messages", content=body, headers=headers, timeout=60)
         assert 200 == answer.status_code, answer.text
 
 
 async def _mixture(relay: Relay, start: dict[str, Any]) -> None:
     end_s = time.monotonic() + SECONDS
-    works = (_resume_all, _read_pages, _read_slices, _send_hostile_frames, _send_hostile_bodies, _change_rooms, _flood)
+    works = (
+        *(_resume_all, _read_pages, _read_slices, _send_hostile_frames, _send_hostile_bodies, _change_rooms, _flood),
+        *(_hide_many, _archive),
+    )
     async with asyncio.TaskGroup() as group:
         for work in (one for one in works if not ONLY or one.__name__.strip("_") in ONLY):
             group.create_task(_again(work, relay, start, end_s))
@@ -237,3 +242,26 @@ async def _change_rooms(relay: Relay, start: dict[str, Any], number: int) -> Non
         if number % 5 == 4:
             await client.delete(f"/v1/rooms/brief-{number % 3}")
     await asyncio.sleep(0.2)
+
+
+async def _act(relay: Relay, action: str, **fields: Any) -> None:
+    body = {"id": str(uuid.uuid4()), "action": action} | fields
+    headers = {"Authorization": f"Bearer {token('other', 'lecturer', 'host')}"}
+    async with httpx2.AsyncClient(base_url=relay.url, timeout=60, headers=headers) as client:
+        answer = await client.post("/v1/rooms/other/actions", json=body)
+    assert 200 == answer.status_code, answer.text
+
+
+async def _hide_many(relay: Relay, start: dict[str, Any], number: int) -> None:
+    """All that somebody said, nine hundred messages, goes and comes back."""
+    del start
+    author = TokenAuthority(SECRET.encode()).author_key("other", "ingest:s5")
+    await _act(relay, "restore" if number % 2 else "hide", author=author)
+    await asyncio.sleep(0.5)
+
+
+async def _archive(relay: Relay, start: dict[str, Any], number: int) -> None:
+    """A broadcast ends: it is sealed to its end, and what changed is written as Parquet by the process beside."""
+    del start, number
+    await _act(relay, "broadcast_close")
+    await asyncio.sleep(2)
