@@ -399,7 +399,8 @@ class JournalReads:
             found: set[int] = set()
             cursor = connection.execute(f"{_SELECT} NOT INDEXED WHERE room = ? AND offset <= ?", (room, through))
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                found.update(row[2] for row in map(checked, rows) if row[_AUTHOR_KEY] == author_key)
+                check_rows(rows)
+                found.update(row[2] for row in rows if row[_AUTHOR_KEY] == author_key)
             return found
 
         here = self.read_by(work)
