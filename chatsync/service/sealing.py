@@ -29,6 +29,7 @@ from chatsync.service.unread import Unread
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
 from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, slice_row
+from chatsync.store.writer import store_error
 
 __all__ = ["LATE_REVISION_US", "Sealer"]
 
@@ -82,7 +83,7 @@ class Sealer:
 
         Raises:
             CorruptError: a row is damaged. What was read stays, and the next call goes on from there.
-            StorageFailedError: the journal cannot be read; likewise.
+            StoreError: the journal or a folder cannot be read; likewise.
         """
         if not self._unread.is_left:
             return
@@ -93,8 +94,11 @@ class Sealer:
                 await self._unread.read_deeds()
                 await self._to_its_end(self._revise_all())
             await self._unread.read(tuple(self._indexes.values()))
-            for index in tuple(self._indexes.values()):
-                await asyncio.to_thread(self._sweep, index)
+            try:
+                for index in tuple(self._indexes.values()):
+                    await asyncio.to_thread(self._sweep, index)
+            except OSError as error:
+                raise store_error(error, self._files.root) from error
             self._unread.end()
 
     async def _caught_up(self) -> None:
@@ -290,6 +294,7 @@ class Sealer:
 
         Raises:
             CorruptError: the file is not what was written.
+            StorageFailedError: it cannot be read.
         """
         key = (row.broadcast, row.start_ms, row.epoch, row.revision)
         body = self._packed.get(key)
@@ -312,12 +317,15 @@ class Sealer:
     def _read_packed(self, row: SliceRow) -> bytes:
         room, public = self._room.room, self._room.settings.public
         try:
-            return intact_slice(self._files, room, row, public=public)
-        except CorruptError:
-            index = self._indexes.get(row.broadcast)
-            if index is None or index.entry_at(us_from_ms(row.start_ms)) is not row:
-                raise  # it was revised while its file was read
-            return mended_slice(self._files, self._room.journal, room, row, public=public)
+            try:
+                return intact_slice(self._files, room, row, public=public)
+            except CorruptError:
+                index = self._indexes.get(row.broadcast)
+                if index is None or index.entry_at(us_from_ms(row.start_ms)) is not row:
+                    raise  # it was revised while its file was read
+                return mended_slice(self._files, self._room.journal, room, row, public=public)
+        except OSError as error:
+            raise store_error(error, self._files.root) from error
 
     def sealed_until_us(self) -> int | None:
         """Of the current broadcast: program time up to which everything is in slices."""
@@ -331,6 +339,8 @@ class Sealer:
             await self._caught_up()
         except (RoomRestartingError, StoreError) as error:  # the next start finds what is left
             _log.warning("sealing_waits", room=self._room.room, code=error.code)
+        except (OSError, sqlite3.Error) as error:
+            _log.warning("sealing_waits", room=self._room.room, code="storage", error=type(error).__name__)
         else:
             await self._try_to_seal()
 

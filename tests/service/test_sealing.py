@@ -250,6 +250,21 @@ async def test_a_damaged_slice_that_cannot_be_made_again_is_told(tmp_path: Path)
         assert not path.exists()
 
 
+async def test_a_slice_that_cannot_be_read_now_is_not_told_as_damaged(tmp_path: Path) -> None:
+    """The disk refuses: 503 `storage`, and the slice is there again when the disk is."""
+    async with stage(tmp_path) as it:
+        await _sealed(it)
+        playlist = await it.chat(query="from_ms=0")
+        (path,) = _files(it)
+        away = path.rename(tmp_path / "away")
+        path.mkdir()
+        answer = await it.slice(playlist, playlist["slices"][0])
+        assert (503, "storage") == (answer.status_code, answer.json()["code"])
+        path.rmdir()
+        away.rename(path)
+        assert 200 == (await it.slice(playlist, playlist["slices"][0])).status_code
+
+
 def _flip(path: Path) -> None:
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
