@@ -36,6 +36,7 @@ OTHERS = (
     "follower",
     "following",
     "restarts",
+    "backup",
 )  # without a target; big_folder makes, it measures nothing
 SECONDS_MAX = 600
 REASON_CHARACTERS_MAX = 300

@@ -14,6 +14,7 @@ import os
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,7 @@ from chatsync import __version__
 from chatsync.instants import ms_from_us
 from chatsync.store.backup import (
     FORMAT,
+    GENTLE_PAUSE_S,
     INCOMPLETE,
     LIST,
     BackupError,
@@ -180,7 +182,7 @@ class _Backup:
     def _copy_files(self, files: list[NamedFile]) -> dict[tuple[str, str], str]:
         """Bring files into the target; those that are not there, or not what was written, each with a line about it."""
         lost: dict[tuple[str, str], str] = {}
-        with Copies() as copies:
+        with Copies(gentle=True) as copies:
             for done, file in enumerate(files, start=1):
                 key = (file.paths[0], file.sha256)
                 kept = self._kept(file) or self._copied_file(file, copies)
@@ -241,7 +243,7 @@ class _Backup:
         return now
 
     def _copy_databases(self, moment: Snapshot, now: Path) -> list[BackupFile]:
-        with Copies() as copies:
+        with Copies(gentle=True) as copies:
             copies.make(now)
             for name in DATABASES:
                 self._copy_database(moment, name, now / name, copies)
@@ -264,6 +266,7 @@ class _Backup:
     def _copy_database(self, moment: Snapshot, name: str, place: Path, copies: Copies) -> None:
         copies.write(place, b"", 0o600)
         descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+        pausing = threading.Event()
         try:
             with closing(sqlite3.connect(place, isolation_level=None)) as database:
                 database.execute("PRAGMA journal_mode=OFF")  # what is half written is thrown away
@@ -271,6 +274,7 @@ class _Backup:
 
                 def step(left: int, count: int) -> None:
                     os.fsync(descriptor)
+                    pausing.wait(GENTLE_PAUSE_S)
                     self._tell(name, count - left, max(1, count))
 
                 moment.copy(name, database, step)

@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -28,6 +29,7 @@ from chatsync.store.files import sync_folder
 
 __all__ = [
     "FORMAT",
+    "GENTLE_PAUSE_S",
     "INCOMPLETE",
     "LIST",
     "BackupError",
@@ -46,8 +48,9 @@ LIST = "backup.json"
 INCOMPLETE = "incomplete"  # an empty file that is there while a backup is made
 _LOCK = "lock"
 _CHUNK_BYTES = 1 << 20
-_UNSYNCED_BYTES_MAX = 8 << 20
-_UNSYNCED_FILES_MAX = 128
+_UNSYNCED_BYTES_MAX, _UNSYNCED_FILES_MAX = 8 << 20, 128
+_GENTLE_BYTES_MAX, _GENTLE_FILES_MAX = 1 << 20, 32
+GENTLE_PAUSE_S = 0.005  # after each piece: in it a relay's own syncs come through
 _SYNCED_ALONE_MAX = 4  # fewer files are synced one by one
 
 
@@ -175,10 +178,15 @@ def sha256_and_size(path: Path) -> tuple[str, int]:
 class Copies:
     """Many files written durably: synced some at a time, and whole when the ``with`` ends without an error.
 
-    The disk is never given more than 8 MiB before it is waited for: a relay beside syncs too, and waits for what lies before.
+    The disk is never given more than 8 MiB before it is waited for; ``gentle``, 1 MiB or 32 files and then a pause: a relay that syncs to
+    the same disk waits behind what lies before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, gentle: bool = False) -> None:
+        self._bytes_max = _GENTLE_BYTES_MAX if gentle else _UNSYNCED_BYTES_MAX
+        self._files_max = _GENTLE_FILES_MAX if gentle else _UNSYNCED_FILES_MAX
+        self._pause_s = GENTLE_PAUSE_S if gentle else 0.0
+        self._pausing = threading.Event()
         self._open: list[int] = []
         self._unsynced_bytes = 0
         self._folders: set[Path] = set()
@@ -248,7 +256,7 @@ class Copies:
         self._folders.clear()
 
     def _create(self, target: Path, mode: int) -> int:
-        if len(self._open) >= _UNSYNCED_FILES_MAX:
+        if len(self._open) >= self._files_max:
             self._sync_files()
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(target, flags, 0o600)
@@ -262,9 +270,10 @@ class Copies:
         while left:
             left = left[os.write(descriptor, left) :]
         self._unsynced_bytes += len(chunk)
-        if self._unsynced_bytes >= _UNSYNCED_BYTES_MAX:
+        if self._unsynced_bytes >= self._bytes_max:
             os.fsync(descriptor)  # the others of a batch are small
             self._unsynced_bytes = 0
+            self._pausing.wait(self._pause_s)
 
     def _sync_files(self) -> None:
         if _syncfs is None or len(self._open) < _SYNCED_ALONE_MAX:
@@ -277,6 +286,7 @@ class Copies:
             os.close(descriptor)
         self._open.clear()
         self._unsynced_bytes = 0
+        self._pausing.wait(self._pause_s)
 
 
 def _found_syncfs() -> Any:

@@ -28,7 +28,7 @@ from chatsync.store.writer import opened
 __all__ = ["DATABASES", "NamedFile", "Snapshot", "snapshot"]
 
 DATABASES = ("chatsync.db", "identity.db", "moderation.db")
-_PAGES_AT_ONCE = 2_048  # 8 MiB: what is on its way to the disk when others want to sync
+_PAGES_AT_ONCE = 256  # 1 MiB: what is on its way to the disk when others want to sync
 _TRIES = 40_000
 _BETWEEN_TRIES_S = 0.000_25  # a busy writer leaves the lock free for less than a millisecond
 
@@ -103,7 +103,7 @@ class Snapshot:
         Args:
             name: one of :data:`DATABASES`.
             target: an empty one.
-            progress: told (pages left, pages) after each 8 MiB.
+            progress: told (pages left, pages) after each 1 MiB.
 
         Raises:
             sqlite3.Error: it cannot be copied.
