@@ -29,6 +29,7 @@ from chatsync.store.rows import (
     COLUMNS,
     PLAIN_NAMES,
     Columns,
+    check_rows,
     checked,
     event_of,
     plain_columns,
