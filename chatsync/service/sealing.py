@@ -31,9 +31,10 @@ from chatsync.store.files import Files
 from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, slice_row
 from chatsync.store.writer import store_error
 
-__all__ = ["LATE_REVISION_US", "Sealer"]
+__all__ = ["LATE_REVISION_US", "UNUSED_US", "Sealer"]
 
 LATE_REVISION_US = 5 * SECOND_US  # late events revise a slice at most this often
+UNUSED_US = 600 * SECOND_US  # slices of a broadcast that is over are in memory for so long after they were asked for
 PACKED_BYTES_MAX = 16 * 1024 * 1024  # of one room's slices in memory
 _PASS_S = 0.5
 CATCH_UP_S = 5.0  # how long an answer waits for the journal to be read
@@ -134,9 +135,18 @@ class Sealer:
                 known = self._indexes.setdefault(broadcast, loaded)
                 if known is loaded:
                     known.has_tail, known.tail_through = False, position
+            known.used_us = self._room.clock.wall_us()
             if not known.has_tail:
                 await self._unread.read_tail(known)
         return known
+
+    def _index_at_once(self, broadcast: int) -> SliceIndex:
+        """As :meth:`index` where nothing can be awaited: of a broadcast that is not in memory all is sealed."""
+        index = self._indexes.get(broadcast)
+        if index is None:
+            index = self._indexes[broadcast] = self._loaded_index(broadcast)
+        index.used_us = self._room.clock.wall_us()
+        return index
 
     def _loaded_index(self, broadcast: int) -> SliceIndex:
         rows, removed, version = self._room.catalog.slices(self._room.room, broadcast)
@@ -158,9 +168,7 @@ class Sealer:
             changed: those events as they stand now, if they are at hand: else they are read here, about 50 µs each.
         """
         self._noted_offset = max(self._noted_offset, event.offset)
-        index = self._indexes.get(event.broadcast)
-        if index is None:
-            index = self._indexes[event.broadcast] = self._loaded_index(event.broadcast)
+        index = self._index_at_once(event.broadcast)
         if event.kind in STATE_KINDS:
             index.note_state(event)
         if affected:
@@ -190,9 +198,7 @@ class Sealer:
             if changed is None:
                 continue
             offset = changed.offset
-            index = self._indexes.get(changed.broadcast)
-            if index is None:
-                index = self._indexes[changed.broadcast] = self._loaded_index(changed.broadcast)
+            index = self._index_at_once(changed.broadcast)
             before = index.events.get(offset)
             index.drop_tail(offset)
             self._unread.note_changed(index, offset)
@@ -266,7 +272,10 @@ class Sealer:
     def loaded_index(self, broadcast: int) -> SliceIndex | None:
         """The slice index of a broadcast, if it is in memory and nothing of it is still to be read."""
         index = self._indexes.get(broadcast)
-        return index if index is not None and index.has_tail and not self._unread.is_left else None
+        if index is None or not index.has_tail or self._unread.is_left:
+            return None
+        index.used_us = self._room.clock.wall_us()
+        return index
 
     def packed_in_memory(self, row: SliceRow) -> bytes | None:
         """As :meth:`packed`, if it is in memory."""
@@ -392,6 +401,16 @@ class Sealer:
             if noted_offset > self._rested_offset and not waits and self._is_sealed():
                 self._rested_offset = noted_offset
                 self._room.records.put_mark("rested_offset", noted_offset)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Forget the slices of broadcasts that are over, that nobody has asked for in a while and of which nothing is to be written."""
+        kept = {broadcast.number for broadcast in self._room.broadcasts.kept}
+        before_us = self._room.clock.wall_us() - UNUSED_US
+        for number, index in tuple(self._indexes.items()):
+            is_busy = index.has_work or index.waiting or not index.has_tail or self._doubtful.get(number)
+            if number not in kept and index.used_us < before_us and not is_busy and not self._unsealed_us(index):
+                del self._indexes[number]
 
     async def _revise_all(self) -> None:
         async with self._lock:

@@ -56,6 +56,7 @@ class SliceIndex:
     states: dict[tuple[int, int, int], RoomState] = field(default_factory=dict)  # at instants asked for lately
     revising_us: list[int] = field(default_factory=list)  # seconds whose slices are being written anew
     revising_state_us: int | None = None  # and those after this one
+    used_us: int = 0  # wall time when it was last asked for or changed
     serial: int = field(default_factory=count().__next__)  # tells this index from any other of this process
 
     @property

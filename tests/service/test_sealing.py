@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from chatsync.errors import StorageFullError, StoreError
 from chatsync.instants import SECOND_US
 from chatsync.service import sealing
-from chatsync.service.sealing import Sealer
+from chatsync.service.sealing import UNUSED_US, Sealer
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
@@ -380,3 +380,31 @@ async def test_a_deed_on_many_is_taken_in_without_reading_on_the_loop(tmp_path: 
         await it.act("restore", author=WRITER.key)
         await it.settled()
         assert len(on_loop) < 10
+
+
+async def test_slices_of_old_broadcasts_do_not_stay_in_memory(tmp_path: Path) -> None:
+    """Ten minutes after somebody asked for them they are let go of; asked for again, and changed again, they are as they were."""
+    async with stage(tmp_path, {"class": {"public": True}}) as it:
+        offsets = []
+        for number in range(1, 7):
+            offsets.append((await it.say(f"broadcast {number}"))["offset"])
+            it.advance(86_400)  # a room without a stream turns its broadcast at midnight
+            await it.room().receive_tick()
+            await it.seal()
+        first = "/v1/rooms/class/chat.json?broadcast=1"
+        before = (await it.http.get(first)).json()
+        it.advance(UNUSED_US / SECOND_US - 1)
+        await it.seal()
+        known = set(it.sealer()._indexes)
+        it.advance(2)
+        await it.seal()
+        kept = {broadcast.number for broadcast in it.room().broadcasts.kept}
+        assert 1 in known
+        assert kept == set(it.sealer()._indexes)
+        assert 1 == sum(one["messages"] for one in before["slices"])
+        assert before["slices"] == (await it.http.get(first)).json()["slices"]
+        it.advance(UNUSED_US / SECOND_US + 1)
+        await it.seal()
+        await it.act("hide", target=offsets[0])
+        await it.seal()
+        assert 0 == sum(one["messages"] for one in (await it.http.get(first)).json()["slices"])
