@@ -20,7 +20,7 @@ from chatsync.instants import Range
 from chatsync.store import sums
 from chatsync.store.effects import NamedRows
 from chatsync.store.files import Files
-from chatsync.store.heads import COUNTS, Head, Heads
+from chatsync.store.heads import COUNTS, Head
 from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.pruned import Pruned
@@ -453,17 +453,6 @@ class JournalReads:
         changed = self.read_by(lambda connection: self._events_at(connection, event.room, affected))
         return Appended(event, affected=affected, changed=tuple(changed))
 
-    def heads(self) -> dict[str, Head]:
-        """Newest epoch and offset of every room, from ``heads``: no row is read.
-
-        Raises:
-            StorageFailedError: the file cannot be read.
-        """
-        try:
-            return {room: head for room, head in Heads.read(self._files.heads).items() if room not in COUNTS}
-        except OSError as error:
-            raise read_error(error, "heads") from error
-
     def rooms(self) -> list[str]:
         """Rooms in which anything was ever logged."""
         ends = {room for room, end in tuple(self._ends.items()) if end and room not in COUNTS}
@@ -582,11 +571,8 @@ class JournalReads:
         Raises:
             sqlite3.Error: a database cannot be read.
         """
-        return [
-            *sums.wrong(self.reads, (*WATCHED_TABLES, "dedupe")),
-            *(self._identity.wrong()),
-            *(self._moderation.wrong()),
-        ]
+        found = sums.wrong(self.reads, (*WATCHED_TABLES, "dedupe"))
+        return [*found, *self._identity.wrong(), *self._moderation.wrong()]
 
     def hidden_texts(self) -> list[tuple[Any, ...]]:
         """What moderation.db keeps, as (room, offset, text, said, salt).

@@ -25,7 +25,7 @@ from chatsync.instants import SECOND_US, ms_from_us, us_from_ms
 from chatsync.store.backup import BackupError, BackupFile, BackupList, Copies, read_list, sha256_and_size
 from chatsync.store.catalog import SCHEMA_VERSION
 from chatsync.store.files import RESTORING, Files, sync_folder
-from chatsync.store.heads import Head
+from chatsync.store.heads import COUNTS, Head, Heads
 from chatsync.store.opening import Store, open_store
 from chatsync.store.recovering import raise_all_epochs
 from chatsync.store.schema import SCHEMA_VERSION as ARCHIVE_SCHEMA_VERSION
@@ -190,7 +190,7 @@ def _open_anew(new: Path, found: BackupList, wall_us: int) -> int:
     skipped = max(_SKIPPED_MIN, passed_s * _EVENTS_PER_S)
     reason = f"restored from the backup of {found.made_wall_ms} ms"
     with open_store(new) as store:
-        heads = [*store.journal.heads().values()]
+        heads = [head for room, head in Heads.read(store.files.heads).items() if room not in COUNTS]
         heads += [store.journal.head(room) for room in store.journal.rooms()]
         newest = max((head.offset for head in heads), default=0)
         epoch = max([ms_from_us(wall_us) - 1, *(head.epoch for head in heads)])
