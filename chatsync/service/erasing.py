@@ -6,6 +6,7 @@ Owns: that order. Does not know: what is taken out (``store.erasing``), HTTP. So
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -13,6 +14,7 @@ import structlog
 from chatsync.chat.event import Stamp
 from chatsync.instants import whole_ms_us
 from chatsync.store.erasing import Eraser, erased_draft
+from chatsync.store.writer import store_error
 
 if TYPE_CHECKING:
     from chatsync.service.hub import RunningRoom
@@ -46,7 +48,10 @@ async def erase(running: RunningRoom, eraser: Eraser, author_key: str, *, reason
     draft = erased_draft(found, stamp, wall_us=wall_us, reason=reason)
     appended = await live.commit(draft, named=found.named)
     live.flush()  # who is connected is told at once
-    await running.sealer.seal()
-    receipt = await asyncio.to_thread(eraser.finish, live.room, author_key, found, wall_us=wall_us)
+    try:
+        await running.sealer.seal()
+        receipt = await asyncio.to_thread(eraser.finish, live.room, author_key, found, wall_us=wall_us)
+    except (sqlite3.Error, OSError) as error:
+        raise store_error(error, eraser.folder) from error
     _log.info("erased", room=live.room, offset=appended.event.offset, events=len(appended.affected))
     return receipt

@@ -99,10 +99,14 @@ class Eraser:
 
     Args:
         store: the parts of the data folder.
+
+    Attributes:
+        folder: the data folder.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.folder = store.files.root
 
     def find(self, room: str, author_key: str) -> Found:
         """Read what there is of an author. Changes nothing. Any thread.
@@ -257,7 +261,8 @@ class _Scan:
         """What lies in the databases' files and logs, used or not."""
         if self._found is None:
             return []
-        names = [name for name in self._found.names if not self._store.journal.is_name_of_another(name, self._key)]
+        is_of_another = self._store.journal.is_name_of_another
+        names = [name for name in self._found.names if not is_of_another(self._room, name, self._key)]
         left = []
         for path in sorted(self._store.files.root.glob("*.db*")):
             if path.name.endswith("-shm"):

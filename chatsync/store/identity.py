@@ -233,14 +233,14 @@ class IdentityStore(_Private):
         )
         return [name for (name,) in rows]
 
-    def is_name_of_another(self, name: str, author_key: str) -> bool:
-        """Any thread: whether another key, of any room, has a name with this in it.
+    def is_name_of_another(self, room: str, name: str, author_key: str) -> bool:
+        """Any thread: whether another key, or this one in another room, has a name with this in it.
 
         Raises:
             sqlite3.Error: identity.db cannot be read.
         """
-        sql = "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND author_key != ? LIMIT 1"
-        return self.reader().execute(sql, (name, author_key)).fetchone() is not None
+        sql = "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND (author_key != ? OR room != ?) LIMIT 1"
+        return self.reader().execute(sql, (name, author_key, room)).fetchone() is not None
 
     def mark_lost(self, newest: Sequence[tuple[str, str, int]]) -> int:
         """Names up to these (room, author key, version) were given, and some are lost: no later name is taken for one of them.

@@ -519,14 +519,14 @@ class JournalReads:
         except (sqlite3.Error, OSError) as error:
             raise read_error(error, "identity.db") from error
 
-    def is_name_of_another(self, name: str, author_key: str) -> bool:
-        """Whether somebody else is, or was, called so, or by a name that has it within.
+    def is_name_of_another(self, room: str, name: str, author_key: str) -> bool:
+        """Whether somebody else, or who it is in another room, is or was called so, or by a name that has it within.
 
         Raises:
             StorageFailedError: identity.db cannot be read.
         """
         try:
-            return self._identity.is_name_of_another(name, author_key)
+            return self._identity.is_name_of_another(room, name, author_key)
         except (sqlite3.Error, OSError) as error:
             raise read_error(error, "identity.db") from error
 

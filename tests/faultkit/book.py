@@ -67,6 +67,7 @@ class Book:
     def guests(self, chance: random.Random, count: int) -> list[tuple[str, int]]:
         """Whom to erase in the next life, none of them ever named before. Choose them before :meth:`targets`."""
         known = {(room, life) for room, acks in self.acked.items() for life in map(guest_of, acks) if life is not None}
+        known -= {(room, guest_of(number)) for number in self.unsaid for room in ROOMS}  # they will speak again
         free = sorted(known - self.erasing)
         chosen = chance.sample(free, min(count, len(free)))
         self.erasing |= set(chosen)

@@ -3,13 +3,15 @@
 Owns: the steps and the lines they tell. Does not know: faults. Everything but sockets is the relay's own (``tests.stage``).
 Lines go through a socket, by ``sendto``: no call that is made to fail is used for telling.
 
-Asked: ``round`` (say, hide, seal, archive, read), ``say``, ``again numbers…``. Told: ``up``, ``ack room number offset program_ms
-stamp``, ``hidden room number``, ``refused number code``, ``read status…``, ``done``, ``broken text``.
+Asked: ``round`` (say, hide, seal, archive, erase, merge, read), ``say``, ``again numbers…``. Told: ``up``, ``ack room number offset
+program_ms stamp``, ``hidden room number``, ``refused number code``, ``erased room guest``, ``put_off room guest code``, ``unfinished
+count`` of erasures, ``read status…``, ``done``, ``broken text``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import traceback
 import uuid
@@ -20,8 +22,9 @@ import anyio._backends._asyncio  # noqa: F401 - else it is loaded at the end, by
 import structlog
 
 from chatsync.errors import StoreError
-from chatsync.instants import ms_from_us
+from chatsync.instants import DAY_US, ms_from_us
 from chatsync.service.clock import ManualClock
+from chatsync.service.erasing import erase
 from tests.faultkit.busy import AUTHORS, ROOMS, Task, guest, guest_of
 from tests.faultkit.ledger import id_of, text_of
 from tests.stage import Stage, slice_path, stage
@@ -67,6 +70,7 @@ class _Steps:
     def __init__(self, it: Stage, line: socket.socket, task: Task) -> None:
         self._it, self._line, self._task = it, line, task
         self.numbers = iter(task.numbers)
+        self._guests = iter(task.guests)
 
     def tell(self, *words: object) -> None:
         self._line.sendall(f"{' '.join(map(str, words))}\n".encode())
@@ -81,8 +85,35 @@ class _Steps:
         for room in ROOMS:
             await self._it.sealer(room)._try_to_seal()
         await self._it.hub.archiving._archive_rooms({None})
+        await self._erase()
+        await self._merge()
         await self.say(next(self.numbers))
         await self._read()
+
+    async def _erase(self) -> None:
+        """First what was put off; then one more guest."""
+        await self._it.hub.archiving._finish_erasures()
+        for room, life in itertools.islice(self._guests, 1):
+            running = self._it.hub.room(room)
+            try:
+                await erase(running, self._it.hub.archiving.eraser, guest(life).key)
+            except StoreError as error:
+                self.tell("put_off", room, life, error.code, *getattr(error, "left", ()))
+            else:
+                self.tell("erased", room, life)
+        try:
+            rows = self._it.hub.journal.read("SELECT 1 FROM erasures WHERE done_wall_us IS NULL")
+        except StoreError:
+            return
+        self.tell("unfinished", len(rows))
+
+    async def _merge(self) -> None:
+        """Two days later, as far as this looks: what lives before have left is quiet."""
+        merge = self._it.hub.archiving._archive.merge_quiet
+        try:
+            await asyncio.to_thread(merge, wall_us=self._it.now_us + 2 * DAY_US)
+        except StoreError:
+            return
 
     async def say(self, number: int) -> None:
         """One message: an ack or a refusal."""

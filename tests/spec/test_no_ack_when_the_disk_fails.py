@@ -1,7 +1,7 @@
 """A disk that fails or is full, at any system call: no false ack, reading goes on, posting comes back by itself (reliability G1, G9).
 
-At each position one call (or it and all later ones) fails while the relay says, hides, seals and archives; it must recover without
-a restart; then its power is cut, which takes all that was acked and not synced; then what was refused is sent again.
+At each position one call (or it and all later ones) fails while the relay says, hides, seals, archives, erases and merges; it must recover
+without a restart, and finish what it put off; then its power is cut, which takes all that was acked and not synced; then what was refused is sent again.
 Long form: ``CHATSYNC_POSITIONS=250``; another choice of positions: ``CHATSYNC_SEED``. Needs root and strace.
 """
 
@@ -21,7 +21,7 @@ import pytest
 
 from chatsync.instants import SECOND_US
 from tests.faultkit.book import Book, check_opened
-from tests.faultkit.busy import Task
+from tests.faultkit.busy import NUMBERS, Task
 from tests.faultkit.power import PowerDisk, why_no_power_disk
 from tests.faultkit.steps import stepping
 from tests.faultkit.syscalls import Fault, Injection, why_no_injection
@@ -30,21 +30,21 @@ from tests.stage import START_US
 POSITIONS = int(os.environ.get("CHATSYNC_POSITIONS", "20"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(180 + 10 * POSITIONS)]
-LIFE_US = 600 * SECOND_US
+LIFE_US = 3_700 * SECOND_US  # what lies in another hour can be merged
 DISK_LIVES = 50  # lives on one file system
 TRIES = 5  # messages after which posting has come back
 ANSWER_S = 30.0
 # How far to count: calls of one thread in a round; what is past the last call of a round is not injected and not counted.
 CALLS = {
-    "fdatasync": (("EIO", "ENOSPC"), 14),
-    "fsync": (("EIO", "ENOSPC"), 12),
-    "pwrite64": (("EIO", "ENOSPC"), 40),
+    "fdatasync": (("EIO", "ENOSPC"), 20),
+    "fsync": (("EIO", "ENOSPC"), 20),
+    "pwrite64": (("EIO", "ENOSPC"), 60),
     "write": (("EIO", "ENOSPC"), 12),
-    "rename": (("EIO", "ENOSPC"), 5),
+    "rename": (("EIO", "ENOSPC"), 8),
     "ftruncate": (("EIO",), 4),
     "fallocate": (("ENOSPC",), 1),
     "mkdir": (("ENOSPC",), 3),
-    "unlink": (("EIO",), 3),
+    "unlink": (("EIO",), 6),
     "openat": (("EIO", "EMFILE"), 12),
 }
 READS_TOO = frozenset({"openat"})  # these fail reading as well, so that it need not go on
@@ -128,6 +128,7 @@ def _one_position(disk: PowerDisk, fault: Fault, task: Task, book: Book, log: Pa
         count = injected.count
     healthy = relay.step("round")
     assert not _codes(healthy), f"posting has not come back: {healthy}"
+    assert "unfinished 0" in healthy, f"an erasure is not finished: {healthy}"
     reads = [line.split()[1:] for line in relay.lines if line.startswith("read")]
     assert 2 == len(reads)
     assert {"200"} == set(reads[1])
@@ -176,9 +177,10 @@ def test_no_ack_is_false_when_a_call_fails(disk: PowerDisk, tmp_path: Path) -> N
             acked += sum(map(len, book.acked.values()))
             disk.format()
             book = Book()
-        fault, first = next(faults), life * 1_000
+        fault, first = next(faults), life * NUMBERS
         start_us = START_US + (life % DISK_LIVES) * LIFE_US
-        task = Task(disk.place, SEED, start_us, range(first, first + 1_000), book.targets(chance))
+        guests = book.guests(chance, 2)
+        task = Task(disk.place, SEED, start_us, range(first, first + 1_000), book.targets(chance), guests)
         try:
             codes = _one_position(disk, fault, task, book, tmp_path / "strace.log")
             disk.mount()

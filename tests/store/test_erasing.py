@@ -159,6 +159,13 @@ def test_words_that_others_said_too_are_theirs(store: Store) -> None:
     assert WORDS == event.text
 
 
+def test_who_is_known_in_another_room_too_is_erased_from_one(store: Store) -> None:
+    """Under one key in two rooms, as in those of a course: words and name stay in the room that nobody asked about."""
+    said(store, placed("a", 1, WORDS, author=ANN), draft("b", WORDS, room="art", author=ANN))
+    assert 0 == _erase(store)["left"]
+    assert (["Annabel"], []) == (store.journal.names("art", ANN.key), store.journal.names("math", ANN.key))
+
+
 def test_an_unknown_author_is_told(store: Store) -> None:
     """Nothing is logged for somebody who was never there."""
     said(store, draft("a", author=BOB))
