@@ -1,4 +1,4 @@
-"""One room, thousands of viewers: ``python -m benchmarks.fanout [--seconds 10] [--rounds 3] [--quick] [--json]``.
+"""One room, thousands of viewers: ``python -m benchmarks.fanout [--seconds 8] [--rounds 3] [--quick] [--json]``.
 
 Twenty people write, everybody listens, every delivery is counted and timed by a compiled client on another core: 5,000 viewers with 100
 messages a second, and 10,000 with 20. The peers in the same run carry as many bytes a message to as many WebSockets, on one core as we
@@ -27,7 +27,7 @@ LOADS = {_load(5_000, 100): 150.0, _load(10_000, 20): 250.0}  # and the p99 aske
 
 def main() -> None:
     """Print the figures of relay and peers."""
-    parser = options(__doc__, seconds=10, rounds=3)
+    parser = options(__doc__, seconds=8, rounds=3)
     parser.add_argument("--load", action="append", metavar="VIEWERS:RATE", help="other loads than the two")
     parser.add_argument("--no-peers", action="store_true", help="the relay only")
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Many small rooms: ``python -m benchmarks.many_rooms [--rooms 2000] [--seconds 10] [--rounds 3] [--quick] [--json]``.
+"""Many small rooms: ``python -m benchmarks.many_rooms [--rooms 2000] [--seconds 8] [--rounds 3] [--quick] [--json]``.
 
 Five people in each room, one of whom says something every second, through the real sockets of one relay: every delivery is counted and
 timed by a compiled client on another core. The peers in the same run have as many subjects or channels with as many subscribers, and
@@ -20,7 +20,7 @@ TARGET_P99_MS = 150
 
 def main() -> None:
     """Print the figures of relay and peers."""
-    parser = options(__doc__, seconds=10, rounds=3)
+    parser = options(__doc__, seconds=8, rounds=3)
     parser.add_argument("--rooms", type=int, default=2_000)
     arguments = parser.parse_args()
     if arguments.quick:

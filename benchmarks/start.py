@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=20_000_000)
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rooms, arguments.messages, arguments.rounds = 200, 2_000_000, 1
+        arguments.rooms, arguments.messages, arguments.rounds = 100, 1_000_000, 1
     finish(partial(_measured, arguments.rooms, arguments.messages, arguments.rounds), only_json=arguments.json)
 
 

@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--reads", type=int, default=400, help="windows of each (%(default)s)")
     arguments = parser.parse_args()
     if arguments.quick:
-        arguments.rooms, arguments.messages, arguments.reads = 200, 2_000_000, 200
+        arguments.rooms, arguments.messages, arguments.reads = 100, 1_000_000, 150
     finish(partial(_measured, arguments.rooms, arguments.messages, arguments.reads), only_json=arguments.json)
 
 
