@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -172,5 +173,6 @@ def has_author(index: bytes, key: str) -> bool:
     return at >= 0
 
 
+@lru_cache(maxsize=50_000)  # the same people are in file after file
 def _hash(key: str) -> bytes:
     return hashlib.blake2b(key.encode(), digest_size=_HASH_BYTES).digest()
