@@ -38,6 +38,8 @@ POINTS = {
     "after_slice": 12,
     "before_removal": 6,
     "after_removal": 6,
+    "before_publish": 8,
+    "after_publish": 8,
 }
 """Where a process may die, and about how often a run comes by."""
 
@@ -218,11 +220,9 @@ class SimFiles(Files):
     def write_slice(self, room: str, name: SliceName, packed: bytes, *, public: bool) -> None:
         """As the files' own."""
         self._process.point("before_slice")
-        if self._process.world.is_disk_full:
-            raise OSError(errno.ENOSPC, "no space left")
-        if self._process.next_fault("file"):
-            raise OSError(errno.EIO, "input/output error")
+        self._check("file")
         super().write_slice(room, name, packed, public=public)
+        self._process.world.note("slices")
         self._process.point("after_slice")
 
     def remove_slice(self, room: str, name: SliceName, *, public: bool) -> None:
@@ -230,3 +230,17 @@ class SimFiles(Files):
         self._process.point("before_removal")
         super().remove_slice(room, name, public=public)
         self._process.point("after_removal")
+
+    def publish(self, temporary: Path, path: Path) -> None:
+        """As the files' own."""
+        self._process.point("before_publish")
+        self._check("archive")
+        super().publish(temporary, path)
+        self._process.world.note("archive files")
+        self._process.point("after_publish")
+
+    def _check(self, kind: str) -> None:
+        if self._process.world.is_disk_full:
+            raise OSError(errno.ENOSPC, "no space left")
+        if self._process.next_fault(kind):
+            raise OSError(errno.EIO, "input/output error")

@@ -29,6 +29,8 @@ class Deed:
     had_other_body: bool = False  # the id was used for something else too
     ack: dict[str, Any] | None = None
     errors: list[str] = field(default_factory=list)
+    stamps: set[tuple[int, str]] = field(default_factory=set)  # of every ack: program time and how it was obtained
+    was_done: bool = False  # an ack came, perhaps one without a place in the log
 
     @property
     def id(self) -> str:
@@ -39,7 +41,7 @@ class Deed:
     @property
     def is_answered(self) -> bool:
         """Whether the sender may stop sending it again."""
-        return self.ack is not None or any(code not in {"storage", "storage_full"} for code in self.errors)
+        return self.was_done or any(code not in {"storage", "storage_full"} for code in self.errors)
 
 
 class Ledger:
@@ -89,10 +91,11 @@ class Ledger:
         if frame["type"] == "error":
             if frame["code"] == "id_reused" and not deed.had_other_body:
                 self._world.fail(f"{deed.frame} was refused as id_reused")
-            if frame["code"] == "internal":
-                self._world.fail(f"{deed.frame} was answered with internal")
+            if frame["code"] in {"corrupt", "internal"}:
+                self._world.fail(f"{deed.frame} was answered with {frame['code']}")
             deed.errors.append(frame["code"])
             return
+        deed.was_done = True
         if "offset" not in frame:
             return
         if deed.ack is None:
@@ -100,6 +103,7 @@ class Ledger:
             self._note_done(deed, frame["offset"])
         elif deed.ack["offset"] != frame["offset"]:
             self._world.fail(f"{deed.frame} was acked as {deed.ack['offset']} and again as {frame['offset']}")
+        deed.stamps.add((frame["program_ms"], frame["stamp"]))
 
     def _note_done(self, deed: Deed, offset: int) -> None:
         self.head = max(self.head, offset)

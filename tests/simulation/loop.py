@@ -27,7 +27,7 @@ PROCESS: ContextVar[int] = ContextVar("PROCESS", default=0)
 """Which process the running code belongs to; 0 is the world outside."""
 
 _NS = 1_000_000_000
-_STEPS_MAX = 20_000_000
+_STEPS_MAX = 1_000_000  # a seed takes tens of thousands
 
 
 class StuckError(RuntimeError):
@@ -88,6 +88,7 @@ class SimLoop(asyncio.AbstractEventLoop):
         ] = []  # kept, so that nothing of a killed process is collected while the rest runs
         self._running = False
         self._closed = False
+        self._steps = 0
 
     # --- what asyncio asks for ------------------------------------------------------------------------------------
 
@@ -216,12 +217,8 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._running = True
         events._set_running_loop(self)
         try:
-            for _ in range(_STEPS_MAX):
-                if awaited.done() or self.failure is not None:
-                    break
+            while not awaited.done() and self.failure is None:
                 self._step()
-            else:
-                raise StuckError("the loop spins")
         finally:
             events._set_running_loop(None)
             self._running = False
@@ -240,6 +237,9 @@ class SimLoop(asyncio.AbstractEventLoop):
             self._step()
 
     def _step(self) -> None:
+        self._steps += 1
+        if self._steps > _STEPS_MAX:
+            raise StuckError("the loop spins")
         if not self._ready:
             self._wait()
         handle = self._ready.popleft()

@@ -56,6 +56,11 @@ class Person:
         self.busy_s = self._chance.choice((0.4, 1.0, 3.0))
 
     @property
+    def key(self) -> str:
+        """Who they are in the room; nobody before they first came in."""
+        return self._key
+
+    @property
     def is_staff(self) -> bool:
         """Whether they may hide and pin."""
         return self.role in {"host", "moderator"}

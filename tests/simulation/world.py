@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, MutableMapping, MutableSet, Sequence
 from contextlib import ExitStack
 from contextvars import copy_context
 from pathlib import Path
@@ -24,12 +24,19 @@ import structlog
 import chatsync.chat.room
 import chatsync.replay.slices
 import chatsync.service.app
+import chatsync.service.archiving
 import chatsync.service.deliveries
 import chatsync.service.fanout
+import chatsync.service.hub
 import chatsync.service.live_room
+import chatsync.service.loop_lag
 import chatsync.service.relay
-from chatsync.instants import SECOND_US
+import chatsync.service.sockets
+import chatsync.store.pruning
+from chatsync.errors import CorruptError, RoomRestartingError, StoreError
+from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.service.app import create_app
+from chatsync.service.restamping import restamp
 from chatsync.service.settings import Settings
 from tests.relay import SECRET
 from tests.simulation.disk import POINTS, SimFiles, SimJournal, SimWriter
@@ -45,7 +52,32 @@ __all__ = ["ROOM", "Process", "SimClock", "World", "small_limits"]
 
 ROOM = "class"
 _URL = "http://127.0.0.1:9/live/index.m3u8"
-_CALM_LOGS = frozenset({"playlist_trouble"})
+_WITH_SETS = (chatsync.service.fanout, chatsync.service.hub, chatsync.service.relay, chatsync.service.sockets)
+_COUNTED_LOGS = {"pruned": "pruned rows", "restamped": "restamps"}
+
+
+class Ordered(MutableSet[Any]):
+    """A set in the order in which things came: the built-in one has objects in the order of their addresses, which no seed decides."""
+
+    def __init__(self, items: Iterable[Any] = ()) -> None:
+        self._items = dict.fromkeys(items)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._items
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, value: Any) -> None:
+        """Put it at the end, if it is not there."""
+        self._items.setdefault(value)
+
+    def discard(self, value: Any) -> None:
+        """Take it out, if it is there."""
+        self._items.pop(value, None)
 
 
 class SimClock:
@@ -95,20 +127,11 @@ class Process:
 
     def start(self) -> None:
         """Start serving, as the command does."""
-        context = copy_context()
-        context.run(PROCESS.set, self.number)
-        task = self.world.loop.create_task(self._serve(), name=f"process {self.number}", context=context)
-        task.add_done_callback(self.world.note_task_end)
+        self.task(self._serve(), f"process {self.number}")
 
     async def _serve(self) -> None:
         world = self.world
-        settings = Settings(
-            data_folder=self.folder,
-            token_secret=SECRET,  # type: ignore[arg-type]
-            loopback_origins=("127.0.0.1:9",),
-            limits=FAST | {"send_queue_bytes_max": 16 * 1024},  # type: ignore[arg-type]
-            rooms={ROOM: world.room_settings},  # type: ignore[dict-item]
-        )
+        settings = world.settings.model_copy(update={"data_folder": self.folder})
         self.app = create_app(settings, self.clock)
         try:
             async with self.app.router.lifespan_context(self.app):
@@ -126,6 +149,29 @@ class Process:
     def stop(self) -> None:
         """Ask it to stop, as an operator would."""
         self._stopping.set()
+
+    def task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Something that goes on inside this process."""
+        context = copy_context()
+        context.run(PROCESS.set, self.number)
+        task = self.world.loop.create_task(work, name=name, context=context)
+        task.add_done_callback(self.world.note_task_end)
+        return task
+
+    def restamp(self, which: float) -> None:
+        """Make the stamps of a broadcast again, as ``chatsync restamp`` does."""
+        live = self.app.state.hub.rooms[ROOM].live
+        broadcast = 1 + int(which * live.broadcasts.current.number)
+        self.world.trace(f"restamp of broadcast {broadcast}")
+        self.task(self._restamp(live, broadcast), f"restamp {broadcast}")
+
+    async def _restamp(self, live: Any, broadcast: int) -> None:
+        try:
+            await restamp(live, broadcast)
+        except CorruptError:
+            raise
+        except (StoreError, RoomRestartingError) as error:
+            self.world.trace(f"no restamp: {error.code}")
 
     def kill(self, where: str) -> None:
         """``kill -9``: what is in files now stays; nothing of this process is heard of again."""
@@ -246,6 +292,12 @@ class World:
         self.room_settings: dict[str, Any] = {"public": True, "batch_ms": self._chance.choice((1, 50))}
         if has_stream:
             self.room_settings["playlist_url"] = _URL
+        self.settings = Settings(
+            token_secret=SECRET,  # type: ignore[arg-type]
+            loopback_origins=("127.0.0.1:9",),
+            limits=FAST | {"send_queue_bytes_max": 16 * 1024},  # type: ignore[arg-type]
+            rooms={ROOM: self.room_settings},  # type: ignore[dict-item]
+        )
         self.encoder = Encoder(
             self.chance("encoder"),
             self.true_us() - self._chance.randrange(0, 40) * SECOND_US,
@@ -269,6 +321,8 @@ class World:
     def log(self, _: Any, method: str, event: MutableMapping[str, Any]) -> Any:
         """A log line of the relay; one with a traceback is a fault of the program."""
         name = event.pop("event")
+        if name in _COUNTED_LOGS:
+            self._kinds[_COUNTED_LOGS[name]] += event.get("count", 1)
         if method in {"error", "exception"} and (method == "exception" or event.get("exc_info")):
             error = sys.exc_info()[1]
             if self.process is not None and self.loop.failure is None and error is not None:
@@ -296,16 +350,22 @@ class World:
 
     def counts(self) -> Counter[str]:
         """What this run was made of."""
-        acks = sum(deed.ack is not None for deed in self.ledger.deeds.values())
-        return self._kinds + Counter(
-            {
-                "acks": acks,
-                "events": self.ledger.head,
-                "snapshots": len(self.ledger.snapshots),
-                "resumes": len(self.ledger.explored),
-                "virtual s": round(self.loop.time()),
-                "lives": len(self.processes),
-            }
+        acked = [deed.frame for deed in self.ledger.deeds.values() if deed.ack is not None]
+        actions = Counter(f"{frame['action']}s" for frame in acked if frame.get("action") in {"hide", "restore"})
+        return (
+            self._kinds
+            + actions
+            + Counter(
+                {
+                    "acks": len(acked),
+                    "origin mishaps": len(self.encoder.log),
+                    "events": self.ledger.head,
+                    "snapshots": len(self.ledger.snapshots),
+                    "resumes": len(self.ledger.explored),
+                    "virtual s": round(self.loop.time()),
+                    "lives": len(self.processes),
+                }
+            )
         )
 
     def note_bad_disk(self) -> None:
@@ -389,7 +449,7 @@ class World:
             self.trace(f"process {process.number} is stopped")
             process.stop()
         elif which < 0.45:
-            kind = self._chance.choice(("statement", "commit", "commit", "beside", "file"))
+            kind = self._chance.choice(("statement", "commit", "commit", "beside", "file", "archive"))
             process.plan_fault(kind, self._chance.choice(("lost", "reported")))
         elif which < 0.55:
             self.trace("the disk is full")
@@ -404,6 +464,8 @@ class World:
             by_us = self._chance.choice((-3_600, 3_600, -1, 1, 17)) * SECOND_US
             self.step_us += by_us
             self.trace(f"the system clock jumps by {by_us // SECOND_US} s")
+        elif which < 0.80 and process.is_ready:
+            process.restamp(self._chance.random())
 
     async def heal(self) -> None:
         """From now on nothing goes wrong; wait until a process serves."""
@@ -453,6 +515,13 @@ def small_limits(world: World) -> ExitStack:
         (app, "PlaylistFetcher", SimFetcher),
         (chatsync.chat.room, "RING_EVENTS_MAX", ring),
         (chatsync.service.live_room, "TAIL_EVENTS", ring),
+        (chatsync.service.loop_lag, "EVERY_S", 1.0),  # a loop in virtual time is never late by itself
+        (chatsync.service.archiving, "ARCHIVE_EVERY_S", chance.choice((6, 20, 600))),
+        (chatsync.service.archiving, "HOUR_US", chance.choice((5 * SECOND_US, HOUR_US))),
+        (chatsync.service.archiving, "give_back_memory", lambda: None),
+        *((module, "set", Ordered) for module in _WITH_SETS),
+        (chatsync.store.pruning, "KEPT_EVENTS", chance.choice((2, 20))),
+        (chatsync.store.pruning, "DEDUPE_US", chance.choice((2 * SECOND_US, 24 * HOUR_US))),
         (chatsync.service.relay, "RECOVERY_EVENTS_MAX", chance.choice((5, 30, 10_000))),
         (chatsync.service.deliveries, "AT_ONCE", chance.choice((1, 2, 64))),
         (chatsync.service.fanout, "CHUNK_RECEIVERS", chance.choice((1, 2, 256))),
@@ -461,7 +530,7 @@ def small_limits(world: World) -> ExitStack:
         (slices, "QUIET_EVENTS", chance.choice((2, 6))),
         (slices, "LONG_US", chance.choice((8, 20)) * SECOND_US),
     ):
-        stack.enter_context(patch.object(module, name, value))
+        stack.enter_context(patch.object(module, name, value, create=name == "set"))
     structlog.configure(processors=[world.log], cache_logger_on_first_use=False)
     stack.callback(structlog.reset_defaults)
     return stack
