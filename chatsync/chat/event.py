@@ -149,7 +149,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     target: int | None = None  # offset
     details: dict[str, Any] = msgspec.field(default_factory=dict)  # what the kind adds; JSON values
     source: str = "live"  # live, ingest, system, import:<format>
-    received_us: int | None = None  # system wall time of receipt, where ``wall_us`` is a platform's; else the same
+    received_us: int | None = None  # steady wall time of receipt: how long the id is remembered; None: ``wall_us``
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -31,7 +31,7 @@ class Archiving:
 
     Args:
         store: the parts of the data folder.
-        clock: for what is past its time.
+        clock: for what is past its time, which no jump of the system's clock may shorten: steady.
 
     Attributes:
         eraser: finds and erases people; erasures that were interrupted are finished here.
@@ -75,7 +75,7 @@ class Archiving:
 
     async def _sweep(self) -> None:
         try:
-            work = partial(self._journal.sweep, wall_us=self._clock.system_wall_us())
+            work = partial(self._journal.sweep, wall_us=self._clock.wall_us())
             await asyncio.wrap_future(self._writer.call(work))
         except StoreError as error:
             _log.warning("not_swept", code=error.code)
@@ -84,7 +84,7 @@ class Archiving:
 
     async def _keep_small(self) -> None:
         """Merge files of quiet hours, and let what is old and archived leave the journal."""
-        wall_us = self._clock.system_wall_us()
+        wall_us = self._clock.wall_us()
         for name, work in (
             ("merged", partial(self._archive.merge_quiet, wall_us=wall_us)),
             ("pruned", partial(prune, self._store, wall_us=wall_us)),

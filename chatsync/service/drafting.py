@@ -61,7 +61,7 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
         id=act.id,
         stamp=stamp,
         wall_us=wall_us + system_us - now_us,
-        received_us=system_us,
+        received_us=now_us,
         author=act.author,
         text=target.text if act.kind == "pinned" and target is not None else act.text,
         reply_to=act.reply_to,

@@ -422,6 +422,8 @@ class LiveRoom:
             RoomRestartingError: as :meth:`submit`.
         """
         self._check_serving()
+        if draft.received_us is None:
+            draft = msgspec.structs.replace(draft, received_us=self.clock.wall_us())
 
         def work(connection: sqlite3.Connection) -> Appended:
             return self.journal.append(connection, draft, placements=placements, named=named)

@@ -61,6 +61,8 @@ class Effects:
         cause: Event,
         placements: Mapping[int, tuple[int, int]],
         named: NamedRows | None = None,
+        *,
+        received_us: int,
     ) -> tuple[int, ...]:
         """Do to earlier rows what an event that was just written asks for; the offsets it touched.
 
@@ -69,6 +71,7 @@ class Effects:
             cause: the event.
             placements: for a restamp by the record: (where it stands, where it goes) in program time, by offset.
             named: for an erasure: the author's rows as far as they were looked for before.
+            received_us: steady wall time of the deed: how long hidden text is kept.
 
         Raises:
             CorruptError: a row it names is damaged; nothing of it is done.
@@ -79,7 +82,7 @@ class Effects:
                 self._check_pinnable(connection, cause.room, cause.target)
                 return ()
             case "hidden":
-                touched = self._hide(connection, cause)
+                touched = self._hide(connection, cause, received_us)
             case "restored":
                 touched = self._restore(connection, cause)
             case "erased":
@@ -134,11 +137,11 @@ class Effects:
             ).fetchall()
         return rows
 
-    def _hide(self, connection: sqlite3.Connection, cause: Event) -> list[int]:
+    def _hide(self, connection: sqlite3.Connection, cause: Event, received_us: int) -> list[int]:
         touched = []
         for row in self._named_rows(connection, cause, hidden=0):
             event = event_of(row, None)
-            self._moderation.put(cause.room, event.offset, (row[_TEXT], row[_TEXT + 1], row[_TEXT + 2]), cause.wall_us)
+            self._moderation.put(cause.room, event.offset, (row[_TEXT], row[_TEXT + 1], row[_TEXT + 2]), received_us)
             self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)
             self._say(connection, event, (None, None, None))
             touched.append(event.offset)

@@ -231,7 +231,7 @@ class Journal(JournalReads):
             self._check_found(event)
         if event.kind in DEEDS_ON_ROWS and self.pruned.through(room):
             self._bring_back(connection, event, placements, named)
-        affected = self._effects.apply(connection, event, placements, named)
+        affected = self._effects.apply(connection, event, placements, named, received_us=received_us)
         if event.kind == "erased":
             self._spoke.clear()
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
@@ -349,7 +349,7 @@ class Journal(JournalReads):
 
         Args:
             connection: the writer's, in a transaction.
-            wall_us: wall time now.
+            wall_us: steady wall time now.
         """
         self._moderation.sweep(wall_us - HIDDEN_TEXT_US)
         self._dedupe.sweep(connection, wall_us)

@@ -39,7 +39,7 @@ def prune(store: Store, room: str | None = None, *, wall_us: int) -> int:
     Args:
         store: opened.
         room: only this room.
-        wall_us: the system's wall time now.
+        wall_us: steady wall time now.
 
     Raises:
         CorruptError: a file is not what was written: what it has stays in the journal. All other rows that may go have gone.
