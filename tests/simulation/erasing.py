@@ -26,7 +26,8 @@ __all__ = ["erase_somebody"]
 async def erase_somebody(world: World, people: list[Person]) -> None:
     """Erase one who has spoken; a process serves and nobody says anything any more."""
     chance = world.chance("erasing")
-    spoken = [person for person in people if person.key in world.ledger.keys]
+    stored = {deed.key for deed in world.ledger.deeds.values() if deed.ack is not None}
+    spoken = [person for person in people if person.key in stored]
     if not spoken:
         return
     person = chance.choice(spoken)
