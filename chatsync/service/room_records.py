@@ -93,6 +93,14 @@ class RoomRecords:
             lambda connection: self._catalog.put_mark(connection, self._room, name, value), _log_failure
         )
 
+    async def store_mark(self, name: str, value: int) -> None:
+        """Remember a number that others are told of.
+
+        Raises:
+            StoreError: it is not stored.
+        """
+        await self._run(lambda connection: self._catalog.put_mark(connection, self._room, name, value))
+
     async def put_recording(self, recording: str, record: dict[str, Any]) -> None:
         """Keep a recording's map.
 

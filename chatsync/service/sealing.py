@@ -442,9 +442,20 @@ class Sealer:
         if index.broadcast != self._room.broadcasts.current.number:
             ends = [us_from_ms(entry.end_ms) for entry in index.entries[-1:]]
             mark_us = max([index.sealed_until_us or 0, *ends])
-        await self._move_mark(
+        await self._follow_watermark(
             index, sealed_until_us(unsealed_us, watermark_us=mark_us, before_us=index.sealed_until_us)
         )
+
+    async def _follow_watermark(self, index: SliceIndex, value_us: int) -> None:
+        """Move the mark through time in which nothing is sliced. No slice tells a restart of it: it is on disk before it is told."""
+        if index.sealed_until_us == value_us:
+            return
+        index.cutting_until_us = value_us
+        try:
+            await self._room.records.store_mark(f"sealed_until_us.{index.broadcast}", value_us)
+        finally:
+            index.cutting_until_us = None
+        self._note_mark(index, value_us)
 
     def _unsealed_us(self, index: SliceIndex) -> list[int]:
         start_us = -(2**62) if index.sealed_until_us is None else index.sealed_until_us
@@ -453,9 +464,12 @@ class Sealer:
     async def _move_mark(self, index: SliceIndex, value_us: int) -> None:
         if index.sealed_until_us == value_us:
             return
+        self._note_mark(index, value_us)
+        self._room.records.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
+
+    def _note_mark(self, index: SliceIndex, value_us: int) -> None:
         index.note_sealed_until(value_us, self._room.clock.wall_us())
         self._room.note_sealed(value_us)
-        self._room.records.put_mark(f"sealed_until_us.{index.broadcast}", value_us)
 
     async def _revise(self, index: SliceIndex) -> None:
         await self._find_out(index)

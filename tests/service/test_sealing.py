@@ -114,6 +114,26 @@ async def test_what_the_disk_refuses_is_sealed_later(tmp_path: Path) -> None:
         assert 1 == [event["offset"] for event in await it.replayed()].count(offset)
 
 
+async def test_the_mark_is_told_when_it_is_on_disk(tmp_path: Path) -> None:
+    """Where nothing was said only the mark says how far is sealed: one that the disk refused would fall back with a restart."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 640, step_s=10)
+        await it.seal()
+        before = (await it.chat())["sealed_until_ms"]
+
+        def fail(_: sqlite3.Connection) -> None:
+            raise StorageFullError
+
+        it.hub.writer.before_commit.append(fail)
+        await it.stream(LECTURE, 20)
+        with pytest.raises(StorageFullError):
+            await it.seal()
+        assert before == (await it.chat())["sealed_until_ms"]
+        it.hub.writer.before_commit.remove(fail)
+        await it.seal()
+        assert before < (await it.chat())["sealed_until_ms"]
+
+
 async def _due(it: Stage) -> int:
     """Two messages that are due to be sealed, after a slice that is; the offset of the first."""
     await it.stream(LECTURE, 640, step_s=10)
