@@ -320,22 +320,40 @@ class _Scan:
     def _in_slices(self) -> list[str]:
         left = []
         needle = self._key.encode()
+        is_back = bool(self._store.journal.names(self._room, self._key))  # who comes back has a name again
+        event = self._store.journal.event(self._room, self._since)
+        touched = frozenset(() if event is None else self._store.journal.affected(event))
         for file, body in slice_files(self._store, self._room, self._broadcasts):
             self.files += 1
             self.size_bytes += len(body)
-            if needle in body and _prints(msgspec.json.decode(body), self._key, self._since):
+            has_pin = bool(touched) and b'"pinned":[]' not in body  # it names its author nowhere
+            if (needle in body or has_pin) and _prints(
+                msgspec.json.decode(body), self._key, self._since, touched, is_back=is_back
+            ):
                 path = self._store.files.slice_path(self._room, file.row, public=file.is_public)
                 left.append(self._store.files.relative(path))
         return left
 
 
-def _prints(body: dict[str, Any], author_key: str, since: int) -> bool:
-    """Whether a slice prints an author's words, or their name, from before they were erased."""
+def _prints(body: dict[str, Any], author_key: str, since: int, touched: frozenset[int], *, is_back: bool) -> bool:
+    """Whether a slice prints an author's words, or their name, from before they were erased.
+
+    Args:
+        body: the slice.
+        author_key: who was erased.
+        since: by the event at this offset.
+        touched: what that event took.
+        is_back: they have spoken since, under a name of their own.
+    """
     theirs = {index for index, one in enumerate(body["authors"]) if one["key"] == author_key}
     named = {index for index in theirs if body["authors"][index]["name"]}
     old = [event for event in body["events"] if event.get("author") in theirs and event["offset"] < since]
-    return any(event.get("text") is not None and event["kind"] != "pinned" for event in old) or (
-        bool(named) and any(event["author"] in named for event in old)
+    state = [one["offset"] for name in ("pinned", "questions") for one in body["state"][name]]
+    return (
+        (bool(named) and not is_back)  # wherever: by an event, or by a hand or a question of the state
+        or not touched.isdisjoint(state)
+        or any(event.get("text") is not None and event["kind"] != "pinned" for event in old)
+        or any(event["author"] in named for event in old)
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from chatsync.errors import ErasureIncompleteError, NotFoundError
 from chatsync.instants import HOUR_US
-from chatsync.store.erasing import Eraser, erase_store
+from chatsync.store.erasing import Eraser, _prints, erase_store
 from chatsync.store.opening import Store, open_store
 from tests.builders import BASE_US, author, draft
 from tests.store.deeds import MODERATOR, deed, placed, said, tamper
@@ -222,3 +222,26 @@ def test_progress_is_told(store: Store) -> None:
     store.archive.archive_now()
     erase_store(store, "math", ANN.key, wall_us=NOW_US, progress=lambda *one: told.append(one))
     assert ("math", 3, 3) in told or ("math", 2, 2) in told
+
+
+NOTHING: dict[str, Any] = {"authors": [], "events": [], "state": {"pinned": [], "questions": [], "hands": []}}
+ANNS = [{"key": ANN.key, "name": "Annabel"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_back", "is_left"),
+    [
+        ({}, False, False),
+        ({"authors": ANNS, "state": NOTHING["state"] | {"hands": [{"author": 0}]}}, False, True),
+        ({"authors": ANNS, "state": NOTHING["state"] | {"hands": [{"author": 0}]}}, True, False),
+        ({"state": NOTHING["state"] | {"questions": [{"offset": 3, "text": WORDS}]}}, False, True),
+        ({"state": NOTHING["state"] | {"pinned": [{"offset": 3, "text": WORDS}]}}, True, True),
+        ({"state": NOTHING["state"] | {"pinned": [{"offset": 4, "text": "of Bob"}]}}, False, False),
+        ({"authors": ANNS, "events": [{"author": 0, "offset": 12, "kind": "message", "text": "hello"}]}, True, False),
+        ({"authors": ANNS, "events": [{"author": 0, "offset": 2, "kind": "hand_raised"}]}, True, True),
+    ],
+    ids=["nothing", "hand", "hand of who is back", "question", "pin", "pin of another", "message since", "name before"],
+)
+def test_what_a_slice_still_shows_is_found(changes: dict[str, Any], is_back: bool, is_left: bool) -> None:
+    """Its events and the state it opens with: an erasure is not done before both are without words and name."""
+    assert is_left == _prints(NOTHING | changes, ANN.key, 10, frozenset({2, 3}), is_back=is_back)
