@@ -16,6 +16,7 @@ from chatsync.errors import StoreError
 from chatsync.instants import HOUR_US
 from chatsync.service.clock import Clock
 from chatsync.store.erasing import Eraser
+from chatsync.store.journal import HIDDEN_TEXT_US
 from chatsync.store.opening import Store
 from chatsync.store.pruning import prune
 
@@ -83,11 +84,12 @@ class Archiving:
             _log.exception("not_swept")
 
     async def _keep_small(self) -> None:
-        """Merge files of quiet hours, and let what is old and archived leave the journal."""
+        """Merge files of quiet hours, let what is old and archived leave the journal, and what is damaged leave the quarantine."""
         wall_us = self._clock.wall_us()
         for name, work in (
             ("merged", partial(self._archive.merge_quiet, wall_us=wall_us)),
             ("pruned", partial(prune, self._store, wall_us=wall_us)),
+            ("unquarantined", partial(self._store.files.clear_quarantine, before_us=wall_us - HIDDEN_TEXT_US)),
         ):
             try:
                 count = await asyncio.to_thread(work)

@@ -4,9 +4,9 @@ Owns: the order of an erasure and its receipt. Does not know: sockets, slices in
 Source: contract §2 ``erased``; security-and-privacy §8; reliability G7; decision 0017.
 
 In order: what is known is read (:meth:`Eraser.find`); one ``erased`` event takes words, hands and names out of the databases, and says
-durably that an erasure is under way; slices follow; then :meth:`Eraser.finish` writes the hours that held anything anew, empties
-the write-ahead logs, reads back what was touched, and notes the receipt. A crash after the event leaves the erasure on the list:
-:meth:`Eraser.finish_all` of the next process takes it up.
+durably that an erasure is under way; slices follow; then :meth:`Eraser.finish` writes the hours that held anything anew, removes the
+room's damaged files that were put aside, empties the write-ahead logs, reads back what was touched, and notes the receipt. A crash
+after the event leaves the erasure on the list: :meth:`Eraser.finish_all` of the next process takes it up.
 """
 
 from __future__ import annotations
@@ -160,6 +160,10 @@ class Eraser:
         """
         store = self._store
         written = store.archive.archive_now(room, progress)
+        try:
+            store.files.clear_quarantine(room=room)
+        except OSError as error:
+            raise store_error(error, store.files.root) from error
         self._empty_logs()
         broadcasts = self._broadcasts(room) if found is None else found.broadcasts
         scan = _Scan(store, room, author_key, broadcasts=broadcasts, found=found, progress=progress)

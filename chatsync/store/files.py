@@ -146,6 +146,28 @@ class Files:
             told()
         return target
 
+    def clear_quarantine(self, *, room: str | None = None, before_us: int | None = None) -> int:
+        """Remove damaged files that were put aside: they may hold words that are hidden or erased since. How many went.
+
+        Args:
+            room: only slices and archived files of this room.
+            before_us: only those that were put aside before this wall time.
+
+        Raises:
+            OSError: one cannot be removed; the others are gone.
+        """
+        removed = 0
+        for note in sorted(self.quarantined.glob("*.note.json")) if self.quarantined.is_dir() else ():
+            was_at = str(json.loads(note.read_bytes())["path"]).split("/")
+            is_of_room = room is None or (was_at[2:3] == [room] and was_at[0] == "slices") or f"room={room}" in was_at
+            if is_of_room and (before_us is None or note.stat().st_mtime_ns // 1000 < before_us):
+                note.with_name(note.name.removesuffix(".note.json")).unlink(missing_ok=True)
+                note.unlink()
+                removed += 1
+        if removed:
+            sync_folder(self.quarantined)
+        return removed
+
     def lock(self) -> None:
         """Keep other processes out until :meth:`unlock` or the end of this one.
 

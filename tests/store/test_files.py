@@ -197,3 +197,20 @@ def test_the_origins_of_a_room_are_files_that_can_be_looked_up(tmp_path: Path) -
     assert {"http_localhost_3000"} == {path.name for path in folder.iterdir()}
     files.note_origins("math-101", [])
     assert [] == list(folder.iterdir())
+
+
+def test_what_was_put_aside_goes_with_its_room_or_its_time(tmp_path: Path) -> None:
+    """Of a room whose words are erased at once, and of all rooms once it is old; other rooms' and younger ones stay."""
+    files = Files(tmp_path / "data")
+    for room in ("here", "gone"):
+        for path in (files.slice_path(room, _Name(), public=True), files.hour_path("events", room, 1, 0, 1)):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"rotten")
+            assert files.quarantine(path, "tried") is not None
+    assert 2 == files.clear_quarantine(room="gone")
+    left = sorted(path.name for path in files.quarantined.iterdir())
+    assert 4 == len(left)
+    assert not [name for name in left if "gone" in name]
+    assert 0 == files.clear_quarantine(before_us=0)
+    assert 2 == files.clear_quarantine(before_us=2**62)
+    assert [] == list(files.quarantined.iterdir())
