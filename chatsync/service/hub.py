@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["Hub", "RunningRoom"]
 
 _GOODBYE_S = 1.0  # for peers to answer a close
+_STARTED_AT_ONCE = 16
 _WAKE_S = 0.02  # between two rooms that are started while others are served
 _EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
 
@@ -107,9 +108,12 @@ class Hub:
         public = {room for room, room_settings in rooms.items() if room_settings.public}
         await asyncio.to_thread(self.files.hide_public_slices, public)
         self._asleep, unsealed = await asyncio.to_thread(self._resting, rooms)
-        for room, room_settings in sorted(rooms.items()):
-            if room not in self._asleep:
-                await self._start_room(room, room_settings)
+        awake = [(room, rooms[room]) for room in sorted(rooms) if room not in self._asleep]
+        for first in range(0, len(awake), _STARTED_AT_ONCE):  # what they write goes into the same commits
+            starting = (self._start_room(*one) for one in awake[first : first + _STARTED_AT_ONCE])
+            for started in await asyncio.gather(*starting, return_exceptions=True):
+                if isinstance(started, BaseException):
+                    raise started
         if self._asleep:
             _log.info("rooms_asleep", rooms=len(self._asleep), to_be_woken=len(unsealed))
             self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
