@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -85,9 +85,15 @@ def remember_again(connection: sqlite3.Connection, room: str, received_us: int) 
 
 
 class Dedupe:
-    """Claims ids, and forgets them when their day is over."""
+    """Claims ids, and forgets them when their day is over.
 
-    def __init__(self) -> None:
+    Args:
+        recalled: rows of a room that have left the journal, by offsets: by a clock that was ahead at one start, a row may leave within
+            what is a day by the clock of the next.
+    """
+
+    def __init__(self, recalled: Callable[[str, list[int]], list[tuple[Any, ...]]]) -> None:
+        self._recalled = recalled
         self._swept: tuple[str, str, str] = ("", "", "")
         self._compared: set[str] = set()
         self._made_again: set[str] = set()  # rooms whose ids were, in this batch
@@ -168,9 +174,8 @@ class Dedupe:
         connection.executemany(_ADD, rows)
         connection.execute(f"DELETE FROM dedupe WHERE {where}", values)
 
-    @staticmethod
     def _first(
-        connection: sqlite3.Connection, draft: Draft, author_key: str, received_us: int
+        self, connection: sqlite3.Connection, draft: Draft, author_key: str, received_us: int
     ) -> tuple[Any, ...] | None:
         """The row that used a draft's id before; None if that is too long ago."""
         offset, first_us = connection.execute(
@@ -180,6 +185,8 @@ class Dedupe:
         if first_us < received_us - DEDUPE_US:
             return None
         row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (draft.room, offset)).fetchone()
+        if row is None:
+            row = next(iter(self._recalled(draft.room, [offset])), None)
         if row is None:
             raise CorruptError("journal", f"row {offset} of room {draft.room} is missing")
         first = dict(zip(COLUMNS, checked(row), strict=True))

@@ -111,7 +111,7 @@ class Journal(JournalReads):
         self._changed_hours: dict[tuple[str, int, int], int] = {}
         self._spoke: set[tuple[str, str, int]] = set()
         self._appends = 0
-        self._dedupe = Dedupe()
+        self._dedupe = Dedupe(lambda room, offsets: self.pruned.at(room, offsets))
         writer.before_commit.append(self._before_commit)
         writer.after_commit.append(self._after_commit)
         writer.after_undo.append(self._unlearn)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from chatsync.errors import CorruptError
+from chatsync.errors import CorruptError, IdReusedError
 from chatsync.instants import DAY_US, HOUR_US
 from chatsync.store import pruning
 from chatsync.store.erasing import erase_store
@@ -65,6 +65,16 @@ def test_what_is_old_sealed_and_archived_goes(store: Store) -> None:
     assert 3 == prune(store, wall_us=LATER_US)
     assert [3, 4, 5, 7, 8] == _here(store)
     assert 0 == prune(store, wall_us=LATER_US)
+
+
+def test_what_is_sent_again_after_it_left_is_what_was_there(store: Store) -> None:
+    """By a clock that was ahead at one start a row may leave within its sender's day: a retry is told of it, not of damage."""
+    _lesson(store)
+    prune(store, wall_us=LATER_US)
+    (again,) = said(store, placed("b", 2, "of Bob", author=BOB))
+    assert (True, 2, "of Bob") == (again.duplicate, again.event.offset, again.event.text)
+    with pytest.raises(IdReusedError):
+        said(store, placed("b", 2, "something else", author=BOB))
 
 
 @pytest.mark.parametrize("case", ["young", "unsealed", "unsettled", "not archived", "changed since"])
