@@ -35,6 +35,7 @@ async def erase_somebody(world: World, people: list[Person]) -> None:
     if chance.random() < 0.5:
         world.process.plan_death(chance.choice(list(POINTS)), chance.randrange(1, 20))
     world.trace(f"{person.name} is erased")
+    world.ledger.erased.add(person.key)
     for _ in range(300):
         process = world.process
         if process.is_ready:

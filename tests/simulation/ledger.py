@@ -59,6 +59,7 @@ class Ledger:
         self.snapshots: list[Snapshot] = []
         self.explored: list[View] = []
         self.closes: dict[int, int] = {}
+        self.erased: set[str] = set()  # author keys
         self._words: dict[int, tuple[str, bytes]] = {}  # by offset: author key and what identifies the text
         self._hidden_ns: dict[int, int] = {}
         self._authors_hidden: list[tuple[str, int]] = []  # author key, offset of the hide
@@ -136,6 +137,9 @@ class Ledger:
     def note_seen(self, events: list[dict[str, Any]], who: str) -> None:
         """Somebody was shown events: an offset is the same for everyone, at all times."""
         for event in events:
+            author = event.get("author")
+            if isinstance(author, dict) and author["key"] in self.erased:
+                continue  # has no name any more
             identity = {name: event.get(name) for name in IDENTITY}
             before = self.seen.setdefault(event["offset"], identity)
             if before != identity:
