@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -250,13 +250,13 @@ class Archive:
         except OSError as error:
             raise store_error(error, self._files.root) from error
 
-    def read_file(self, file: ArchiveFile) -> pa.Table:
-        """A whole file, compared with its SHA-256.
+    def groups_of(self, file: ArchiveFile, columns: list[str]) -> Iterator[pa.Table]:
+        """Columns of a file, which is compared with its SHA-256 first, a row group at a time.
 
         Raises:
             CorruptError: it is missing or damaged.
         """
-        return self._recall.table(file)
+        return self._recall.groups(file, columns)
 
     def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
         """The offsets in a file, rising, once it was compared with its SHA-256.

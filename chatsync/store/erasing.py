@@ -26,6 +26,7 @@ import uuid_utils
 from chatsync.chat.event import MESSAGE_KINDS, Draft, Stamp
 from chatsync.errors import ErasureIncompleteError, NotFoundError
 from chatsync.instants import ms_from_us, whole_ms_us
+from chatsync.store.catalog import ArchiveFile
 from chatsync.store.effects import NamedRows
 from chatsync.store.opening import Store
 from chatsync.store.parquet import has_author
@@ -309,17 +310,23 @@ class _Scan:
         listed = self._store.catalog.author_indexes(self._room)
         for done, (file, index) in enumerate(listed, start=1):
             if has_author(index, self._key):
-                table = self._store.archive.read_file(file)
-                theirs = table.filter(pc.field("author_key") == self._key)
-                theirs = theirs.filter((pc.field("offset") < self._since) & pc.field("text").is_valid())
-                said = theirs.filter((pc.field("kind") != "pinned") | pc.field("target").is_null())
                 self.files += 1
                 self.size_bytes += file.size_bytes
-                if said.num_rows:
+                if self._has_words(file):
                     left.append(file.path)
             if self._progress is not None:
                 self._progress(file.path, done, len(listed))
         return left
+
+    def _has_words(self, file: ArchiveFile) -> bool:
+        """Whether something that the author wrote before the erasure stands in a file; a row group in memory at a time."""
+        columns = ["author_key", "offset", "text", "kind", "target"]
+        for table in self._store.archive.groups_of(file, columns):
+            theirs = table.filter(pc.field("author_key") == self._key)
+            theirs = theirs.filter((pc.field("offset") < self._since) & pc.field("text").is_valid())
+            if theirs.filter((pc.field("kind") != "pinned") | pc.field("target").is_null()).num_rows:
+                return True
+        return False
 
     def _in_slices(self) -> list[str]:
         left = []

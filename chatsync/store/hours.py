@@ -40,6 +40,7 @@ def _added(row: str) -> str:
     )
 
 
+_KNOWN_MAX = 50_000  # hours: some MiB; one that is forgotten is compared again
 _HOURS_MAX = 48  # a range of more is compared as one
 _COUNTS = ("rows", "offsets", "places", "states", "state_offsets", "pins", "pin_offsets")
 _UPSERT = "ON CONFLICT DO UPDATE SET " + ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
@@ -184,6 +185,8 @@ class Hours:
             first = min(row[0] for row in set(told) ^ set(found))
             raise CorruptError("journal", f"the index of room {room} does not find what stands in the hour of {first}")
         if hours != [None] or (start_us <= -(2**60) and end_us >= 2**60):
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
             self._known.update((room, broadcast, hour_us) for hour_us in hours)
 
     def check_states(self, reads: Reads, room: str, broadcast: int) -> None:

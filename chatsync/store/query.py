@@ -23,6 +23,7 @@ from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 from chatsync.store.parquet import verify_file
+from chatsync.store.recall import VERIFIED_MAX
 from chatsync.store.schema import EVENTS, event_from
 
 __all__ = ["Plan", "Query", "open_duckdb"]
@@ -161,6 +162,8 @@ class Query:
             seen = (file.path, *self._touched(file))
             if seen not in self._verified:
                 verify_file(self._files.root, file)
+                if len(self._verified) >= VERIFIED_MAX:
+                    self._verified.clear()
                 self._verified.add(seen)
         paths = [str((self._files.root / file.path).absolute()) for file in plan.files]
         text, values = _FOUND, [paths, plan.within.start_us, plan.within.end_us]

@@ -25,10 +25,11 @@ from chatsync.store.files import Files
 from chatsync.store.parquet import has_author, verify_file
 from chatsync.store.rows import recalled_row
 
-__all__ = ["Recall"]
+__all__ = ["VERIFIED_MAX", "Recall"]
 
 Row = tuple[Any, ...]
 T = TypeVar("T")
+VERIFIED_MAX = 20_000  # files, each generation of an hour is one: some MiB
 _TRIES = 3  # a generation may be replaced while it is read
 
 
@@ -94,14 +95,6 @@ class Recall:
 
         return self._rows(wanted, pc.field("author_key") == author_key)
 
-    def table(self, file: ArchiveFile) -> pa.Table:
-        """A whole file, checked.
-
-        Raises:
-            CorruptError: it is missing or damaged.
-        """
-        return self._read(file, None)
-
     def groups(self, file: ArchiveFile, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of a file, checked, a row group at a time; all columns, or these.
 
@@ -139,6 +132,8 @@ class Recall:
             seen = (file.path, state.st_mtime_ns, state.st_size)
             if seen not in self._verified:
                 verify_file(self._files.root, file)
+                if len(self._verified) >= VERIFIED_MAX:
+                    self._verified.clear()
                 self._verified.add(seen)
             return read(path)
         except FileNotFoundError as error:

@@ -157,6 +157,8 @@ class Worker:
             if self._is_closed:
                 raise StorageFailedError
             process = self._process or self._started()
+            if self._is_closed:  # while it was started
+                raise StorageFailedError
             if process is None:
                 return None
             answer = _exchanged(process, request)
