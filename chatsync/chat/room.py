@@ -114,6 +114,11 @@ class RoomLog:
         """What came before can no longer be told from memory: too much of it moved at once."""
         self._ring.clear()
 
+    def forget_through(self, offset: int) -> None:
+        """What came up to here is past its time."""
+        while self._ring and self._ring[0].event.offset <= offset:
+            self._ring.popleft()
+
     def receive_committed(self, event: Event, *, gone: Iterable[int] = (), back: BackEvents | None = None) -> None:
         """Take in an event that is on disk now.
 

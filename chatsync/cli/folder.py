@@ -1,15 +1,16 @@
-"""``chatsync archive``, ``verify``: a data folder at rest."""
+"""``chatsync archive``, ``verify``, ``expire``: a data folder at rest."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from chatsync.cli.common import ConfigOption, DataOption, JsonOption, opened, progress
+from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, opened, progress
+from chatsync.errors import ChatsyncError, StoreError
 
-__all__ = ["archive", "verify"]
+__all__ = ["archive", "expire", "verify"]
 
 
 def archive(
@@ -60,3 +61,58 @@ def verify(
             f"{len(report['damaged'])} damaged"
         )
     raise typer.Exit(1 if report["damaged"] else 0)
+
+
+def expire(
+    room: Annotated[str | None, typer.Argument(help="Only this room.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what is past its time, and delete nothing.")] = False,
+    trust_clock: Annotated[
+        bool,
+        typer.Option("--trust-clock", help="This machine's clock is right, though this folder does not know it yet."),
+    ] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Delete what is past its time (retention_days): whole broadcasts, from every database, slice and archived file, for good.
+
+    A relay does this by itself once an hour; this command is for a folder that is served by none.
+    """
+    from chatsync.instants import iso_from_us
+    from chatsync.service.clock import SteadyClock
+    from chatsync.service.retention import kept_days, kept_us, note_kept_days
+    from chatsync.service.room_settings import RoomSettings
+    from chatsync.service.settings import load_settings
+    from chatsync.store.opening import open_store
+    from chatsync.store.retention import clock_doubt_us, due_broadcasts, expire_store
+
+    try:
+        settings = load_settings(config, data_folder=data)
+        wall_us = SteadyClock().system_wall_us()
+        with open_store(settings.data_folder) as store:
+            known = {name: RoomSettings.model_validate(record) for name, record in store.catalog.rooms().items()}
+            rooms = known | settings.rooms
+            keep = kept_us(kept_days(store, rooms, settings.retention_days))
+            if dry_run:
+                due = due_broadcasts(store, keep, wall_us=wall_us, room=room)
+                gone: list[dict[str, Any]] = [
+                    {"room": one.room, "broadcast": one.broadcast, "last_wall_us": one.last_wall_us} for one in due
+                ]
+            else:
+                until_us = clock_doubt_us(store, wall_us)
+                if until_us is not None and not trust_clock:
+                    fail(
+                        f"This folder has not seen the clock as it is, {iso_from_us(wall_us)}, for a day yet, so nothing is deleted "
+                        f"before {iso_from_us(until_us)}. If the clock is right, add --trust-clock.",
+                        1,
+                    )
+                note_kept_days(store, rooms)
+                gone = expire_store(store, keep, wall_us=wall_us, room=room, progress=progress(json_output))
+    except ChatsyncError as error:
+        fail(str(error), 1 if isinstance(error, StoreError) else 2)
+    if json_output:
+        typer.echo(json.dumps({"dry_run": dry_run, "broadcasts": gone}))
+        return
+    for one in gone:
+        typer.echo(f"broadcast {one['broadcast']} of {one['room']}, last used {iso_from_us(one['last_wall_us'])}")
+    typer.echo(f"{len(gone)} broadcasts " + ("are past their time" if dry_run else "deleted"))

@@ -211,6 +211,11 @@ class Broadcasts:
         """A broadcast that is still in memory."""
         return self._kept.get(number)
 
+    def forget(self, number: int) -> None:
+        """A broadcast is past its time. The latest is kept: the next one counts on from it."""
+        if number != self.current.number:
+            self._kept.pop(number, None)
+
     def receive_tick(self, wall_us: int) -> list[Change]:
         """Time has passed: opens the first broadcast, turns the day of a room without a stream, closes after silence."""
         if not self._kept:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import pyarrow as pa
@@ -35,13 +36,16 @@ class Archiving:
         clock: for what is past its time, which no jump of the system's clock may shorten: steady.
 
     Attributes:
+        hourly: what else is done once an hour, before files are merged.
+        store: the parts of the data folder.
         eraser: finds and erases people; erasures that were interrupted are finished here.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._archive, self._journal, self._writer, self._clock = store.archive, store.journal, store.writer, clock
-        self._store = store
+        self.store = store
         self.eraser = Eraser(store)
+        self.hourly: list[Callable[[], Awaitable[None]]] = []
         self._wanted: set[tuple[str, int]] = set()
         self._wake = asyncio.Event()
         self._small_due_us = 0  # monotonic
@@ -85,11 +89,13 @@ class Archiving:
 
     async def _keep_small(self) -> None:
         """Merge files of quiet hours, let what is old and archived leave the journal, and what is damaged leave the quarantine."""
+        for one in self.hourly:
+            await one()
         wall_us = self._clock.wall_us()
         for name, work in (
             ("merged", partial(self._archive.merge_quiet, wall_us=wall_us)),
-            ("pruned", partial(prune, self._store, wall_us=wall_us)),
-            ("unquarantined", partial(self._store.files.clear_quarantine, before_us=wall_us - HIDDEN_TEXT_US)),
+            ("pruned", partial(prune, self.store, wall_us=wall_us)),
+            ("unquarantined", partial(self.store.files.clear_quarantine, before_us=wall_us - HIDDEN_TEXT_US)),
         ):
             try:
                 count = await asyncio.to_thread(work)

@@ -29,6 +29,7 @@ from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
+from chatsync.service.retention import Retention
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import Settings
@@ -98,6 +99,8 @@ class Hub:
         self._keeping: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
+        self.retention = Retention(self, archiving.store)
+        archiving.hourly.append(self.retention.sweep)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -316,6 +319,11 @@ class Hub:
                         running.live.tell_edge()
                 except Exception:
                     _log.exception("edge_not_told", room=running.live.room)
+
+    @property
+    def unchanging(self) -> asyncio.Lock:
+        """Held while no room is started, stopped or changed."""
+        return self._changing
 
     # --- who may enter --------------------------------------------------------------------------------------------
 

@@ -503,6 +503,10 @@ class LiveRoom:
             elif event.kind in HAND_KINDS and event.author is not None:
                 self.hands_us[current.number, event.author.key] = event.program_us
 
+    def refresh_state(self) -> None:
+        """Rows that bore on the state at the edge are gone."""
+        self.state, self._state_changed = self._edge_state(), True
+
     def _schedule_flush(self) -> None:
         """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""
         if self._flush_handle is None and not self._is_flush_postponed:

@@ -80,6 +80,10 @@ class RoomRecords:
             known = self._gaps[broadcast] = self._catalog.gaps(self._room, broadcast)
         return known
 
+    def forget_gaps(self, broadcast: int) -> None:
+        """A broadcast is past its time."""
+        self._gaps.pop(broadcast, None)
+
     def put_gap(self, broadcast: int, within: Range, reason: str) -> None:
         """Keep a gap."""
         self.gaps(broadcast).append((within, reason))

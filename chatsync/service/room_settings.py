@@ -11,14 +11,27 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
+from annotated_types import Ge, Le
 from pydantic import Field, field_validator, model_validator
 
 from chatsync.errors import SettingsError
 from chatsync.service.limit_table import PRIVATE_FILE_BYTES_MAX, URL_CHARACTERS_MAX, SettingModel, setting
 
-__all__ = ["RequestHeaders", "RoomSettings", "normal_origin", "read_private_file", "read_request_headers", "url_origin"]
+__all__ = [
+    "RequestHeaders",
+    "RetentionDays",
+    "RoomSettings",
+    "normal_origin",
+    "read_private_file",
+    "read_request_headers",
+    "url_origin",
+]
+
+RetentionDays = Annotated[int, Ge(1), Le(36_500)] | Literal["forever"]
+"""Days; for ever only where somebody has written that out."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
@@ -73,6 +86,12 @@ class RoomSettings(SettingModel):
         unit="s",
         ge=0,
         le=86_400,
+    )
+
+    retention_days: RetentionDays | None = setting(
+        None,
+        "How long what was said is kept after a broadcast's last event, or `forever`; without, as the node says.",
+        unit="days",
     )
 
     def request_headers(self) -> RequestHeaders | None:

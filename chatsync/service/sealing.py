@@ -11,9 +11,8 @@ since a reader of a slice waits until the hide that concerns it is written (:met
 from __future__ import annotations
 
 import asyncio
-import gzip
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -24,11 +23,11 @@ from chatsync.errors import CorruptError, RoomRestartingError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
-from chatsync.service.slice_index import SliceIndex, range_of
+from chatsync.service.slice_index import SliceIndex, caught, name_of, range_of
 from chatsync.service.unread import Unread
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
-from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, slice_row
+from chatsync.store.slicing import ChangedSliceError, built_slice, intact_slice, mended_slice, says_the_same, slice_row
 from chatsync.store.writer import store_error
 
 __all__ = ["LATE_REVISION_US", "UNUSED_US", "Sealer"]
@@ -38,7 +37,6 @@ UNUSED_US = 600 * SECOND_US  # slices of a broadcast that is over are in memory 
 PACKED_BYTES_MAX = 16 * 1024 * 1024  # of one room's slices in memory
 _PASS_S = 0.5
 CATCH_UP_S = 5.0  # how long an answer waits for the journal to be read
-_SOURCE_FIELDS = ("state", "authors", "events", "tallies")  # what a revision is for; the rest only says which one it is
 
 _log = structlog.get_logger(__name__)
 
@@ -49,8 +47,7 @@ class Sealer:
     def __init__(self, room: LiveRoom, files: Files) -> None:
         self._room, self._files = room, files
         self._indexes: dict[int, SliceIndex] = {}
-        self._lock = asyncio.Lock()
-        self._loading = asyncio.Lock()
+        self._lock, self._loading = asyncio.Lock(), asyncio.Lock()
         self._wake = asyncio.Event()
         self._noted_offset = 0
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
@@ -58,9 +55,8 @@ class Sealer:
         self._packed: dict[tuple[int, int, int, int], bytes] = {}
         self._packed_bytes = 0
         self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
-        self._doubtful: dict[
-            int, list[SliceRow]
-        ] = {}  # by broadcast: whether they stand is not known; no file yet, or it fell
+        # By broadcast: whether they stand is not known; no file yet, or it fell.
+        self._doubtful: dict[int, list[SliceRow]] = {}
         self._passes: set[asyncio.Task[Exception | None]] = set()
         self._unread = Unread(room, self.receive_committed)
         room.sealed_until_us = self.sealed_until_us
@@ -193,7 +189,7 @@ class Sealer:
         """Offsets were hidden, restored or moved: every slice that held or embeds them must change at once."""
         by_record = cause.kind == "restamped" and cause.details.get("rule") == "record"
         if by_record:
-            self._note_range(self._indexes[cause.broadcast], cause)
+            self._indexes[cause.broadcast].note_range(cause)
         for changed in at_hand or (self._room.journal.event(self._room.room, offset) for offset in affected):
             if changed is None:
                 continue
@@ -211,26 +207,10 @@ class Sealer:
             if before is not None and index.is_closed_at(before.program_us):
                 index.note_dirty(cause.offset, before.program_us, 0)
             if cause.kind == "restamped" and not by_record and before is None:
-                self._note_left(index, cause, changed)
+                index.note_left(cause, changed)
             self._note_hidden(index, cause, changed) if changed.hidden else self._note_placed(
                 index, changed, due_in_us=0
             )
-
-    def _note_left(self, index: SliceIndex, cause: Event, moved: Event) -> None:
-        """A restamp by a shift says where the event stood; by a clamp it stood somewhere after."""
-        shift_us = cause.details.get("shift_us") or 0
-        left_us = moved.program_us - shift_us
-        for entry in index.entries:
-            clamped = cause.details.get("rule") == "clamp" and us_from_ms(entry.end_ms) > moved.program_us
-            if clamped or us_from_ms(entry.start_ms) <= left_us < us_from_ms(entry.end_ms):
-                index.note_dirty(cause.offset, us_from_ms(entry.start_ms), 0)
-
-    def _note_range(self, index: SliceIndex, cause: Event) -> None:
-        """A restamp by the record says between which moments it moved events: each slice there may have lost one."""
-        for entry in index.entries:
-            start_us, end_us = us_from_ms(entry.start_ms), us_from_ms(entry.end_ms)
-            if start_us < cause.details["end_us"] and cause.details["start_us"] < end_us:
-                index.note_dirty(cause.offset, start_us, 0)
 
     def _note_hidden(self, index: SliceIndex, cause: Event, hidden: Event) -> None:
         if not index.is_closed_at(hidden.program_us):
@@ -262,7 +242,7 @@ class Sealer:
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
         """Do it whole even if whoever waits is cancelled: a file that is written must be listed or taken away."""
-        task = asyncio.ensure_future(_caught(work))
+        task = asyncio.ensure_future(caught(work))
         self._passes.add(task)
         task.add_done_callback(self._passes.discard)
         error = await asyncio.shield(task)
@@ -340,6 +320,15 @@ class Sealer:
         """Of the current broadcast: program time up to which everything is in slices."""
         index = self._indexes.get(self._room.broadcasts.current.number)
         return None if index is None else index.sealed_until_us
+
+    async def let_go(self, broadcast: int, through: int, as_of: int, begin: Callable[[], bool]) -> None:
+        """Events up to an offset and slices as of another are past their time: if ``begin`` (in a thread) says so, they are told no more."""
+        await self.load_state(await self.index(broadcast))
+        async with self._lock:
+            if await asyncio.to_thread(begin):
+                index, position = self._indexes[broadcast], self._room.log.position.offset
+                self._indexes[broadcast] = index.after(through, as_of, position)
+                self._packed, self._packed_bytes = {}, 0
 
     async def stop(self) -> None:
         """Write what must not wait: nothing hidden may stay in a file that is asked for after a restart."""
@@ -565,7 +554,7 @@ class Sealer:
         before = {row.start_ms: row for row in index.entries}
         for row in (*self._doubtful.pop(index.broadcast), *index.entries):
             stands = listed.get(row.start_ms)
-            if stands is None or _named(stands) != _named(row):
+            if stands is None or name_of(stands) != name_of(row):
                 await self._remove(row)
         index.entries, index.removed, index.version = rows, removed, version
         for row in rows:
@@ -579,7 +568,7 @@ class Sealer:
     def _is_listed(self, row: SliceRow) -> bool:
         index = self._indexes.get(row.broadcast)
         entry = None if index is None else index.entry_at(us_from_ms(row.start_ms))
-        return entry is not None and _named(entry) == _named(row)
+        return entry is not None and name_of(entry) == name_of(row)
 
     async def _remove(self, row: SliceRow) -> None:
         """Take a superseded file away; what the disk refuses is tried again with every pass."""
@@ -604,29 +593,8 @@ class Sealer:
         )
         if built is None:
             return (b"", None) if row is not None else None
-        if row is not None and self._says_the_same(row, built[0]):
+        if row is not None and says_the_same(
+            self._files, self._room.room, row, built[0], public=self._room.settings.public
+        ):
             return None
         return slice_row(*built, broadcast=broadcast, within=within, position=position, revision=revision)
-
-    def _says_the_same(self, row: SliceRow, body: bytes) -> bool:
-        try:
-            packed = intact_slice(self._files, self._room.room, row, public=self._room.settings.public)
-        except (CorruptError, OSError):
-            return False
-        before: dict[str, Any] = msgspec.json.decode(gzip.decompress(packed))
-        now: dict[str, Any] = msgspec.json.decode(body)
-        return all(before.get(name) == now.get(name) for name in _SOURCE_FIELDS)
-
-
-def _named(row: SliceRow) -> tuple[int, int, int, int]:
-    """What names a slice's file within its broadcast."""
-    return row.start_ms, row.end_ms, row.epoch, row.revision
-
-
-async def _caught(work: Coroutine[Any, Any, None]) -> Exception | None:
-    """What a work raised: it must not be lost, nor be told twice, when nobody waits any more."""
-    try:
-        await work
-    except Exception as error:
-        return error
-    return None

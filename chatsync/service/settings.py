@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
 from chatsync.service.limit_table import FIXED_LIMITS, SECRET_BYTES_MIN, Limits, SettingModel, setting
-from chatsync.service.room_settings import RoomSettings, read_private_file, read_request_headers
+from chatsync.service.room_settings import RetentionDays, RoomSettings, read_private_file, read_request_headers
 
 __all__ = [
     "SECRET_BYTES_MIN",
@@ -86,6 +86,11 @@ class Settings(BaseSettings):
     )
     loopback_origins: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "`host:port` of playlists on this very machine."
+    )
+    retention_days: RetentionDays = setting(
+        365,
+        "How long what was said is kept after a broadcast's last event, where the room does not say; or `forever`.",
+        unit="days",
     )
     limits: Limits = Field(default_factory=Limits, description="See below.")
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
@@ -317,6 +322,8 @@ def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -
         limit = ""
         if "Ge" in bounds and "Le" in bounds:
             limit = f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
+        elif name == "retention_days":
+            limit = "1 to 36,500, or `forever`"
         elif "MaxLen" in bounds:
             limit = f"up to {bounds['MaxLen'].max_length:,} characters"
         extra = field.json_schema_extra

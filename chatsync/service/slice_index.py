@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import msgspec
 
@@ -19,7 +21,7 @@ from chatsync.replay.slices import is_sliced, late_range
 from chatsync.replay.state import RoomState
 from chatsync.store.catalog import SliceRow
 
-__all__ = ["OPEN_FROM_LIFE_US", "SliceIndex", "range_of"]
+__all__ = ["OPEN_FROM_LIFE_US", "SliceIndex", "caught", "name_of", "range_of"]
 
 OPEN_FROM_LIFE_US = 60 * SECOND_US  # how long a value of sealed_until_ms may be asked for as from_ms
 
@@ -59,6 +61,23 @@ class SliceIndex:
     used_us: int = 0  # wall time when it was last asked for or changed
     serial: int = field(default_factory=count().__next__)  # tells this index from any other of this process
 
+    def after(self, through: int, as_of: int, position: int) -> SliceIndex:
+        """What is left when events up to an offset are past their time, and slices made as of another.
+
+        The version starts anew, so that lists are sent whole.
+        """
+        left = SliceIndex(self.broadcast, sealed_until_us=self.sealed_until_us, told_from=position, has_state=True)
+        left.entries = [row for row in self.entries if row.as_of_offset > as_of]
+        for event in self.events.values():
+            if event.offset > through:
+                left.put_tail(event)
+        for event in self.state_events.values():
+            if event.offset > through:
+                left.note_state(event)
+        left.waiting = {one for one in self.waiting if one[0] > through}
+        left.dirty_us = {at_us: self.dirty_us[at_us] for _, at_us in left.waiting if at_us in self.dirty_us}
+        return left
+
     @property
     def waiting_offsets(self) -> set[int]:
         """Events that are due in a slice and not in it yet."""
@@ -80,6 +99,22 @@ class SliceIndex:
         second_us = whole_second_us(program_us)
         self.dirty_us[second_us] = min(due_us, self.dirty_us.get(second_us, due_us))
         self.waiting.add((offset, second_us))
+
+    def note_left(self, cause: Event, moved: Event) -> None:
+        """A restamp by a shift says where the event stood; by a clamp it stood somewhere after."""
+        shift_us = cause.details.get("shift_us") or 0
+        left_us = moved.program_us - shift_us
+        for entry in self.entries:
+            clamped = cause.details.get("rule") == "clamp" and us_from_ms(entry.end_ms) > moved.program_us
+            if clamped or us_from_ms(entry.start_ms) <= left_us < us_from_ms(entry.end_ms):
+                self.note_dirty(cause.offset, us_from_ms(entry.start_ms), 0)
+
+    def note_range(self, cause: Event) -> None:
+        """A restamp by the record says between which moments it moved events: each slice there may have lost one."""
+        for entry in self.entries:
+            start_us, end_us = us_from_ms(entry.start_ms), us_from_ms(entry.end_ms)
+            if start_us < cause.details["end_us"] and cause.details["start_us"] < end_us:
+                self.note_dirty(cause.offset, start_us, 0)
 
     def note_dirty_state(self, program_us: int, due_us: int) -> None:
         """The states that slices after an instant open with may have changed."""
@@ -175,3 +210,17 @@ class SliceIndex:
 def range_of(row: SliceRow) -> Range:
     """The program time of a slice, µs."""
     return Range(us_from_ms(row.start_ms), us_from_ms(row.end_ms))
+
+
+def name_of(row: SliceRow) -> tuple[int, int, int, int]:
+    """What names a slice's file within its broadcast."""
+    return row.start_ms, row.end_ms, row.epoch, row.revision
+
+
+async def caught(work: Coroutine[Any, Any, None]) -> Exception | None:
+    """What a work raised: it must not be lost, nor be told twice, when nobody waits any more."""
+    try:
+        await work
+    except Exception as error:
+        return error
+    return None

@@ -113,6 +113,8 @@ class Archive:
             CorruptError: a row of the journal, or a file whose rows have left it, is damaged; the earlier generation stays.
             StoreError: it could not be written; the earlier generation stays.
         """
+        if not any(one[1:3] == (broadcast, hour_us) for one in self._catalog.dirty_hours(room)):
+            return 0  # its broadcast was past its time, and has gone meanwhile
         hour = Range(hour_us, hour_us + HOUR_US)
         over = self._files_over("events", room, broadcast, hour)
         covering = [file.hours for file in over if file.hours is not None]

@@ -104,7 +104,7 @@ class ArchiveFile(msgspec.Struct, frozen=True, kw_only=True):
     """One Parquet file that is part of the archive now."""
 
     path: str  # relative to the data folder
-    tree: str  # events, staff; segments, observations
+    tree: str  # events, staff; segments, observations, viewers
     room: str
     broadcast: int
     hour_us: int | None  # start of its hour of program time; None for a whole broadcast
@@ -151,7 +151,7 @@ _MIGRATIONS = {
 
 _WATCHED = (
     *("rooms", "recordings", "broadcasts", "runs", "segments", "observations", "gaps", "slices", "marks"),
-    *("archive_files", "archive_authors"),
+    *("archive_files", "archive_authors", "viewers", "deletions"),
 )
 _SLICE_COLUMNS = SliceRow.__struct_fields__
 _FILE_COLUMNS = ArchiveFile.__struct_fields__
@@ -361,6 +361,38 @@ class Catalog:
         """Gaps of a broadcast in order, with their reasons."""
         rows = self._group("gaps", (room,), broadcast, order="start_us")
         return [(Range(start_us, end_us), reason) for _, _, start_us, end_us, reason in rows]
+
+    def note_viewers(
+        self, connection: sqlite3.Connection, room: str, broadcast: int, minute_us: int, count: int
+    ) -> None:
+        """Remember how many connections there were in a minute of a broadcast; of two counts of a minute the greater stands."""
+        connection.execute(
+            "INSERT INTO viewers VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET viewers = excluded.viewers "
+            "WHERE excluded.viewers > viewers",
+            (room, broadcast, minute_us, count),
+        )
+
+    def viewer_rows(self, room: str, broadcast: int) -> list[tuple[Any, ...]]:
+        """Minutes of a broadcast in which somebody was there, in the order of :data:`~chatsync.store.schema.VIEWERS`."""
+        return self._group("viewers", (room,), broadcast, order="minute_us")
+
+    # --- what is past its time ------------------------------------------------------------------------------------
+
+    def put_deletion(
+        self, connection: sqlite3.Connection, room: str, wall_us: int, broadcast: int, record: dict[str, Any]
+    ) -> None:
+        """Note that a broadcast is being deleted, or was; ``wall_us`` is when it began."""
+        values = (room, wall_us, broadcast, _json(record))
+        connection.execute("INSERT OR REPLACE INTO deletions VALUES (?, ?, ?, ?)", values)
+
+    def deletions(self, room: str | None = None) -> list[tuple[str, int, int, dict[str, Any]]]:
+        """What was deleted for its age: (room, when it began, broadcast, what went), by room and time."""
+        rows = self._group("deletions", () if room is None else (room,), order="room, wall_us, broadcast")
+        return [(found, wall_us, broadcast, msgspec.json.decode(record)) for found, wall_us, broadcast, record in rows]
+
+    def drop_mark(self, connection: sqlite3.Connection, room: str, name: str) -> None:
+        """Forget a number of a room."""
+        connection.execute("DELETE FROM marks WHERE room = ? AND name = ?", (room, name))
 
     # --- slices ---------------------------------------------------------------------------------------------------
 

@@ -174,6 +174,11 @@ class Dedupe:
         connection.executemany(_ADD, rows)
         connection.execute(f"DELETE FROM dedupe WHERE {where}", values)
 
+    def forget(self, connection: sqlite3.Connection, room: str, id_: str, author_key: str, offset: int) -> None:
+        """The row that used an id is deleted."""
+        where = "room = ? AND id = ? AND author_key = ? AND offset = ?"
+        self._take(connection, where, (room, id_, author_key, offset))
+
     def _first(
         self, connection: sqlite3.Connection, draft: Draft, author_key: str, received_us: int
     ) -> tuple[Any, ...] | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chatsync.chat.event import Event, Visibility, visibility_of
@@ -16,7 +17,9 @@ from chatsync.errors import CorruptError, NotFoundError
 from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
 from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check, text_check
 
-__all__ = ["Effects", "NamedRows"]
+__all__ = ["CHANGED_MAX", "Appended", "Effects", "NamedRows"]
+
+CHANGED_MAX = 2_000  # events of one deed that are told one by one: ~10 ms of an event loop
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _TEXT, _HIDDEN, _HIDDEN_BY, _CHECK = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by", "text_check"))
@@ -36,6 +39,29 @@ class NamedRows(NamedTuple):
     offsets: tuple[int, ...]
     through: int
     pruned: tuple[tuple[Any, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a draft: the event as it stands, whether it was there before, and what it touched.
+
+    Attributes:
+        event: as it stands in the log.
+        duplicate: whether it stood there before.
+        affected: offsets that it hid, restored or moved.
+        changed: those events as they stand now, read where they were written so that nobody has to look them up on an event
+            loop; empty if there are more than :data:`CHANGED_MAX`.
+    """
+
+    event: Event
+    duplicate: bool = False
+    affected: tuple[int, ...] = ()
+    changed: tuple[Event, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether so much was touched that it is not told one by one."""
+        return len(self.affected) > CHANGED_MAX
 
 
 class Effects:

@@ -274,6 +274,23 @@ class IdentityStore(_Private):
         if newest is not None:
             connection.execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (*key, newest))
 
+    def drop(self, room: str, author_key: str) -> None:
+        """In the writer's thread: forget an author of whom no event is left. Who comes back is somebody new.
+
+        The next version of this process still follows the last one: a reader may be on its way with an older one.
+        """
+        key = (room, author_key)
+        connection = self._begin()
+        (newest,) = connection.execute(
+            "SELECT max(version) FROM names WHERE room = ? AND author_key = ?", key
+        ).fetchone()
+        connection.execute("DELETE FROM names WHERE room = ? AND author_key = ?", key)
+        connection.execute("DELETE FROM sums WHERE name = 'names' AND key = ? AND rows = 0", ("/".join(key),))
+        for version in range(1, (newest or 0) + 1):
+            self._names.pop((*key, version), None)
+        if newest is not None:
+            self._latest[key] = (newest, "", ())
+
     def forget(self) -> None:
         """As the base; and names learned in the lost batch."""
         super().forget()

@@ -23,7 +23,7 @@ from chatsync.store.heads import CHANGES, COUNTS, HIDDEN, NAMES, Head, Heads
 from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
-from chatsync.store.pruned import bring_back
+from chatsync.store.pruned import PrunedMark, bring_back
 from chatsync.store.recovering import Recovered, head_of, read_error, recovered
 from chatsync.store.rows import (
     COLUMNS,
@@ -111,7 +111,7 @@ class Journal(JournalReads):
         self._changed_hours: dict[tuple[str, int, int], int] = {}
         self._spoke: set[tuple[str, str, int]] = set()
         self._appends = 0
-        self._dedupe = Dedupe(lambda room, offsets: self.pruned.at(room, offsets))
+        self._dedupe = Dedupe(self.pruned.at)
         writer.before_commit.append(self._before_commit)
         writer.after_commit.append(self._after_commit)
         writer.after_undo.append(self._unlearn)
@@ -307,6 +307,57 @@ class Journal(JournalReads):
     def _is_there(connection: sqlite3.Connection, room: str, offset: int) -> bool:
         found = connection.execute("SELECT 1 FROM journal WHERE room = ? AND offset = ?", (room, offset))
         return found.fetchone() is not None
+
+    # --- what is past its time (in the writer's thread) -----------------------------------------------------------
+
+    def take_out(self, connection: sqlite3.Connection, room: str, broadcast: int, through: int, *, limit: int) -> int:
+        """Delete the newest rows of a broadcast up to an offset, and what hangs on them; how many, at most ``limit``.
+
+        The mark of what has left moves first, so that nobody takes the hole for damage. Call it until there are none.
+        """
+        rows = connection.execute(
+            "SELECT offset, hidden, id, author_key, chain FROM journal NOT INDEXED "
+            "WHERE room = ? AND offset <= ? AND broadcast = ? ORDER BY offset DESC LIMIT ?",
+            (room, through, broadcast, limit),
+        ).fetchall()
+        if not rows:
+            connection.execute("DELETE FROM hours WHERE room = ? AND broadcast = ? AND rows = 0", (room, broadcast))
+            return 0
+        self.pruned.put(connection, room, PrunedMark(rows[0][0], rows[0][-1]))
+        for offset, is_hidden, id_, author_key, _ in rows:
+            connection.execute("DELETE FROM journal WHERE room = ? AND offset = ?", (room, offset))
+            connection.execute("DELETE FROM effects WHERE room = ? AND cause = ?", (room, offset))
+            self._dedupe.forget(connection, room, id_, author_key or "", offset)
+            if is_hidden:
+                self._moderation.forget_text(room, offset)
+        return len(rows)
+
+    def drop_authors(self, connection: sqlite3.Connection, room: str, broadcast: int, *, limit: int) -> tuple[int, int]:
+        """After its rows: who spoke in a broadcast; how many were looked at, and of how many the names went.
+
+        Names go with an author's last event. Call it until none is looked at.
+        """
+        keys = connection.execute(
+            "SELECT author_key FROM spoke WHERE room = ? AND broadcast = ? LIMIT ?", (room, broadcast, limit)
+        ).fetchall()
+        connection.executemany(
+            "DELETE FROM spoke WHERE room = ? AND author_key = ? AND broadcast = ?",
+            [(room, key, broadcast) for (key,) in keys],
+        )
+        self._spoke.clear()
+        return len(keys), sum(self._drop_author(connection, room, key) for (key,) in keys)
+
+    def drop_erased(self, connection: sqlite3.Connection, room: str, through: int) -> int:
+        """After all rows up to an offset: of how many people, erased by then and never back, the empty names went."""
+        keys = connection.execute("SELECT author_key FROM erasures WHERE room = ? AND offset <= ?", (room, through))
+        return sum(self._drop_author(connection, room, key) for (key,) in keys.fetchall())
+
+    def _drop_author(self, connection: sqlite3.Connection, room: str, key: str) -> bool:
+        if connection.execute("SELECT 1 FROM spoke WHERE room = ? AND author_key = ?", (room, key)).fetchone():
+            return False
+        connection.execute("DELETE FROM sums WHERE name = 'spoke' AND key = ? AND rows = 0", (f"{room}/{key}",))
+        self._identity.drop(room, key)
+        return True
 
     def _note_spoke(self, connection: sqlite3.Connection, room: str, author_key: str, broadcast: int) -> None:
         """Remember where an author said anything. An index of all rows by author would dirty another page with each row."""

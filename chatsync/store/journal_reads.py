@@ -11,14 +11,13 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from chatsync.chat.event import STATE_KINDS, Author, Event, Role, Visibility, visibility_of
 from chatsync.errors import CorruptError
 from chatsync.instants import Range
 from chatsync.store import sums
-from chatsync.store.effects import NamedRows
+from chatsync.store.effects import CHANGED_MAX, Appended, NamedRows
 from chatsync.store.files import Files
 from chatsync.store.heads import COUNTS, Head
 from chatsync.store.hours import Hours
@@ -43,7 +42,6 @@ T = TypeVar("T")
 
 DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
 """Kinds that change earlier rows."""
-CHANGED_MAX = 2_000  # events of one deed that are told one by one: ~10 ms of an event loop
 WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "spoke", "pruned", "erasures")
 
 _ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads
@@ -67,29 +65,6 @@ _CHAIN, _PREVIOUS = COLUMNS.index("chain"), COLUMNS.index("previous")
 _DEEDS = ", ".join(f"'{kind}'" for kind in sorted(DEEDS_ON_ROWS))
 _STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
 _AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """What became of a draft: the event as it stands, whether it was there before, and what it touched.
-
-    Attributes:
-        event: as it stands in the log.
-        duplicate: whether it stood there before.
-        affected: offsets that it hid, restored or moved.
-        changed: those events as they stand now, read where they were written so that nobody has to look them up on an event
-            loop; empty if there are more than :data:`CHANGED_MAX`.
-    """
-
-    event: Event
-    duplicate: bool = False
-    affected: tuple[int, ...] = ()
-    changed: tuple[Event, ...] = ()
-
-    @property
-    def is_wide(self) -> bool:
-        """Whether so much was touched that it is not told one by one."""
-        return len(self.affected) > CHANGED_MAX
 
 
 class JournalReads:
@@ -176,13 +151,18 @@ class JournalReads:
             raise CorruptError("journal", f"rows {found.offset + 1} to {end} of room {room} are missing")
         return found
 
+    def _end(self, room: str) -> int:
+        """Offset of the row that a read must get to; 0 if all that is left may have gone."""
+        end = self._ends.get(room, 0)
+        return end if end > self.pruned.through(room) else 0
+
     def event(self, room: str, offset: int) -> Event | None:
         """One event, hidden ones too (without text).
 
         Raises:
             CorruptError: its row is damaged.
         """
-        end = self._ends.get(room, 0)
+        end = self._end(room)
         rows = self.read(f"{_SELECT} WHERE room = ? AND offset = ?", (room, offset))
         rows = rows or self.pruned.at(room, [offset])
         if rows:
@@ -197,7 +177,7 @@ class JournalReads:
         Raises:
             CorruptError: a row is damaged or missing, or the chain between two rows is broken.
         """
-        end = self._ends.get(room, 0)
+        end = self._end(room)
         rows = self.read(f"{_SELECT} WHERE room = ? AND offset >= ? ORDER BY offset LIMIT ?", (room, offset, limit + 1))
         if len(rows) <= limit and max(offset, rows[-1][2] if rows else 0) < end:
             after = rows[-1][2] if rows else offset
@@ -228,7 +208,7 @@ class JournalReads:
         Raises:
             CorruptError: as :meth:`events_after`.
         """
-        end = self._ends.get(room, 0)
+        end = self._end(room)
         rows = self.read(f"{_SELECT} WHERE room = ? ORDER BY offset DESC LIMIT ?", (room, count))
         if count and (rows[0][2] if rows else 0) < end:
             raise CorruptError("journal", f"rows up to {end} of room {room} are missing")
@@ -454,8 +434,8 @@ class JournalReads:
         return Appended(event, affected=affected, changed=tuple(changed))
 
     def rooms(self) -> list[str]:
-        """Rooms in which anything was ever logged."""
-        ends = {room for room, end in tuple(self._ends.items()) if end and room not in COUNTS}
+        """Rooms of which anything is in the journal."""
+        ends = {room for room in tuple(self._ends) if room not in COUNTS and self._end(room)}
         found = self.read_by(rooms_of)
         if missing := ends - set(found):
             raise CorruptError("journal", f"rows of room {min(missing)} are missing")

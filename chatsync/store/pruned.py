@@ -57,8 +57,13 @@ class Pruned:
 
     def put(self, connection: sqlite3.Connection, room: str, mark: PrunedMark) -> None:
         """Move a room's mark on, before its rows go. It may be ahead of them: rows that are there are believed."""
+        # Memory may be ahead of the disk, where a batch was lost: what is on disk decides.
+        connection.execute(
+            "INSERT INTO pruned VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET through = excluded.through, "
+            "chain = excluded.chain WHERE excluded.through > through",
+            (room, *mark),
+        )
         if mark.through > self.through(room):
-            connection.execute("INSERT OR REPLACE INTO pruned VALUES (?, ?, ?)", (room, *mark))
             self._marks[room] = mark
 
     def through(self, room: str) -> int:

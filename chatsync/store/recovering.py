@@ -89,9 +89,16 @@ def head_from(read: Read, room: str) -> Head:
 
 
 def _head(read: Read, room: str) -> tuple[Head, int]:
-    """The head a new event goes on from, and the offset of the last row that is there."""
+    """The head a new event goes on from, and the offset of the last row that is there, or of the last that left."""
     rows = read("SELECT epoch, offset, chain FROM journal WHERE room = ? ORDER BY offset DESC LIMIT 1", (room,))
     head = Head(*rows[0]) if rows else Head(1, 0, 0)
+    left = read("SELECT through, chain FROM pruned WHERE room = ? AND through > ?", (room, head.offset))
+    if left:  # the newest rows were past their time
+        through, chain = left[0]
+        ((epoch,),) = read(
+            "SELECT max(epoch) FROM epochs WHERE room IN (?, ?) AND first_offset <= ?", (room, ALL_ROOMS, through)
+        )
+        head = Head(max(head.epoch, epoch or 1), through, chain)
     newer = read(
         "SELECT epoch, first_offset FROM epochs WHERE room IN (?, ?) ORDER BY epoch DESC LIMIT 1", (room, ALL_ROOMS)
     )
@@ -101,7 +108,7 @@ def _head(read: Read, room: str) -> tuple[Head, int]:
 
 
 def rooms_of(connection: sqlite3.Connection) -> list[str]:
-    """Rooms in which anything was ever logged. Cost: some microseconds a room."""
+    """Rooms of which anything is in the journal. Cost: some microseconds a room."""
     return [room for (room,) in connection.execute(_ROOMS)]
 
 

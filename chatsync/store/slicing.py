@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from typing import Any
+
+import msgspec
 
 from chatsync.chat.event import MESSAGE_KINDS, Position
 from chatsync.errors import CorruptError
@@ -21,7 +24,9 @@ from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 
-__all__ = ["ChangedSliceError", "built_slice", "intact_slice", "mended_slice", "slice_row"]
+__all__ = ["ChangedSliceError", "built_slice", "intact_slice", "mended_slice", "says_the_same", "slice_row"]
+
+_SOURCE_FIELDS = ("state", "authors", "events", "tallies")  # what a revision is for; the rest only says which one it is
 
 
 class ChangedSliceError(CorruptError):
@@ -97,6 +102,17 @@ def intact_slice(files: Files, room: str, row: SliceRow, *, public: bool) -> byt
     if hashlib.sha256(packed).hexdigest() != row.sha256:
         raise CorruptError(files.relative(path), "its SHA-256 is another than the catalog's")
     return packed
+
+
+def says_the_same(files: Files, room: str, row: SliceRow, body: bytes, *, public: bool) -> bool:
+    """Whether a slice that stands says what this JSON does, but for which revision it is."""
+    try:
+        packed = intact_slice(files, room, row, public=public)
+    except (CorruptError, OSError):
+        return False
+    before: dict[str, Any] = msgspec.json.decode(gzip.decompress(packed))
+    now: dict[str, Any] = msgspec.json.decode(body)
+    return all(before.get(name) == now.get(name) for name in _SOURCE_FIELDS)
 
 
 def mended_slice(files: Files, journal: Journal, room: str, row: SliceRow, *, public: bool) -> bytes:

@@ -129,6 +129,8 @@ WATCHED: dict[str, Watched] = {
         part="broadcast",
     ),
     "archive_authors": Watched(_names("path authors"), key=("path",)),
+    "viewers": Watched(_names("room broadcast minute_us viewers"), part="broadcast"),
+    "deletions": Watched(_names("room wall_us broadcast record")),
     "names": Watched(_names("room author_key version name badges"), key=("room", "author_key")),
     "hidden_text": Watched(_names("room offset text said salt hidden_wall_us"), total="{row}.offset"),
 }

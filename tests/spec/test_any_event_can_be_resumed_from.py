@@ -267,7 +267,7 @@ async def _prepared(folder: Path) -> dict[str, int]:
     async with stage(folder, ROOMS, clock=ManualClock(wall_us=now_us), asleep=True) as it:
         await it.hub.woken(PRUNED)
         await it.seal(PRUNED)
-        store = it.hub.archiving._store
+        store = it.hub.archiving.store
         await asyncio.to_thread(store.archive.archive_now, PRUNED)
         assert KEPT_EVENTS < await asyncio.to_thread(prune, store, PRUNED, wall_us=now_us + 2 * DAY_US)
     with open_store(data) as opened:
