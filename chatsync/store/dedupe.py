@@ -92,7 +92,7 @@ class Dedupe:
             what is a day by the clock of the next.
     """
 
-    def __init__(self, recalled: Callable[[str, list[int]], list[tuple[Any, ...]]]) -> None:
+    def __init__(self, recalled: Callable[[str, Sequence[int]], list[tuple[Any, ...]]]) -> None:
         self._recalled = recalled
         self._swept: tuple[str, str, str] = ("", "", "")
         self._compared: set[str] = set()

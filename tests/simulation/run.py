@@ -30,6 +30,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -70,8 +71,12 @@ def run_seed(seed: int, *, trace: bool = False) -> Outcome:
     )  # what was killed cannot run its ends, as it should be
     gc.disable()  # and must not be collected, and so try to, at a moment of the collector's choosing
     try:
-        _run(outcome, trace=trace)
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", message="coroutine .* was never awaited"
+            )  # its process was killed before it began
+            _run(outcome, trace=trace)
+            gc.collect()
     finally:
         gc.enable()
         sys.unraisablehook = hook

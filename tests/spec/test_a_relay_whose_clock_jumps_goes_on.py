@@ -26,7 +26,7 @@ JUMPS = int(os.environ.get("CHATSYNC_CLOCK_JUMPS", "20"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261130"))
 ROOM = "class"
 PLACED_MS = 20_000  # of the live edge: three segments, reloads, and a machine under load
-ANSWERED_MS = 5_000
+ANSWERED_MS = 60_000  # most jumps are far longer than that
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 + 2 * JUMPS)]
 _LIBRARY = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
