@@ -18,7 +18,7 @@ import msgspec
 from chatsync.chat.event import Author, Role
 from chatsync.errors import CorruptError
 from chatsync.store import sums
-from chatsync.store.writer import opened
+from chatsync.store.writer import emptied_log, opened
 
 __all__ = ["HiddenText", "IdentityStore", "ModerationStore"]
 
@@ -118,16 +118,15 @@ class _Private:
             connection.close()
 
     def empty_log(self) -> None:
-        """Any thread: move the write-ahead log into the database and cut it to nothing: what was deleted must not stay in it.
+        """In the writer's thread, after a commit: move the write-ahead log into the database and cut it to nothing.
+
+        What was deleted must not stay in it. If a reader is in the way it does, until the next time.
 
         Raises:
-            sqlite3.Error: it cannot be.
+            OSError: the database cannot be opened.
+            sqlite3.Error: it cannot be done.
         """
-        connection = opened(self._path)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+        emptied_log(self._writing(), "TRUNCATE")
 
     def close(self) -> None:
         """Close the writing connection, dropping what was not committed."""

@@ -116,6 +116,7 @@ class Journal(JournalReads):
         writer.after_commit.append(self._after_commit)
         writer.after_undo.append(self._unlearn)
         writer.after_failure.append(self._forget)
+        writer.checkpoint += [self._identity.empty_log, self._moderation.empty_log]
         writer.settle.append(self._heads.sync)
 
     def _opened_tables(self) -> Recovered:

@@ -17,6 +17,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +27,16 @@ import structlog
 from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
 from chatsync.store.sums import watch
 
-__all__ = ["BATCH_WORKS_MAX", "Completed", "Together", "Writer", "is_disk_trouble", "opened", "store_error"]
+__all__ = [
+    "BATCH_WORKS_MAX",
+    "Completed",
+    "Together",
+    "Writer",
+    "emptied_log",
+    "is_disk_trouble",
+    "opened",
+    "store_error",
+]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
@@ -194,6 +204,7 @@ class Writer:
         after_commit: called when the batch is durable, before anyone is told.
         after_undo: called with the connection when one work of a batch raised and its rows were taken back.
         after_failure: called when a batch was lost: forget what it taught you.
+        checkpoint: called in the writer's thread when the log is emptied: other databases' logs are emptied here.
         settle: called about once a second after commits, in another thread: what need not delay an ack.
     """
 
@@ -211,6 +222,7 @@ class Writer:
         self.after_commit: list[Callable[[], None]] = []
         self.after_undo: list[Callable[[sqlite3.Connection], None]] = []
         self.after_failure: list[Callable[[], None]] = []
+        self.checkpoint: list[Callable[[], None]] = []
         self.settle: list[Callable[[], None]] = []
         self.trouble: str | None = None
 
@@ -248,21 +260,25 @@ class Writer:
             self._thread = None
         self._settler.stop()
         if self._connection is not None:
-            self._empty_log(self._connection)
+            self._empty_logs(self._connection)
             self._connection.close()
             self._connection = None
 
     def request_checkpoint(self) -> None:
-        """Empty the write-ahead log after the next batch: text that was blanked must not stay in its old pages."""
+        """Empty the write-ahead logs after the next batch: text that was blanked must not stay in its old pages."""
         self._checkpoint_due = True
         self.submit(lambda _: None, lambda _: None)
 
-    @staticmethod
-    def _empty_log(connection: sqlite3.Connection) -> None:
-        try:
-            _emptied_log(connection, "TRUNCATE")
-        except sqlite3.Error as error:  # a reader is in the way or the disk is full: the next one does it
-            _log.warning("checkpoint_failed", error=type(error).__name__)
+    def _empty_logs(self, connection: sqlite3.Connection) -> None:
+        own: Callable[[], object] = partial(emptied_log, connection, "TRUNCATE")
+        for empty in (own, *self.checkpoint):
+            try:
+                empty()
+            except (
+                sqlite3.Error,
+                OSError,
+            ) as error:  # a reader is in the way or the disk is full: the next one does it
+                _log.warning("checkpoint_failed", error=type(error).__name__)
 
     def submit(self, work: Work, done: Done) -> None:
         """Queue work. ``done`` gets its result after the commit, or the exception; a work that raises leaves no rows.
@@ -317,7 +333,7 @@ class Writer:
             self._hand_out(self._committed(batch))
         if self._checkpoint_due and self._connection is not None:
             self._checkpoint_due = False
-            self._empty_log(self._connection)
+            self._empty_logs(self._connection)
         return item is not None
 
     def _hand_out(self, results: Completed) -> None:
@@ -333,7 +349,7 @@ class Writer:
                 self._connection = self._open()
             if self._settler.log_is_long:
                 self._settler.log_is_long = False
-                if not _emptied_log(self._connection, "RESTART"):
+                if not emptied_log(self._connection, "RESTART"):
                     self._settler.passes_to_wait = _PASSES_TO_WAIT
             results = self._transact(self._connection, batch)
         except Exception as error:
@@ -423,7 +439,7 @@ class Writer:
                 connection.execute("PRAGMA wal_autocheckpoint=0")  # the settler's task, beside the acks
                 if self._doubtful:
                     # What was committed before may be in pages whose sync failed: write it again, to the database itself.
-                    _emptied_log(connection, "TRUNCATE")
+                    emptied_log(connection, "TRUNCATE")
                     self._doubtful = False
             except BaseException:
                 connection.close()
@@ -437,8 +453,15 @@ class Writer:
             hook()
 
 
-def _emptied_log(connection: sqlite3.Connection, mode: str) -> bool:
-    """Move the whole log into the database; False if a reader held it open, for which is waited, but not long."""
+def emptied_log(connection: sqlite3.Connection, mode: str) -> bool:
+    """Move the whole log into the database, and cut it (``TRUNCATE``) or begin it anew (``RESTART``).
+
+    Returns:
+        False if a reader held it open, for which is waited, but not long.
+
+    Raises:
+        sqlite3.Error: it cannot be.
+    """
     connection.execute("PRAGMA busy_timeout=100")
     try:
         (busy, _, _) = connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()

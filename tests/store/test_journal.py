@@ -17,6 +17,7 @@ from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.store.journal import DEDUPE_US, HIDDEN_TEXT_US, Appended
 from chatsync.store.opening import Store, open_store
 from tests.builders import BASE_US, author, draft, stamp
+from tests.scanning import files_with
 from tests.store.deeds import MODERATOR, deed, placed, said, tamper
 
 ROOMS = ["art", "bio", "math"]
@@ -299,6 +300,20 @@ def test_a_restore_after_the_text_was_dropped_leaves_it_hidden(store: Store) -> 
     found = store.journal.event("math", 1)
     assert found is not None
     assert ((), True, None) == (back.affected, found.hidden, found.text)
+
+
+def test_what_is_past_its_days_leaves_every_log(store: Store) -> None:
+    """A hidden text is in no byte of the folder once its days are over and the write-ahead logs were emptied."""
+    said(store, draft("a", "rude words"), deed("h", "hidden", target=1))
+    assert "moderation.db-wal" in files_with(store.files.root, "rude words")
+    assert ["rude words"] == [text for _, _, text, *_ in store.journal.hidden_texts()]  # a reader is open from now on
+    later_us = BASE_US + HIDDEN_TEXT_US + 1
+    store.writer.call(lambda connection: store.journal.sweep(connection, later_us)).result()
+    store.writer.request_checkpoint()
+    for _ in range(2):  # the second begins once what was asked before the first is done
+        store.writer.call(lambda _: None).result()
+    assert [] == files_with(store.files.root, "rude words")
+    assert [0, 0, 0] == [path.stat().st_size for path in sorted(store.files.root.glob("*.db-wal"))]
 
 
 def test_a_hide_touches_nothing_twice(store: Store) -> None:

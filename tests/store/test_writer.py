@@ -328,13 +328,13 @@ def test_a_reader_in_the_way_of_a_long_log_is_waited_for_now_and_then(
         monkeypatch.setattr(f"chatsync.store.writer.{name}", value)
     tried: list[bool] = []
 
-    def emptied(connection: sqlite3.Connection, mode: str, emptied: Any = writing._emptied_log) -> bool:
+    def emptied(connection: sqlite3.Connection, mode: str, emptied: Any = writing.emptied_log) -> bool:
         done: bool = emptied(connection, mode)
         if mode == "RESTART":
             tried.append(done)
         return done
 
-    monkeypatch.setattr(writing, "_emptied_log", emptied)
+    monkeypatch.setattr(writing, "emptied_log", emptied)
     writer = Writer(_made(tmp_path / "db"))
     reader = opened(tmp_path / "db", read_only=True)
     reader.execute("BEGIN")
