@@ -1,4 +1,4 @@
-"""``chatsync archive``, ``verify``, ``expire``: a data folder at rest."""
+"""``chatsync archive``, ``verify``, ``expire``, ``repair``: a data folder at rest."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, opened, progress
 from chatsync.errors import ChatsyncError, StoreError
 
-__all__ = ["archive", "expire", "verify"]
+__all__ = ["archive", "expire", "repair", "verify"]
 
 
 def archive(
@@ -46,16 +46,20 @@ def verify(
     json_output: JsonOption = False,
 ) -> None:
     """Check every journal row, slice and archived file against its checksum; exit 1 if one is damaged."""
-    from chatsync.store.opening import open_store
-    from chatsync.store.verifying import verify_store
+    from chatsync.service.settings import load_settings
+    from chatsync.store.verifying import verify_folder
 
-    with opened(open_store, config, data) as store:
-        report = verify_store(store, progress(json_output))
+    try:
+        report = verify_folder(load_settings(config, data_folder=data).data_folder, progress(json_output))
+    except ChatsyncError as error:
+        fail(str(error))
     if json_output:
         typer.echo(json.dumps(report))
     else:
         for line in report["damaged"]:
             typer.echo(line)
+        for one in report["lost"]:
+            typer.echo(f"known to be lost: rows {one['first_offset']} to {one['last_offset']} of room {one['room']}")
         typer.echo(
             f"{report['rows']} rows, {report['slices']} slices, {report['files']} files: "
             f"{len(report['damaged'])} damaged"
@@ -116,3 +120,44 @@ def expire(
     for one in gone:
         typer.echo(f"broadcast {one['broadcast']} of {one['room']}, last used {iso_from_us(one['last_wall_us'])}")
     typer.echo(f"{len(gone)} broadcasts " + ("are past their time" if dry_run else "deleted"))
+
+
+def repair(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    believe: Annotated[
+        bool,
+        typer.Option(
+            "--believe", help="Take catalog rows that nothing else has as they stand, though they do not fit."
+        ),
+    ] = False,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Mend what verify finds: from journal, archive or files, else say exactly what is lost; exit 1 if something is left.
+
+    The relay must be stopped. What was damaged goes to quarantine/. Doing it twice does nothing the second time.
+    """
+    import msgspec
+
+    from chatsync.service.settings import load_settings
+    from chatsync.store.repairing import BACKUP_HINT, repair_folder
+
+    try:
+        folder = load_settings(config, data_folder=data).data_folder
+        report = repair_folder(folder, dry_run=dry_run, believe=believe, progress=progress(json_output))
+    except (ChatsyncError, OSError) as error:
+        fail(str(error), 1)
+    if json_output:
+        typer.echo(msgspec.json.encode(report).decode())
+    else:
+        for line in report.repaired:
+            typer.echo(f"repaired: {line}")
+        for one in report.lost:
+            typer.echo(f"lost: {one.what}")
+        for line in report.left:
+            typer.echo(f"still damaged: {line}")
+        typer.echo(f"{len(report.repaired)} repaired, {len(report.lost)} lost, {len(report.left)} left")
+        if report.left and not dry_run:
+            typer.echo(BACKUP_HINT)
+    raise typer.Exit(1 if report.left else 0)

@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -260,6 +260,14 @@ class Archive:
         """
         return self._recall.groups(file, columns)
 
+    def rows_in(self, file: ArchiveFile, offsets: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Rows of a file at these offsets, as they could stand in the journal again.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        return self._recall.rows_in(file, offsets)
+
     def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
         """The offsets in a file, rising, once it was compared with its SHA-256.
 
@@ -275,6 +283,10 @@ class Archive:
 
     def write_manifest(self, room: str) -> None:
         """Say what the archive of a room holds, for readers without a server. The catalog is the authority."""
+        self._files.write(self._files.manifest_path(room), self.manifest(room))
+
+    def manifest(self, room: str) -> bytes:
+        """The manifest as the catalog has it now."""
         listed = [
             {
                 "path": file.path,
@@ -291,8 +303,7 @@ class Archive:
             }
             for file in self._catalog.archive_files(room, tree=None)
         ]
-        body = json.dumps({"room": room, "schema_version": SCHEMA_VERSION, "files": listed}, indent=1).encode()
-        self._files.write(self._files.manifest_path(room), body)
+        return json.dumps({"room": room, "schema_version": SCHEMA_VERSION, "files": listed}, indent=1).encode()
 
     def verify(self, room: str | None = None, progress: Progress | None = None) -> list[CorruptError]:
         """Read every archived file and compare it with the catalog; what is damaged or missing."""

@@ -25,7 +25,7 @@ from chatsync.store.recovering import read_error
 from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
 
-__all__ = ["SCHEMA_VERSION", "ArchiveFile", "Catalog", "SliceRow"]
+__all__ = ["SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Catalog", "SliceRow"]
 
 SCHEMA_VERSION = 3
 
@@ -149,7 +149,7 @@ _MIGRATIONS = {
     ),
 }
 
-_WATCHED = (
+WATCHED_TABLES = (
     *("rooms", "recordings", "broadcasts", "runs", "segments", "observations", "gaps", "slices", "marks"),
     *("archive_files", "archive_authors", "viewers", "deletions"),
 )
@@ -186,7 +186,7 @@ class Catalog:
                 )
             connection.executescript(_TABLES)
             _migrate(connection, version)
-            sums.ensure(connection, _WATCHED)
+            sums.ensure(connection, WATCHED_TABLES)
         except sqlite3.Error as error:
             raise read_error(error) from error
         finally:
@@ -203,7 +203,7 @@ class Catalog:
 
     def wrong(self) -> list[CorruptError]:
         """What is not as it was written in any table beside the journal. For ``chatsync verify``."""
-        return sums.wrong(self._journal.reads, _WATCHED)
+        return sums.wrong(self._journal.reads, WATCHED_TABLES)
 
     # --- rooms and recordings -------------------------------------------------------------------------------------
 
@@ -481,6 +481,26 @@ class Catalog:
         """A file is no part of the archive any more."""
         connection.execute("DELETE FROM archive_files WHERE path = ?", (path,))
         connection.execute("DELETE FROM archive_authors WHERE path = ?", (path,))
+
+    def note_damaged(self, connection: sqlite3.Connection, file: ArchiveFile) -> None:
+        """A file is not what was written: it is made again by the next archiving from what journal and catalog have.
+
+        Rows that are in it alone are not: whoever calls this has written them down as lost, or knows that there are none.
+        """
+        if file.hours is None:
+            connection.execute("UPDATE archive_files SET rows = 0 WHERE path = ?", (file.path,))
+            return
+        connection.execute("UPDATE archive_files SET pruned = 0 WHERE path = ?", (file.path,))
+        (through,) = connection.execute(
+            "SELECT coalesce(max(offset), 0) FROM journal WHERE room = ?", (file.room,)
+        ).fetchone()
+        connection.executemany(
+            "INSERT INTO dirty_hours VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
+            [
+                (file.room, file.broadcast, hour_us, through)
+                for hour_us in range(file.hours.start_us, file.hours.end_us, HOUR_US)
+            ],
+        )
 
     def pruned_files(self, room: str, broadcast: int | None = None) -> list[ArchiveFile]:
         """Files of ``events`` with rows that the journal has no more, by (broadcast, hour)."""

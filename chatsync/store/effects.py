@@ -135,6 +135,8 @@ class Effects:
         """Rows a deed names, by offset: one target or all an author said, and the pins that show any of it."""
         if cause.target is not None:
             rows = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, cause.target)).fetchall()
+            if not rows and cause.target < cause.offset:
+                raise CorruptError("journal", f"row {cause.target} of room {cause.room} is missing")
         else:
             rows = self._rows_of_author(connection, cause.room, str(cause.details.get("author")))
             rows = [row for row in rows if row[_CHECK] and visibility_of(row[3]) is Visibility.PUBLIC]

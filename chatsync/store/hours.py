@@ -49,29 +49,36 @@ _TAKE = (
     f"SELECT {_added('old')}) AS gone WHERE true {_UPSERT};"
 )
 
-_CREATE = f"""
+_CREATE = """
 CREATE TABLE IF NOT EXISTS hours (
     room TEXT NOT NULL, broadcast INTEGER NOT NULL, hour_us INTEGER NOT NULL, rows INTEGER NOT NULL,
     offsets INTEGER NOT NULL, places INTEGER NOT NULL, states INTEGER NOT NULL, state_offsets INTEGER NOT NULL,
     pins INTEGER NOT NULL, pin_offsets INTEGER NOT NULL, PRIMARY KEY (room, broadcast, hour_us)
 ) WITHOUT ROWID;
-CREATE TRIGGER IF NOT EXISTS journal_moved AFTER UPDATE OF placed_us ON journal BEGIN
-    {_TAKE} INSERT INTO hours SELECT * FROM (SELECT {_added("new")}) AS placed WHERE true {_UPSERT}; END;
-CREATE TRIGGER IF NOT EXISTS journal_left AFTER DELETE ON journal BEGIN {_TAKE} END;
 """
+_TRIGGERS = {
+    "journal_moved": "CREATE TRIGGER journal_moved AFTER UPDATE OF placed_us ON journal BEGIN\n"
+    f"    {_TAKE} INSERT INTO hours SELECT * FROM (SELECT {_added('new')}) AS placed WHERE true {_UPSERT}; END",
+    "journal_left": f"CREATE TRIGGER journal_left AFTER DELETE ON journal BEGIN {_TAKE} END",
+}
 
 
 def ensure_hours(connection: sqlite3.Connection) -> None:
-    """Make the table, if it is not there, from the rows that are; the caller has no transaction open.
+    """Make the table, if it is not there, from the rows that are, and its triggers; the caller has no transaction open.
 
     Raises:
         sqlite3.Error: it cannot be made; then nothing was.
     """
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'hours'").fetchone():
+    known = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name = 'hours' OR type = 'trigger'"))
+    if "hours" in known and all(known.get(name) == sql for name, sql in _TRIGGERS.items()):
         return
     connection.executescript(f"BEGIN IMMEDIATE;{_CREATE}")
     try:
-        count_hours_again(connection)
+        for name, sql in _TRIGGERS.items():
+            connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+            connection.execute(sql)
+        if "hours" not in known:
+            count_hours_again(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -148,6 +155,12 @@ class Hours:
             f"INSERT INTO hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_UPSERT}",
             [(*hour, *one) for hour, one in counts.items()],
         )
+
+    def forget_checks(self) -> None:
+        """Something was mended: compare everything again."""
+        self._known.clear()
+        self._known_states.clear()
+        self._known_pins.clear()
 
     # --- in any thread --------------------------------------------------------------------------------------------
 

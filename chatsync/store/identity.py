@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,33 @@ class IdentityStore(_Private):
         self.commit()
         return lost
 
+    def drop_damaged(self, newest: dict[tuple[str, str], int], *, dry_run: bool) -> list[str]:
+        """In the writer's thread: forget names that are not what was written; what is lost, a line each room.
+
+        Args:
+            newest: the newest version that the journal knows of each (room, author key).
+            dry_run: only say it.
+        """
+        lost: Counter[str] = Counter()
+        for key, _ in sums.wrong_groups(self.reads, self.table):
+            room, _, author_key = key.partition("/")
+            lost[room] += 1
+            if dry_run:
+                continue
+            connection = self._begin()
+            (version,) = connection.execute(
+                "SELECT coalesce(max(version), 0) FROM names WHERE room = ? AND author_key = ?", (room, author_key)
+            ).fetchone()
+            connection.execute("DELETE FROM names WHERE room = ? AND author_key = ?", (room, author_key))
+            version = min(max(version, newest.get((room, author_key), 1)), 2**31)
+            connection.execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (room, author_key, version))
+            self._latest.pop((room, author_key), None)
+            self._erased.add((room, author_key))
+        if lost and not dry_run:
+            sums.count_again(self._begin(), self.table)
+            self.commit()
+        return [f"names of {count} authors of room {room}" for room, count in sorted(lost.items())]
+
     def erase(self, room: str, author_key: str) -> None:
         """In the writer's thread: forget what an author was called. Versions go on, so that no later name is taken for an old one."""
         key = (room, author_key)
@@ -342,6 +370,20 @@ class ModerationStore(_Private):
         """
         rows = self.reader().execute("SELECT room, offset, text, said, salt FROM hidden_text ORDER BY room, offset")
         return rows.fetchall()
+
+    def drop_damaged(self, wrong: Sequence[tuple[str, int]], *, dry_run: bool) -> list[str]:
+        """In the writer's thread: forget texts that are not what was said; what is lost, a line each room.
+
+        Args:
+            wrong: texts whose row has another checksum, as (room, offset).
+            dry_run: only say it.
+        """
+        rooms = {room for room, _ in wrong} | {room for room, _ in sums.wrong_groups(self.reads, self.table)}
+        if rooms and not dry_run:
+            self._begin().executemany("DELETE FROM hidden_text WHERE room = ? AND offset = ?", wrong)
+            sums.count_again(self._begin(), self.table)
+            self.commit()
+        return [f"words of hidden messages of room {room}" for room in sorted(rooms)]
 
     def hidden_at(self) -> list[tuple[str, int, int]]:
         """Any thread: what is kept, as (room, offset, wall time at which it was hidden last).

@@ -23,6 +23,7 @@ from chatsync.store.heads import CHANGES, COUNTS, HIDDEN, NAMES, Head, Heads
 from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
+from chatsync.store.lost import CREATE_LOST
 from chatsync.store.pruned import PrunedMark, bring_back
 from chatsync.store.recovering import Recovered, head_of, read_error, recovered
 from chatsync.store.rows import (
@@ -33,6 +34,7 @@ from chatsync.store.rows import (
     insert_many,
     insert_sql,
     row_of,
+    text_check,
 )
 from chatsync.store.writer import Writer, opened
 
@@ -112,6 +114,7 @@ class Journal(JournalReads):
         self._spoke: set[tuple[str, str, int]] = set()
         self._appends = 0
         self._dedupe = Dedupe(self.pruned.at)
+        self._mended: dict[str, int] = {}  # ends of rooms that were repaired in this batch
         writer.before_commit.append(self._before_commit)
         writer.after_commit.append(self._after_commit)
         writer.after_undo.append(self._unlearn)
@@ -122,11 +125,12 @@ class Journal(JournalReads):
     def _opened_tables(self) -> Recovered:
         connection = opened(self._files.database)
         try:
-            connection.executescript(CREATE + CREATE_DEDUPE + _TABLES)
+            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + _TABLES)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)
             ensure_ids(connection)
             self.pruned.load(connection)
+            self.lost.load(connection)
             return recovered(connection, self._files)
         finally:
             connection.close()
@@ -392,7 +396,42 @@ class Journal(JournalReads):
     def _after_commit(self) -> None:
         self._dedupe.committed()
         self._ends.update(self._heads.offsets_put())
+        self._ends.update(self._mended)
+        self._mended.clear()
         self._heads.flush()
+
+    def note_end(self, connection: sqlite3.Connection, room: str) -> None:
+        """In the writer's thread: rows of a room were mended; its end is what it is now."""
+        self._known.pop(room, None)
+        head = head_of(connection, room)
+        (last,) = connection.execute("SELECT max(offset) FROM journal WHERE room = ?", (room,)).fetchone()
+        self._heads.put(room, head)
+        self._mended[room] = last or 0
+        self._hours.forget_checks()
+
+    def drop_damaged_beside(self, connection: sqlite3.Connection, *, dry_run: bool) -> list[str]:
+        """In the writer's thread: names and hidden texts that are not what was written go; what is lost by that, a line each."""
+        newest = {
+            (room, key): version
+            for room, key, version in connection.execute(
+                "SELECT room, author_key, max(name_version) FROM journal WHERE name_version IS NOT NULL GROUP BY 1, 2"
+            )
+        }
+        wrong = []
+        for room, offset, *words in self._moderation.texts():
+            told = connection.execute(
+                "SELECT text_check FROM journal WHERE room = ? AND offset = ?", (room, offset)
+            ).fetchone()
+            if told is not None and told[0] != text_check(*words):
+                wrong.append((room, offset))
+        return [
+            *self._identity.drop_damaged(newest, dry_run=dry_run),
+            *self._moderation.drop_damaged(wrong, dry_run=dry_run),
+        ]
+
+    def forget_checks(self) -> None:
+        """Something was mended: indexes are compared again."""
+        self._hours.forget_checks()
 
     def sweep(self, connection: sqlite3.Connection, wall_us: int) -> None:
         """Drop a bite of ids past their 24 h, and hidden text past its 30 days.

@@ -1,6 +1,6 @@
 """Reading the journal: events by offset, by place and by what they are, each row compared with its checksums.
 
-Owns: connections of readers, and that nothing missing or damaged is taken for an answer. Does not know: appending.
+Owns: that nothing missing or damaged is taken for an answer. Does not know: appending.
 Units: µs. Source: contract §2 and §6; reliability G4, G8; decisions 0016 and 0018.
 
 May be called from any thread. Rows that have left the journal are read from where they went, as if they were here.
@@ -9,8 +9,7 @@ May be called from any thread. Rows that have left the journal are read from whe
 from __future__ import annotations
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from chatsync.chat.event import STATE_KINDS, Author, Event, Role, Visibility, visibility_of
@@ -22,19 +21,19 @@ from chatsync.store.files import Files
 from chatsync.store.heads import COUNTS, Head
 from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
+from chatsync.store.lost import Lost
 from chatsync.store.pruned import Pruned
+from chatsync.store.readers import Readers
 from chatsync.store.recovering import ALL_ROOMS, head_from, read_error, rooms_of
 from chatsync.store.rows import (
     COLUMNS,
     PLAIN_NAMES,
     Columns,
-    check_rows,
     checked,
     event_of,
     plain_columns,
     standing_columns,
 )
-from chatsync.store.writer import opened
 
 __all__ = ["CHANGED_MAX", "DEEDS_ON_ROWS", "WATCHED_TABLES", "Appended", "JournalReads"]
 
@@ -42,7 +41,7 @@ T = TypeVar("T")
 
 DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
 """Kinds that change earlier rows."""
-WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "spoke", "pruned", "erasures")
+WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures")
 
 _ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
@@ -67,14 +66,13 @@ _STATE_KINDS = ", ".join(f"'{kind}'" for kind in sorted(STATE_KINDS))
 _AUTHOR_KEY, _ROLE, _NAME_VERSION = (COLUMNS.index(name) for name in ("author_key", "role", "name_version"))
 
 
-class JournalReads:
+class JournalReads(Readers):
     """What can be read of a data folder's log.
 
     Args:
         files: where the databases lie.
 
     Attributes:
-        on_read: told of every look into chatsync.db, in any thread.
         pruned: which rows have left the journal; whoever knows where they went attaches itself as its ``source``.
     """
 
@@ -82,62 +80,11 @@ class JournalReads:
     _moderation: ModerationStore
 
     def __init__(self, files: Files) -> None:
-        self._files = files
-        self._readers = threading.local()
-        self.on_read: Callable[[], object] = lambda: None
+        super().__init__(files)
         self.pruned = Pruned()
+        self.lost = Lost()
         self._ends: dict[str, int] = {}  # offset of the last durable row by room: where a read must get to
         self._hours = Hours()
-
-    def reader(self) -> sqlite3.Connection:
-        """This thread's own reading connection on chatsync.db.
-
-        Raises:
-            sqlite3.Error: it cannot be opened.
-        """
-        self.on_read()
-        connection: sqlite3.Connection | None = getattr(self._readers, "connection", None)
-        if connection is None:
-            connection = self._readers.connection = opened(self._files.database, read_only=True)
-        return connection
-
-    def read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Rows of chatsync.db, by this thread's own connection.
-
-        Raises:
-            CorruptError: SQLite finds the database damaged.
-            StorageFailedError: it cannot be read.
-        """
-        return self.read_by(lambda connection: connection.execute(sql, values).fetchall())
-
-    def read_by(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What a function reads by this thread's own connection.
-
-        Raises:
-            CorruptError: SQLite finds the database damaged.
-            StorageFailedError: it cannot be read.
-        """
-        try:
-            return work(self.reader())
-        except (sqlite3.Error, OSError, OverflowError, TypeError, ValueError) as error:
-            raise read_error(error) from error
-
-    def reads(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
-        """Rows of several queries on one snapshot of chatsync.db.
-
-        Raises:
-            CorruptError: SQLite finds the database damaged.
-            StorageFailedError: it cannot be read.
-        """
-
-        def work(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:
-            connection.execute("BEGIN")
-            try:
-                return [connection.execute(sql, values).fetchall() for sql, values in queries]
-            finally:
-                connection.execute("ROLLBACK")
-
-        return self.read_by(work)
 
     def head(self, room: str) -> Head:
         """Newest epoch and offset of a room; offset 0 if nothing was said yet.
@@ -167,9 +114,9 @@ class JournalReads:
         rows = rows or self.pruned.at(room, [offset])
         if rows:
             return self._event(rows[0])
-        if 0 < offset <= end:
-            self.events_after(room, offset - 1, 1)  # no hole is there that was not told of
-        return None
+        if 0 < offset <= end and any(one.offset == offset for one in self.events_after(room, offset - 1, 1)):
+            raise CorruptError("journal", f"row {offset} of room {room} is not found where it stands")
+        return None  # no hole is there that was not told of
 
     def events_after(self, room: str, offset: int, limit: int) -> list[Event]:
         """Events with greater offsets, in order, hidden ones marked.
@@ -177,19 +124,30 @@ class JournalReads:
         Raises:
             CorruptError: a row is damaged or missing, or the chain between two rows is broken.
         """
+        return [self._event(row) for row in self._rows_after(room, offset, limit)]
+
+    def _rows_after(self, room: str, offset: int, limit: int) -> Sequence[tuple[Any, ...]]:
+        """Rows with greater offsets, in order; each hangs on the one before, and none is missing.
+
+        Raises:
+            CorruptError: one is missing, or the chain between two is broken.
+        """
         end = self._end(room)
         rows = self.read(f"{_SELECT} WHERE room = ? AND offset >= ? ORDER BY offset LIMIT ?", (room, offset, limit + 1))
+        if rows and not isinstance(rows[-1][2], int):
+            raise CorruptError("journal", f"an offset of room {room} is none")
         if len(rows) <= limit and max(offset, rows[-1][2] if rows else 0) < end:
             after = rows[-1][2] if rows else offset
             raise CorruptError("journal", f"rows {after + 1} to {end} of room {room} are missing")
         if not rows:
             return []
-        if rows[0][2] == offset:
-            return self._chained(rows)[1:]
-        first = rows[0]
+        first, last = rows[0], rows[-1] if rows[0][2] == offset else rows[: max(1, limit)][-1]
+        self.lost.check_offsets(room, offset + 1, last[2])
+        if first[2] == offset:
+            return self._hanging(rows)[1:]
         if first[2] != offset + 1 and not self.pruned.fits(None, first) and not self._is_epoch_start(room, first[2]):
             raise CorruptError("journal", f"rows {offset + 1} to {rows[0][2] - 1} of room {room} are missing")
-        return self._chained(rows[:limit])
+        return self._hanging(rows[:limit])
 
     def deeds_after(self, room: str, offset: int) -> list[Event]:
         """Events with greater offsets that change earlier rows, in order. Cost: 0.5 µs a row that is there.
@@ -210,11 +168,28 @@ class JournalReads:
         """
         end = self._end(room)
         rows = self.read(f"{_SELECT} WHERE room = ? ORDER BY offset DESC LIMIT ?", (room, count))
+        if rows and not (isinstance(rows[0][2], int) and isinstance(rows[-1][2], int)):
+            raise CorruptError("journal", f"an offset of room {room} is none")
         if count and (rows[0][2] if rows else 0) < end:
             raise CorruptError("journal", f"rows up to {end} of room {room} are missing")
-        if 0 < len(rows) < count and rows[-1][2] != 1:
-            self.events_after(room, 0, 1)  # what comes before the oldest is missing, unless it was lost or pruned
-        return self._chained(rows[::-1])
+        lost = max((one.last for one in self.lost.ranges(room)), default=0)
+        if rows and rows[-1][2] <= lost:
+            rows = [row for row in rows if row[2] > lost]
+        elif 0 < len(rows) < count:
+            self._check_oldest(room, rows[-1], lost)
+        return [self._event(row) for row in self._hanging(rows[::-1])]
+
+    def _check_oldest(self, room: str, row: tuple[Any, ...], lost: int) -> None:
+        """Whether nothing comes before a row but what is known to be lost or to have left.
+
+        Raises:
+            CorruptError: something does.
+        """
+        offset = row[2]
+        is_first = offset in {1, lost + 1} or self.pruned.fits(None, row) or self._is_epoch_start(room, offset)
+        ((before,),) = self.read("SELECT max(offset) FROM journal WHERE room = ? AND offset < ?", (room, offset))
+        if not is_first or (before or 0) > lost:
+            raise CorruptError("journal", f"rows up to {offset - 1} of room {room} are missing")
 
     def events_between(
         self,
@@ -243,6 +218,7 @@ class JournalReads:
         Raises:
             CorruptError: a row is damaged.
         """
+        self.lost.check_places(room, broadcast, Range(start_us, end_us))
         self._hours.check_places(self.reads, room, broadcast, start_us, end_us)
         events: list[Event] = []
         place = after
@@ -374,16 +350,9 @@ class JournalReads:
         Cost: reads and checks the room's rows, about 8 µs each.
         """
         through = self.head(room).offset
-
-        def work(connection: sqlite3.Connection) -> set[int]:
-            found: set[int] = set()
-            cursor = connection.execute(f"{_SELECT} NOT INDEXED WHERE room = ? AND offset <= ?", (room, through))
-            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                check_rows(rows)
-                found.update(row[2] for row in rows if row[_AUTHOR_KEY] == author_key)
-            return found
-
-        here = self.read_by(work)
+        here: set[int] = set()
+        for rows in self._pages(room):
+            here.update(row[2] for row in map(_checked, rows) if row[_AUTHOR_KEY] == author_key and row[2] <= through)
         pruned = tuple(row for row in self.pruned.of_author(room, author_key) if row[2] not in here)
         return NamedRows(tuple(sorted({*here, *(row[2] for row in pruned)})), through, pruned)
 
@@ -442,15 +411,29 @@ class JournalReads:
         return found
 
     def verify(self, room: str) -> int:
-        """Check every row and the chain of a room from its first row to its last; how many rows.
+        """Check every row and the chain of a room from its first row to its last, but for what is known to be lost; how many rows.
 
         Raises:
             CorruptError: the first thing that is not as it was written.
         """
-        count, offset = 0, 0
-        while events := self.events_after(room, offset, 10_000):
-            count, offset = count + len(events), events[-1].offset
-        return count
+        return sum(len([self._event(row) for row in rows]) for rows in self._pages(room))
+
+    def _pages(self, room: str) -> Iterator[Sequence[tuple[Any, ...]]]:
+        """All rows of a room, many at a time, but for what is known to be lost; not compared yet.
+
+        Raises:
+            CorruptError: one is missing, or the chain between two is broken.
+        """
+        offset = 0
+        for lost in (*self.lost.ranges(room), None):
+            while lost is None or offset < lost.first - 1:
+                limit = _ROWS_AT_ONCE if lost is None else min(_ROWS_AT_ONCE, lost.first - 1 - offset)
+                rows = self._rows_after(room, offset, limit)
+                if not rows:
+                    break
+                yield rows
+                offset = rows[-1][2]
+            offset = offset if lost is None else max(offset, lost.last)
 
     def author(self, room: str, author_key: str, version: int, role: Role) -> Author:
         """Who an author was, under the version of their name that an event was said under.
@@ -523,23 +506,23 @@ class JournalReads:
         return found
 
     def _event(self, row: tuple[Any, ...]) -> Event:
-        try:
-            checked(row)
-        except (OverflowError, TypeError, ValueError) as error:  # of another type than was written
-            raise read_error(error, "journal") from error
+        _checked(row)
         key = row[_AUTHOR_KEY]
         return event_of(row, None if key is None else self.author(row[0], key, row[_NAME_VERSION], row[_ROLE]))
 
-    def _chained(self, rows: Sequence[tuple[Any, ...]]) -> list[Event]:
-        events: list[Event] = []
+    def _hanging(self, rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
+        """The rows, each of which hangs on the one before.
+
+        Raises:
+            CorruptError: one does not: some between them are missing.
+        """
         before: tuple[Any, ...] | None = None
         for row in rows:
             hangs = before is None or before[_CHAIN] == row[_PREVIOUS] or self.pruned.fits(before, row)
             if before is not None and not hangs and not self._is_epoch_start(row[0], row[2]):
                 raise CorruptError("journal", f"rows between {before[2]} and {row[2]} of room {row[0]} are missing")
-            events.append(self._event(row))
             before = row
-        return events
+        return rows
 
     def _is_epoch_start(self, room: str, offset: int) -> bool:
         epochs = [row for key in (room, ALL_ROOMS) for row in sums.group(self.reads, "epochs", (key,), order="epoch")]
@@ -565,6 +548,13 @@ class JournalReads:
     def check_indexes(self) -> list[CorruptError]:
         """Everything that an index of the journal does not find, or finds and should not. For ``chatsync verify``."""
         return self._hours.check_all(self.reads)
+
+
+def _checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    try:
+        return checked(row)
+    except (OverflowError, TypeError, ValueError) as error:  # of another type than was written
+        raise read_error(error, "journal") from error
 
 
 def _is_public(event: Event) -> bool:

@@ -115,6 +115,8 @@ class Query:
             CorruptError: a file or row is damaged; nothing is returned then.
             StorageFailedError: the journal or a file cannot be read.
         """
+        if plan.files:
+            self._journal.lost.check_places(plan.room, plan.broadcast, plan.within)
         while True:
             try:
                 events = self._from_files(plan, after, limit) if plan.files else []

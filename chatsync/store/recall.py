@@ -95,6 +95,14 @@ class Recall:
 
         return self._rows(wanted, pc.field("author_key") == author_key)
 
+    def rows_in(self, file: ArchiveFile, offsets: Sequence[int]) -> list[Row]:
+        """Rows of one file at these offsets, as they could stand in the journal again.
+
+        Raises:
+            CorruptError: it is missing or damaged.
+        """
+        return list(_rows_of(self._read(file, pc.field("offset").isin(list(offsets)))))
+
     def groups(self, file: ArchiveFile, columns: list[str] | None = None) -> Iterator[pa.Table]:
         """The rows of a file, checked, a row group at a time; all columns, or these.
 

@@ -19,7 +19,7 @@ from chatsync.store.catalog import SliceRow
 from chatsync.store.opening import Store
 from chatsync.store.slicing import built_slice, slice_row
 
-__all__ = ["SliceFile", "revise_slices", "slice_files"]
+__all__ = ["SliceFile", "revise_slice", "revise_slices", "slice_files"]
 
 
 class SliceFile(msgspec.Struct, frozen=True):
@@ -64,7 +64,7 @@ def revise_slices(store: Store, room: str, broadcasts: Iterable[int], author_key
     needle, revised = author_key.encode(), 0
     for file, body in slice_files(store, room, sorted(broadcasts)):
         if needle in body or _embeds(body, gone):
-            _revise(store, room, file)
+            revise_slice(store, room, file)
             revised += 1
     return revised
 
@@ -76,7 +76,13 @@ def _embeds(body: bytes, gone: frozenset[int]) -> bool:
     return any(pin["offset"] in gone for pin in printed["state"]["pinned"])
 
 
-def _revise(store: Store, room: str, file: SliceFile) -> None:
+def revise_slice(store: Store, room: str, file: SliceFile) -> None:
+    """Write the next revision of a slice as the journal has it now; the one before goes.
+
+    Raises:
+        CorruptError: a row is damaged.
+        StoreError: it could not be written.
+    """
     before = file.row
     head = store.journal.head(room)
     position = Position(head.epoch, head.offset)

@@ -38,6 +38,7 @@ __all__ = [
     "put_changes",
     "watch",
     "wrong",
+    "wrong_groups",
 ]
 
 CHANGES = "."
@@ -96,6 +97,7 @@ WATCHED: dict[str, Watched] = {
     "epochs": Watched(_names("room epoch first_offset reason"), total="{row}.epoch * 7919 + {row}.first_offset"),
     "spoke": Watched(_names("room author_key broadcast"), key=("room", "author_key"), total="{row}.broadcast"),
     "pruned": Watched(_names("room through chain"), total="{row}.through * 7919 + {row}.chain"),
+    "lost": Watched(_names("room first_offset last_offset broadcast start_us end_us")),
     "erasures": Watched(_names("room author_key offset asked_wall_us done_wall_us receipt")),
     "dedupe": Watched(_names("room id author_key offset received_us")),  # no triggers: store.dedupe counts many at once
     "rooms": Watched(_names("room settings"), key=()),
@@ -292,20 +294,25 @@ def wrong(reads: Reads, tables: Iterable[str]) -> list[CorruptError]:
     found = []
     for table in tables:
         one = WATCHED[table]
-        key, part = one.key_of(table), one.part_of(table)
-        total = one.total_of(table)
-        sql = (
-            f"SELECT key, part FROM (SELECT {key} AS key, {part} AS part, count(*) AS rows, sum({total}) AS total "
-            f"FROM {table} GROUP BY 1, 2 UNION ALL SELECT key, part, -rows, -total FROM sums WHERE name = ?) "
-            "GROUP BY 1, 2 HAVING sum(rows) != 0 OR sum(total) != 0"
-        )
-        (rows,) = reads(((sql, (table,)),))
-        for key, part in rows:
+        for key, part in wrong_groups(reads, table):
             where = _of(
-                (str(key).partition("/")[0],) if one.key and one.key != ("path",) else (), part if one.part else None
+                (key.partition("/")[0],) if one.key and one.key != ("path",) else (), part if one.part else None
             )
             found.append(CorruptError(table, f"{where}the rows do not fit their checksum"))
     return found
+
+
+def wrong_groups(reads: Reads, table: str) -> list[tuple[str, int]]:
+    """Groups of a table whose rows are not what was written, as (key, part)."""
+    one = WATCHED[table]
+    key, part, total = one.key_of(table), one.part_of(table), one.total_of(table)
+    sql = (
+        f"SELECT key, part FROM (SELECT {key} AS key, {part} AS part, count(*) AS rows, sum({total}) AS total "
+        f"FROM {table} GROUP BY 1, 2 UNION ALL SELECT key, part, -rows, -total FROM sums WHERE name = ?) "
+        "GROUP BY 1, 2 HAVING sum(rows) != 0 OR sum(total) != 0"
+    )
+    (rows,) = reads(((sql, (table,)),))
+    return [(str(key), part) for key, part in rows]
 
 
 def changes(connection: sqlite3.Connection) -> int:

@@ -12,18 +12,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 from chatsync.errors import ChatsyncError, CorruptError
 from chatsync.store.catalog import SliceRow
 from chatsync.store.heads import Heads
-from chatsync.store.opening import Store
+from chatsync.store.opening import Store, open_store
 from chatsync.store.recovering import read_error
 from chatsync.store.rows import text_check
 from chatsync.store.slicing import intact_slice
 from chatsync.store.writer import opened
 
-__all__ = ["Progress", "listed_slices", "verify_store"]
+__all__ = ["Progress", "listed_slices", "verify_folder", "verify_store", "wrong_manifests"]
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -38,7 +39,11 @@ _LOST_IDS = (
 
 
 def verify_store(store: Store, progress: Progress | None = None) -> dict[str, Any]:
-    """Check journal, catalog, names, hidden texts, slices and archived files; counts, and a line for everything damaged."""
+    """Check journal, catalog, names, hidden texts, slices, archived files and manifests.
+
+    Returns:
+        Counts, a line for everything ``damaged``, and what is known to be ``lost`` for good.
+    """
     damaged = list(store.journal.open_report)
     rows, slices = 0, 0
 
@@ -76,7 +81,38 @@ def verify_store(store: Store, progress: Progress | None = None) -> dict[str, An
     files: list[Any] = []
     check(lambda: store.archive.verify(progress=progress))
     check(lambda: _into(files, store.catalog.archive_files(tree=None)))
-    return {"rows": rows, "slices": slices, "files": len(files), "damaged": list(dict.fromkeys(damaged))}
+    check(partial(wrong_manifests, store))
+    lost = [
+        {
+            "room": one.room,
+            "first_offset": one.first,
+            "last_offset": one.last,
+            "broadcast": one.broadcast,
+            "start_us": one.within.start_us,
+            "end_us": one.within.end_us,
+        }
+        for one in store.journal.lost.ranges()
+    ]
+    return {
+        "rows": rows,
+        "slices": slices,
+        "files": len(files),
+        "damaged": list(dict.fromkeys(damaged)),
+        "lost": lost,
+    }
+
+
+def verify_folder(folder: Path, progress: Progress | None = None) -> dict[str, Any]:
+    """As :func:`verify_store` for a folder that is not open; one that cannot be opened is damaged.
+
+    Raises:
+        FolderLockedError: a relay or another command uses it.
+    """
+    try:
+        with open_store(folder) as store:
+            return verify_store(store, progress)
+    except CorruptError as error:
+        return {"rows": 0, "slices": 0, "files": 0, "damaged": [str(error)], "lost": []}
 
 
 def _tell(progress: Progress | None, what: str, done: int, count: int) -> None:
@@ -125,6 +161,26 @@ def listed_slices(store: Store) -> Iterator[tuple[str, SliceRow]]:
     for room, broadcast in pairs:
         for row in store.catalog.slices(room, broadcast)[0]:
             yield room, row
+
+
+def wrong_manifests(store: Store) -> list[CorruptError]:
+    """Manifests that do not say what the catalog says.
+
+    Raises:
+        CorruptError: the catalog is damaged.
+    """
+    found = []
+    rooms = {file.room for file in store.catalog.archive_files(tree=None)}
+    for room in sorted(rooms):
+        path = store.files.manifest_path(room)
+        try:
+            is_right = path.read_bytes() == store.archive.manifest(room)
+        except FileNotFoundError:
+            found.append(CorruptError(store.files.relative(path), "the file is missing"))
+            continue
+        if not is_right:
+            found.append(CorruptError(store.files.relative(path), "it is not what the catalog says"))
+    return found
 
 
 def _wrong_slice(store: Store, room: str, row: SliceRow) -> list[CorruptError]:

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from chatsync.errors import ChatsyncError, StorageFailedError, StorageFullError, StoreError
+from chatsync.errors import ChatsyncError, CorruptError, StorageFailedError, StorageFullError, StoreError
 from chatsync.store.sums import watch
 
 __all__ = [
@@ -406,6 +406,8 @@ class Writer:
             if is_disk_trouble(error) or not connection.in_transaction:
                 raise
             self._undo(connection)
+            if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_ERROR:
+                error = CorruptError(self._path.name, "it does not understand our statements")
             if not isinstance(error, ChatsyncError):
                 error.add_note("raised by work in the writer's thread")
             result = error

@@ -91,7 +91,7 @@ def test_verify_counts_what_is_whole(store: Store) -> None:
     said(store, placed("a", 1), placed("b", 2), draft("c", room="art"))
     with_slice(store)
     store.archive.archive_now()
-    assert {"rows": 3, "slices": 1, "files": 2, "damaged": []} == verify_store(store)
+    assert {"rows": 3, "slices": 1, "files": 2, "damaged": [], "lost": []} == verify_store(store)
 
 
 def test_verify_names_all_that_is_damaged(store: Store) -> None:

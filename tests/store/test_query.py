@@ -168,7 +168,7 @@ def test_archive_and_journal_tell_the_same(
             step()
             for one in [ALL, *within]:
                 assert _in_journal(store, one) == _read(store, one)
-        assert {"rows": len(first) + len(late) + len(done), "slices": 0, "damaged": []} == {
+        assert {"rows": len(first) + len(late) + len(done), "slices": 0, "damaged": [], "lost": []} == {
             name: found for name, found in verify_store(store).items() if name != "files"
         }
 
