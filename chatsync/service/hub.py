@@ -27,6 +27,7 @@ from chatsync.service.following import follow
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
+from chatsync.service.packed_slices import PackedSlices
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
 from chatsync.service.retention import Retention
@@ -85,6 +86,7 @@ class Hub:
         self.archiving, self.reading = archiving, reading
         self.authority, self.fetcher = authority, fetcher
         self._running: dict[str, RunningRoom] = {}
+        self._packed = PackedSlices()
         self._asleep: dict[str, RoomSettings] = {}  # rooms of this node that nobody has asked for yet
         self._restarting: dict[str, bool] = {}  # whether a guest may know of the room meanwhile
         self._changing = asyncio.Lock()  # one change of rooms at a time
@@ -165,7 +167,7 @@ class Hub:
             metrics=self.metrics,
         )
         await asyncio.to_thread(self._place_slices, room, room_settings)
-        sealer = Sealer(live, self.files)
+        sealer = Sealer(live, self.files, self._packed)
         await sealer.restore()
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
         await live.receive_tick()

@@ -23,6 +23,7 @@ from chatsync.errors import CorruptError, RoomRestartingError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.packed_slices import PackedSlices
 from chatsync.service.slice_index import SliceIndex, caught, name_of, range_of
 from chatsync.service.unread import Unread
 from chatsync.store.catalog import SliceRow
@@ -34,7 +35,6 @@ __all__ = ["LATE_REVISION_US", "UNUSED_US", "Sealer"]
 
 LATE_REVISION_US = 5 * SECOND_US  # late events revise a slice at most this often
 UNUSED_US = 600 * SECOND_US  # slices of a broadcast that is over are in memory for so long after they were asked for
-PACKED_BYTES_MAX = 16 * 1024 * 1024  # of one room's slices in memory
 _PASS_S = 0.5
 CATCH_UP_S = 5.0  # how long an answer waits for the journal to be read
 
@@ -44,7 +44,7 @@ _log = structlog.get_logger(__name__)
 class Sealer:
     """Cuts, revises and lists the slices of one room. Start :meth:`run` as a task; feed it by ``room.on_committed``."""
 
-    def __init__(self, room: LiveRoom, files: Files) -> None:
+    def __init__(self, room: LiveRoom, files: Files, packed: PackedSlices | None = None) -> None:
         self._room, self._files = room, files
         self._indexes: dict[int, SliceIndex] = {}
         self._lock, self._loading = asyncio.Lock(), asyncio.Lock()
@@ -52,8 +52,7 @@ class Sealer:
         self._noted_offset = 0
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
         self._rested_offset = 0  # up to here everything is in slices as well: decision 0024
-        self._packed: dict[tuple[int, int, int, int], bytes] = {}
-        self._packed_bytes = 0
+        self._packed = PackedSlices() if packed is None else packed
         self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
         # By broadcast: whether they stand is not known; no file yet, or it fell.
         self._doubtful: dict[int, list[SliceRow]] = {}
@@ -156,13 +155,7 @@ class Sealer:
     # --- what changed ---------------------------------------------------------------------------------------------
 
     def receive_committed(self, event: Event, affected: tuple[int, ...], changed: tuple[Event, ...] = ()) -> None:
-        """An event is durable: find where it belongs, and what it changes of the past.
-
-        Args:
-            event: the event.
-            affected: offsets that it hid, restored or moved.
-            changed: those events as they stand now, if they are at hand: else they are read here, about 50 µs each.
-        """
+        """An event is durable. ``changed`` are those it affected as they stand now; without, they are read here, 50 µs each."""
         self._noted_offset = max(self._noted_offset, event.offset)
         index = self._index_at_once(event.broadcast)
         if event.kind in STATE_KINDS:
@@ -259,7 +252,7 @@ class Sealer:
 
     def packed_in_memory(self, row: SliceRow) -> bytes | None:
         """As :meth:`packed`, if it is in memory."""
-        return self._packed.get((row.broadcast, row.start_ms, row.epoch, row.revision))
+        return self._packed.get(self._room.room, row)
 
     async def load_state(self, index: SliceIndex) -> None:
         """Read a broadcast's events that bear on state once; from then on they are kept up to date in memory.
@@ -285,8 +278,7 @@ class Sealer:
             CorruptError: the file is not what was written.
             StorageFailedError: it cannot be read.
         """
-        key = (row.broadcast, row.start_ms, row.epoch, row.revision)
-        body = self._packed.get(key)
+        body = self._packed.get(self._room.room, row)
         if body is None:
             try:
                 body = await asyncio.to_thread(self._read_packed, row)
@@ -296,11 +288,7 @@ class Sealer:
                     index.note_dirty(row.as_of_offset, us_from_ms(row.start_ms), 0)
                     self._wake.set()
                 raise
-            if key not in self._packed:  # others may have asked for it meanwhile; its bytes count once
-                self._packed[key] = body
-                self._packed_bytes += len(body)
-            while self._packed_bytes > PACKED_BYTES_MAX:
-                self._packed_bytes -= len(self._packed.pop(next(iter(self._packed))))
+            self._packed.put(self._room.room, row, body)
         return body
 
     def _read_packed(self, row: SliceRow) -> bytes:
@@ -328,7 +316,7 @@ class Sealer:
             if await asyncio.to_thread(begin):
                 index, position = self._indexes[broadcast], self._room.log.position.offset
                 self._indexes[broadcast] = index.after(through, as_of, position)
-                self._packed, self._packed_bytes = {}, 0
+                self._packed.forget(self._room.room)
 
     async def stop(self) -> None:
         """Write what must not wait: nothing hidden may stay in a file that is asked for after a restart."""

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
-from chatsync.service import sealing
+from chatsync.service import packed_slices
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
 from tests.stage import START_US, Stage, stage
@@ -65,7 +65,7 @@ async def test_readers_of_one_slice_at_once_fill_the_cache_once(
         playlist = await it.chat(query="from_ms=0")
         (entry,) = playlist["slices"]
         (file,) = (tmp_path / "data" / "slices").rglob("*.json.gz")
-        monkeypatch.setattr(sealing, "PACKED_BYTES_MAX", 2 * file.stat().st_size)
+        monkeypatch.setattr(packed_slices, "PACKED_BYTES_MAX", 2 * file.stat().st_size)
         answers = await asyncio.gather(*(it.slice(playlist, entry) for _ in range(10)))
         file.unlink()
         answers.append(await it.slice(playlist, entry))
