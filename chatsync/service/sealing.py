@@ -86,14 +86,14 @@ class Sealer:
         async with self._loading:
             if not self._unread.is_left:
                 return
-            if self._unread.has_deeds:
-                await self._unread.read_deeds()
-                await self._to_its_end(self._revise_all())
-            await self._unread.read(tuple(self._indexes.values()))
             try:
+                if self._unread.has_deeds:
+                    await self._unread.read_deeds()
+                    await self._to_its_end(self._revise_all())
+                await self._unread.read(tuple(self._indexes.values()))
                 for index in tuple(self._indexes.values()):
                     await asyncio.to_thread(self._sweep, index)
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 raise store_error(error, self._files.root) from error
             self._unread.end()
 
@@ -174,7 +174,8 @@ class Sealer:
             index.put_tail(event)
         if index.is_closed_at(event.program_us):
             due_us = self._room.clock.wall_us() + due_in_us if due_in_us else 0
-            index.note_dirty(event.offset, event.program_us, due_us)
+            if not due_in_us or not index.holds(event):
+                index.note_dirty(event.offset, event.program_us, due_us)
             if event.kind in STATE_KINDS:
                 index.note_dirty_state(event.program_us, due_us)
 
@@ -325,8 +326,6 @@ class Sealer:
             await self._caught_up()
         except (RoomRestartingError, StoreError) as error:  # the next start finds what is left
             _log.warning("sealing_waits", room=self._room.room, code=error.code)
-        except (OSError, sqlite3.Error) as error:
-            _log.warning("sealing_waits", room=self._room.room, code="storage", error=type(error).__name__)
         else:
             await self._try_to_seal()
 

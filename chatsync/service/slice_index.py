@@ -131,6 +131,11 @@ class SliceIndex:
             return self.entries[index]
         return None
 
+    def holds(self, event: Event) -> bool:
+        """Whether the slice over an event was made when the event was in the log already: then it has it."""
+        row = self.entry_at(event.program_us)
+        return row is not None and event.epoch == row.epoch and event.offset <= row.as_of_offset
+
     def put(self, row: SliceRow) -> None:
         """Add a slice or replace the revision before it."""
         index = bisect_left(self.entries, row.start_ms, key=lambda entry: entry.start_ms)

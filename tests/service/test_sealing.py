@@ -375,6 +375,27 @@ async def _nothing() -> None:
     """A relay that is killed seals no more."""
 
 
+async def test_slices_that_have_it_all_are_not_made_again_after_a_crash(tmp_path: Path) -> None:
+    """Sealed, but no pass was ever complete: what the slice has is not late; what came late to it and was not written is."""
+    async with stage(tmp_path) as it:
+        await _sealed(it)
+        late = await it.said_at(START_US + 100 * SECOND_US, "late")
+        it.sealer().seal = _nothing  # type: ignore[method-assign]
+        async with _reading(it, settled=False):
+            pass
+        (index,) = it.sealer()._indexes.values()
+        assert {late} == index.waiting_offsets
+        (before,) = _files(it)
+        it.advance(6)
+        await it.seal()
+        (after,) = _files(it)
+        assert before != after
+        async with _reading(it, settled=False):
+            pass
+        (index,) = it.sealer()._indexes.values()
+        assert set() == index.waiting_offsets
+
+
 async def test_posting_does_not_wait_for_the_tail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a long tail is read after a start people write; who asks for slices is told to come back, and then has it all."""
     monkeypatch.setattr(sealing, "CATCH_UP_S", 0.05)
