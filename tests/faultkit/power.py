@@ -94,7 +94,7 @@ class PowerDisk:
         """Unmount it, if it is mounted."""
         if not self._is_mounted:
             return
-        for _ in range(50):  # a killed process may still be letting go
+        for _ in range(500):  # a killed process may still be letting go
             if subprocess.run(["umount", str(self.place)], check=False, capture_output=True).returncode == 0:
                 self._is_mounted = False
                 return
