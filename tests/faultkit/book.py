@@ -151,6 +151,10 @@ def check_files(store: Store) -> None:
     for room in ROOMS:
         for broadcast in _broadcasts(store, room):
             for row in store.catalog.slices(room, broadcast)[0]:
+                path = store.files.slice_path(room, row, public=True)
+                assert path.exists(), (
+                    f"{path.name} is listed; there are {sorted(one.name for one in path.parent.iterdir())}"
+                )
                 body = store.files.read_slice(room, row, public=True)
                 assert row.sha256 == hashlib.sha256(body).hexdigest(), row
         manifest = store.files.manifest_path(room)

@@ -142,7 +142,7 @@ class _Life:
             wall_us = self._it.now_us + 2 * DAY_US
             await asyncio.to_thread(archiving._archive.merge_quiet, wall_us=wall_us)
             with self._telling("prune"):
-                await asyncio.to_thread(partial(prune, archiving._store, wall_us=wall_us))
+                await asyncio.to_thread(partial(prune, archiving.store, wall_us=wall_us))
 
     async def _hide(self) -> None:
         for room, number, offset in self._task.targets:
