@@ -144,6 +144,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
         stack.callback(worker.close)
     archive = Archive(files, journal, catalog, writer, maker)
     query = Query(files, journal, catalog)
+    query.on_damaged = archive.note_damaged
     metrics = Metrics()
     journal.on_read = metrics.journal_reads.inc
     return Hub(

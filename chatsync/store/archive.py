@@ -276,6 +276,22 @@ class Archive:
         """
         return self._maker.offsets_in(file)
 
+    def note_damaged(self, file: ArchiveFile, reason: str) -> None:
+        """A file is not what was written: if the journal has its rows it goes to the quarantine.
+
+        The next :meth:`archive_now` makes it again; until then its hours are read from the journal. One with rows of its own stays.
+
+        Raises:
+            StoreError: it could not be written down.
+        """
+        if file.pruned or file.hours is None:
+            return
+        self._writer.call(partial(self._catalog.note_damaged, file=file)).result()
+        try:
+            self._files.quarantine(self._files.root / file.path, reason)
+        except OSError as error:
+            raise store_error(error, self._files.root) from error
+
     def rest(self) -> None:
         """There is nothing to archive for now: give back what it took."""
         with self.lock:

@@ -150,7 +150,7 @@ class Files:
         """Remove damaged files that were put aside: they may hold words that are hidden or erased since. How many went.
 
         Args:
-            room: only slices and archived files of this room.
+            room: only slices and archived files of this room, and databases.
             before_us: only those that were put aside before this wall time.
 
         Raises:
@@ -159,7 +159,12 @@ class Files:
         removed = 0
         for note in sorted(self.quarantined.glob("*.note.json")) if self.quarantined.is_dir() else ():
             was_at = str(json.loads(note.read_bytes())["path"]).split("/")
-            is_of_room = room is None or (was_at[2:3] == [room] and was_at[0] == "slices") or f"room={room}" in was_at
+            is_of_room = (
+                room is None
+                or (was_at[2:3] == [room] and was_at[0] == "slices")
+                or f"room={room}" in was_at
+                or was_at[-1].endswith(".db")  # every room is in a database
+            )
             if is_of_room and (before_us is None or note.stat().st_mtime_ns // 1000 < before_us):
                 note.with_name(note.name.removesuffix(".note.json")).unlink(missing_ok=True)
                 note.unlink()

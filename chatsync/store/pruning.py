@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from chatsync.errors import StoreError
+from chatsync.errors import CorruptError, StoreError
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile
 from chatsync.store.dedupe import DEDUPE_US
@@ -95,7 +95,11 @@ def _prune_hour(store: Store, room: str, broadcast: int, hour_us: int, last: int
     sealed_until_us = store.catalog.mark(room, f"sealed_until_us.{broadcast}")
     if sealed_until_us is None:
         return 0
-    archived = store.archive.offsets_in(covering[0])
+    try:
+        archived = store.archive.offsets_in(covering[0])
+    except CorruptError as error:
+        store.archive.note_damaged(covering[0], error.detail)
+        raise
     end_us = min(hour.end_us, sealed_until_us)
     pruned = 0
     for first in range(0, bisect_right(archived, last), _ROWS_AT_ONCE):

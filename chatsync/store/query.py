@@ -10,14 +10,16 @@ what is hidden is never read from a file that still has it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import structlog
 
 from chatsync.chat.event import Event
-from chatsync.errors import CorruptError, StorageFailedError
+from chatsync.errors import CorruptError, StorageFailedError, StoreError
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
@@ -27,6 +29,8 @@ from chatsync.store.recall import VERIFIED_MAX
 from chatsync.store.schema import EVENTS, event_from
 
 __all__ = ["Plan", "Query", "open_duckdb"]
+
+_log = structlog.get_logger(__name__)
 
 _COLUMNS = ", ".join(
     f"epoch_us({name}) AS {name}" if name in {"program_us", "wall_us"} else f'"{name}"' for name in EVENTS.names
@@ -74,10 +78,15 @@ class Plan:
 
 
 class Query:
-    """Plans and reads."""
+    """Plans and reads.
+
+    Attributes:
+        on_damaged: told (file, what was found) of a file that is not what was written, in the reading thread.
+    """
 
     def __init__(self, files: Files, journal: Journal, catalog: Catalog) -> None:
         self._files, self._journal, self._catalog = files, journal, catalog
+        self.on_damaged: Callable[[ArchiveFile, str], None] | None = None
         self._verified: set[tuple[str, int, int]] = set()
         self._local = threading.local()
 
@@ -122,6 +131,7 @@ class Query:
                 events = self._from_files(plan, after, limit) if plan.files else []
                 break
             except (CorruptError, duckdb.Error) as error:
+                self._tell_damage(plan, error)
                 fresh = self.plan(plan.room, plan.broadcast, plan.within)
                 if fresh.files != plan.files:
                     plan = fresh
@@ -137,6 +147,17 @@ class Query:
             )
         events.sort(key=lambda event: event.place)
         return events if limit < 0 else events[:limit]
+
+    def _tell_damage(self, plan: Plan, error: Exception) -> None:
+        """Name a damaged file to whoever can see to it: if the journal has its rows, its hours are read there from now on."""
+        if not isinstance(error, CorruptError) or self.on_damaged is None:
+            return
+        for file in plan.files:
+            if file.path == error.what:
+                try:
+                    self.on_damaged(file, error.detail)
+                except StoreError:
+                    _log.warning("damage_not_noted", path=file.path)
 
     def messages_page(
         self,

@@ -373,7 +373,11 @@ def _remove_files(store: Store, room: str, broadcast: int) -> None:
     lay = tuple(f"slices/{tree}/{room}/{broadcast}/" for tree in ("public", "private"))
     for note in files.quarantined.glob("*.note.json"):
         path = str(json.loads(note.read_bytes()).get("path", ""))
-        if path.startswith(lay) or (path.startswith("archive/") and f"/room={room}/broadcast={broadcast}/" in path):
+        if (
+            path.startswith(lay)
+            or path.endswith(".db")
+            or (path.startswith("archive/") and f"/room={room}/broadcast={broadcast}/" in path)
+        ):
             note.with_name(note.name.removesuffix(".note.json")).unlink(missing_ok=True)
             note.unlink(missing_ok=True)
             sync_folder(files.quarantined)

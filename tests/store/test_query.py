@@ -261,6 +261,24 @@ def test_a_damaged_file_is_not_served(store: Store) -> None:
     assert ["b"] == [event.id for event in _read(store, Range(BASE_US + HOUR_US, BASE_US + 2 * HOUR_US))]
 
 
+def test_a_damaged_file_whose_rows_are_in_the_journal_is_made_again(store: Store) -> None:
+    """A relay answers from the journal, the file goes to the quarantine, and the next archiving writes it anew."""
+    said(store, *(placed(f"id-{n}", n) for n in range(5)))
+    store.archive.archive_now()
+    truth = _read(store, ALL)
+    (file,) = store.catalog.archive_files()
+    path = store.files.root / file.path
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    store.query.on_damaged = store.archive.note_damaged
+    assert truth == _read(store, ALL)
+    assert [f"{file.path.replace('/', '__')}.1"] == [
+        one.name for one in store.files.quarantined.iterdir() if not one.name.endswith(".note.json")
+    ]
+    assert 1 == store.archive.archive_now()
+    assert [] == verify_store(store)["damaged"]
+    assert truth == _read(store, ALL)
+
+
 def test_a_file_damaged_after_it_was_read_is_not_served(store: Store) -> None:
     """That it was whole once proves nothing about later."""
     _archived(store, placed("a", 0))

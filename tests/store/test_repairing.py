@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,3 +227,26 @@ def test_a_folder_that_is_whole_is_left_alone(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
     assert Report(repaired=[], lost=[], left=[]) == repair_folder(folder)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.parquet")}
+
+
+def test_the_command_tells_and_mends(folder: Path) -> None:
+    """`verify` exits 1 and names the file, `repair` says what it did, and `verify` exits 0 afterwards."""
+
+    def command(*words: str) -> tuple[int, dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "chatsync", *words, "--data", str(folder), "--json"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+    name = _file(folder, "slices/private/art/1/*.json.gz").relative_to(folder).as_posix()
+    MENDED["a slice"](folder)
+    status, told = command("verify")
+    assert (1, True) == (status, told["damaged"][0].startswith(name))
+    status, told = command("repair", "--dry-run")
+    assert (0, [f"{name} would be made again"]) == (status, told["repaired"])
+    assert (0, {"repaired": [f"{name} was made again"], "lost": [], "left": [], "dry_run": False}) == command("repair")
+    status, told = command("verify")
+    assert (0, []) == (status, told["damaged"])
