@@ -14,20 +14,18 @@ from typing import Any
 
 import msgspec
 
-from chatsync.errors import CorruptError, SettingsError
+from chatsync.errors import CorruptError
 from chatsync.hls.known import KnownSegment
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import HOUR_US, Range
 from chatsync.store import sums
 from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
-from chatsync.store.recovering import read_error
+from chatsync.store.recovering import SCHEMA_VERSION, check_schema, read_error
 from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
 
 __all__ = ["SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Catalog", "SliceRow"]
-
-SCHEMA_VERSION = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
@@ -180,10 +178,7 @@ class Catalog:
         connection = opened(files.database)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > SCHEMA_VERSION:
-                raise SettingsError(
-                    f"The data folder has schema {version}, and this chatsync knows {SCHEMA_VERSION}: run a newer one."
-                )
+            check_schema(version)
             connection.executescript(_TABLES)
             _migrate(connection, version)
             sums.ensure(connection, WATCHED_TABLES)

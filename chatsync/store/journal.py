@@ -25,7 +25,7 @@ from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
 from chatsync.store.lost import CREATE_LOST
 from chatsync.store.pruned import PrunedMark, bring_back
-from chatsync.store.recovering import Recovered, head_of, read_error, recovered
+from chatsync.store.recovering import Recovered, check_schema, head_of, read_error, recovered
 from chatsync.store.rows import (
     COLUMNS,
     CREATE,
@@ -90,6 +90,7 @@ class Journal(JournalReads):
 
     Raises:
         CorruptError: a file is no database any more.
+        SettingsError: the folder is of a newer schema than this program knows; nothing of it was changed.
         StorageFailedError: one cannot be opened.
     """
 
@@ -125,6 +126,7 @@ class Journal(JournalReads):
     def _opened_tables(self) -> Recovered:
         connection = opened(self._files.database)
         try:
+            check_schema(*connection.execute("PRAGMA user_version").fetchone())
             connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + _TABLES)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)

@@ -15,14 +15,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from chatsync.errors import CorruptError, StorageFailedError
+from chatsync.errors import CorruptError, SettingsError, StorageFailedError
 from chatsync.store import sums
 from chatsync.store.files import Files
 from chatsync.store.heads import CHANGES, COUNTS, NO_COUNT, Head, Heads
 
 __all__ = [
     "ALL_ROOMS",
+    "SCHEMA_VERSION",
     "Recovered",
+    "check_schema",
     "head_from",
     "head_of",
     "raise_all_epochs",
@@ -31,6 +33,9 @@ __all__ = [
     "recovered",
     "rooms_of",
 ]
+
+SCHEMA_VERSION = 3
+"""Of chatsync.db, in its ``user_version``; ``store.catalog`` brings older ones up to date."""
 
 _LOG_ROWS_MAX = 1_000_000
 """More rows than a write-ahead log holds: so far an unknown end may lie ahead, and no offset is given twice."""
@@ -65,6 +70,21 @@ class Recovered:
     behind: dict[str, Head]
     counts: dict[str, int]
     damage: list[CorruptError]
+
+
+def check_schema(version: int) -> None:
+    """Before anything is written: a folder of a newer program is left as it is.
+
+    Args:
+        version: of the folder; 0 for a new one.
+
+    Raises:
+        SettingsError: the folder is of a newer schema than this program knows.
+    """
+    if version > SCHEMA_VERSION:
+        raise SettingsError(
+            f"The data folder has schema {version}, and this chatsync knows {SCHEMA_VERSION}: run a newer one."
+        )
 
 
 def read_error(error: Exception, what: str = "chatsync.db") -> StorageFailedError | CorruptError:
