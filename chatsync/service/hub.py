@@ -19,6 +19,7 @@ import structlog
 from chatsync.chat.event import Author
 from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, UnknownRoomError
 from chatsync.service.archiving import Archiving
+from chatsync.service.audience import Audience
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
 from chatsync.service.doors import Doors
@@ -101,6 +102,8 @@ class Hub:
         self._keeping: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
+        self.audience = Audience(self._running, catalog, writer)
+        self._counting: asyncio.Task[None] | None = None
         self.retention = Retention(self, archiving.store)
         archiving.hourly.append(self.retention.sweep)
 
@@ -124,12 +127,14 @@ class Hub:
             self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
         self._keeping = asyncio.create_task(self.keeper.run(self.clock.monotonic_us), name="sockets")
+        self._counting = asyncio.create_task(self.audience.run(), name="audience")
 
     async def stop(self) -> None:
         """Stop following and sealing; what was submitted is still written by whoever closes the writer."""
         self.is_stopping = True
         tasks = [task for running in self._running.values() for task in running.tasks]
-        tasks += [task for task in (self._edge_task, self._keeping, self._waking) if task is not None]
+        own = (self._edge_task, self._keeping, self._waking, self._counting)
+        tasks += [task for task in own if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -168,12 +168,12 @@ class Archive:
         return len(made)
 
     def _write_broadcast(self, room: str, broadcast: int) -> int:
-        """Write a broadcast's segments and the observations of its live edge, if there are new ones; how many files.
+        """Write a broadcast's segments, the observations of its live edge and its viewers, if there are new ones; how many files.
 
         Raises:
             StoreError: they could not be written.
         """
-        trees = ("segments", "observations")
+        trees = ("segments", "observations", "viewers")
         known = [file for tree in trees for file in self._catalog.archive_files(room, broadcast, tree=tree)]
         made = self._asked(lambda: self._maker.make_record(room, broadcast, known))
         if made:

@@ -26,7 +26,7 @@ from chatsync.store.journal_reads import JournalReads
 from chatsync.store.parquet import GroupWriter, authors_index, authors_of, sha256_of
 from chatsync.store.recall import Recall
 from chatsync.store.rows import public_rows
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, journal_table, rows_table
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, VIEWERS, journal_table, rows_table
 from chatsync.store.writer import store_error
 
 __all__ = ["FileMaker", "MadeFile", "Maker"]
@@ -49,7 +49,7 @@ class Maker(Protocol):
         """Whole hours as one file of each tree, to replace those that lie there."""
 
     def make_record(self, room: str, broadcast: int, before: Sequence[ArchiveFile]) -> list[MadeFile]:
-        """A broadcast's segments and observations, as far as there are more than in the files before."""
+        """A broadcast's segments, observations and viewers, as far as there are more than in the files before."""
 
     def offsets_in(self, file: ArchiveFile) -> Sequence[int]:
         """The offsets in a file, rising, once it was compared with its SHA-256."""
@@ -64,7 +64,7 @@ class FileMaker:
     Args:
         files: where they go.
         journal: the rows.
-        catalog: segments and observations.
+        catalog: segments, observations and viewers.
         recall: rows that have left the journal.
     """
 
@@ -131,7 +131,7 @@ class FileMaker:
                 yield table.filter(is_shown)
 
     def make_record(self, room: str, broadcast: int, before: Sequence[ArchiveFile]) -> list[MadeFile]:
-        """A broadcast's segments and observations, as far as there are more than in the files before.
+        """A broadcast's segments, observations and viewers, as far as there are more than in the files before.
 
         Raises:
             CorruptError: a row of the catalog is damaged.
@@ -140,6 +140,7 @@ class FileMaker:
         trees = {
             "segments": rows_table(self._catalog.segment_rows(room, broadcast), SEGMENTS),
             "observations": rows_table(self._catalog.observation_rows(room, broadcast), OBSERVATIONS),
+            "viewers": rows_table(self._catalog.viewer_rows(room, broadcast), VIEWERS),
         }
         with contextlib.ExitStack() as stack:
             made = []

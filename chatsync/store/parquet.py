@@ -58,7 +58,7 @@ class GroupWriter:
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
         self.rows = 0
-        rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us")
+        rising = ("program_us", "wall_us", "offset", "media_sequence", "position_us", "minute_us")
         sorted_by = _SORTED_BY[schema.metadata[b"chatsync.schema"].decode()]
         self._writer = pq.ParquetWriter(
             path,

@@ -1,6 +1,6 @@
 """The archive's tables: Arrow schemas by version, events to record batches and back.
 
-Owns: columns and types of ``events``, ``segments`` and ``observations``. Does not know: files. Source: contract §6.
+Owns: columns and types of ``events``, ``segments``, ``observations`` and ``viewers``. Does not know: files. Source: contract §6.
 
 One row an event, sorted by (program_us, offset). ``author_key`` is a pseudonym; names are not in the archive. ``name_version``
 says which of an author's names was shown; ``details`` is JSON: what the kind adds.
@@ -17,7 +17,16 @@ import pyarrow as pa
 from chatsync.chat.event import Author, Event, Stamp
 from chatsync.store.rows import Columns
 
-__all__ = ["EVENTS", "OBSERVATIONS", "SCHEMA_VERSION", "SEGMENTS", "event_from", "journal_table", "rows_table"]
+__all__ = [
+    "EVENTS",
+    "OBSERVATIONS",
+    "SCHEMA_VERSION",
+    "SEGMENTS",
+    "VIEWERS",
+    "event_from",
+    "journal_table",
+    "rows_table",
+]
 
 SCHEMA_VERSION = 1
 
@@ -93,6 +102,17 @@ OBSERVATIONS = pa.schema(
 )
 """One row a reload of the playlist, sorted by steady wall time: where the live edge was, how old the answer was (Age), and how far
 the system's clock was ahead of the steady one (``step_us``)."""
+
+VIEWERS = pa.schema(
+    [
+        pa.field("room", _FEW, nullable=False),
+        pa.field("broadcast", pa.int32(), nullable=False),
+        pa.field("minute_us", _INSTANT, nullable=False),
+        pa.field("viewers", pa.int32(), nullable=False),
+    ],
+    metadata={"chatsync.schema": "viewers", "chatsync.schema_version": str(SCHEMA_VERSION)},
+)
+"""One row a minute of program time in which somebody was there, sorted by its start: the most connections there were at one time."""
 
 
 def journal_table(columns: Columns, *, anonymous_kinds: frozenset[str] = frozenset()) -> pa.Table:

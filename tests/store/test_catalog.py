@@ -128,6 +128,19 @@ def test_gaps_come_in_order(store: Store) -> None:
     assert [(Range(10, 20), "c"), (Range(30, 40), "b")] == store.catalog.gaps("math", 1)
 
 
+def test_of_two_counts_of_a_minute_the_greater_stands(store: Store) -> None:
+    """Minutes come in order, each once, each broadcast's own; a smaller count changes nothing."""
+
+    def work(connection: Any) -> None:
+        for broadcast, minute, count in ((1, 2, 5), (1, 1, 3), (1, 2, 4), (1, 1, 7), (2, 1, 1)):
+            store.catalog.note_viewers(connection, "a", broadcast, minute, count)
+
+    store.writer.call(work).result()
+    assert [("a", 1, 1, 7), ("a", 1, 2, 5)] == store.catalog.viewer_rows("a", 1)
+    assert [("a", 2, 1, 1)] == store.catalog.viewer_rows("a", 2)
+    assert [] == store.catalog.wrong()
+
+
 def test_slices_are_listed_by_their_present_revision(store: Store) -> None:
     """A new revision replaces the old, a removed one is told apart, and the playlist's version moves on."""
     for version, row in enumerate([_slice(20_000), _slice(0), _slice(0, 2)], start=1):

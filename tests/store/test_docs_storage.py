@@ -17,7 +17,7 @@ import pytest
 from chatsync.hls.timeline import LiveEdge, Run, Segment
 from chatsync.instants import SECOND_US
 from chatsync.store.opening import Store, open_store
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SEGMENTS
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SEGMENTS, VIEWERS
 from tests.builders import BASE_US
 from tests.store.deeds import deed, placed, said
 
@@ -71,6 +71,7 @@ def _fill(store: Store) -> None:
         store.catalog.put_observation(
             connection, ROOM, wall_us=wall_us, age_us=0, edge=edge, kind="advance", broadcast=1, step_us=0
         )
+        store.catalog.note_viewers(connection, ROOM, 1, BASE_US, 3)
         store.catalog.put_broadcast(connection, ROOM, {"number": 1, "closed_wall_us": wall_us})
 
     store.writer.call(work).result()
@@ -174,7 +175,7 @@ def test_the_columns_stand_in_their_order() -> None:
     assert EVENTS.names == re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)
 
 
-@pytest.mark.parametrize("schema", [SEGMENTS, OBSERVATIONS], ids=["segments", "observations"])
+@pytest.mark.parametrize("schema", [SEGMENTS, OBSERVATIONS, VIEWERS], ids=["segments", "observations", "viewers"])
 def test_columns_of_the_other_trees_are_told(schema: pa.Schema) -> None:
     """By name."""
     assert [] == [name for name in schema.names if f"`{name}`" not in PAGE]

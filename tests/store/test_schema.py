@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import KINDS, Draft, Event
 from chatsync.store.rows import COLUMNS, checked, event_of, recalled_row, row_of, standing_columns
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, event_from, journal_table, rows_table
+from chatsync.store.schema import (
+    EVENTS,
+    OBSERVATIONS,
+    SCHEMA_VERSION,
+    SEGMENTS,
+    VIEWERS,
+    event_from,
+    journal_table,
+    rows_table,
+)
 from tests.builders import BASE_US, author, event
 
 json_values = st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(), st.lists, max_leaves=5)
@@ -92,6 +101,7 @@ def test_rows_become_a_table() -> None:
 
 def test_files_say_which_schema_they_have() -> None:
     """Name and version stand in the metadata."""
-    for name, schema in (("events", EVENTS), ("segments", SEGMENTS), ("observations", OBSERVATIONS)):
+    known = {"events": EVENTS, "segments": SEGMENTS, "observations": OBSERVATIONS, "viewers": VIEWERS}
+    for name, schema in known.items():
         told = {key.decode(): value.decode() for key, value in schema.metadata.items()}
         assert {"chatsync.schema": name, "chatsync.schema_version": str(SCHEMA_VERSION)} == told

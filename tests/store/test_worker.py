@@ -87,6 +87,15 @@ def test_it_makes_the_same_file(store: Store, worker: Worker) -> None:
     assert list(_here(store).offsets_in(file)) == list(worker.offsets_in(file))
 
 
+def test_it_makes_the_same_record(store: Store, worker: Worker) -> None:
+    """Viewers by minute, in a file that is not made again until there are more minutes."""
+    store.writer.call(lambda connection: store.catalog.note_viewers(connection, "math", 1, BASE_US, 3)).result()
+    (here,) = _here(store).make_record("math", 1, [])
+    (there,) = worker.make_record("math", 1, [])
+    assert (here.file, "viewers", 1) == (there.file, here.file.tree, here.file.rows)
+    assert [] == worker.make_record("math", 1, [here.file])
+
+
 def test_it_is_there_only_while_there_is_something_to_do(store: Store, worker: Worker) -> None:
     """No process before the first request and none after resting; without changed hours there is none at all."""
     archive = _archive(store, worker)
