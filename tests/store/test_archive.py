@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from chatsync.errors import CorruptError
-from chatsync.instants import HOUR_US
+from chatsync.instants import DAY_US, HOUR_US
 from chatsync.store.opening import Store, open_store
 from chatsync.store.schema import EVENTS
 from chatsync.store.verifying import verify_store
@@ -276,3 +277,86 @@ def test_generations_go_on_after_a_restart(tmp_path: Path) -> None:
     with open_store(tmp_path) as store:
         assert 1 == store.archive.archive_now()
         assert [f"archive/events/room=math/broadcast=1/{BASE_MS}.g2.parquet"] == _parquet(store)
+
+
+QUIET_ROOMS, QUIET_DAYS, QUIET_HOURS = 5, 3, 4
+DAY_START_US = BASE_US - BASE_US % DAY_US
+
+
+def _quiet_rooms(store: Store) -> None:
+    """Rooms in which two people say something in some hours of each day, all of one broadcast, archived by the hour."""
+    after_us = DAY_START_US - BASE_US
+    said(
+        store,
+        *[
+            placed(f"{day}-{hour}-{n}", after_us / 1e6 + (day * 24 + hour * 4) * HOUR_S + n, room=f"room-{room}")
+            for room in range(QUIET_ROOMS)
+            for day in range(QUIET_DAYS)
+            for hour in range(QUIET_HOURS)
+            for n in range(2)
+        ],
+    )
+    assert QUIET_ROOMS * QUIET_DAYS * QUIET_HOURS == store.archive.archive_now()
+
+
+def _answers(store: Store) -> list[list[str]]:
+    """What each room answers: all of it, an hour of the second day, a range across midnight, a page of five from there."""
+    noon_us = DAY_START_US + DAY_US + 12 * HOUR_US
+    ranges = [
+        (DAY_START_US, DAY_START_US + QUIET_DAYS * DAY_US, -1),
+        (noon_us, noon_us + HOUR_US, -1),
+        (noon_us, noon_us + DAY_US, -1),
+        (noon_us + 1_000_000, noon_us + DAY_US, 5),
+    ]
+    return [
+        [event.id for event in store.query.messages_page(f"room-{room}", 1, start_us, end_us, limit=limit)]
+        for room in range(QUIET_ROOMS)
+        for start_us, end_us, limit in ranges
+    ]
+
+
+def test_quiet_rooms_have_a_file_a_day(store: Store) -> None:
+    """Merged once the days are over, rooms of many quiet hours have as many files as rooms times days, and answer what they answered."""
+    _quiet_rooms(store)
+    before = _answers(store)
+    assert 0 == store.archive.merge_quiet(wall_us=BASE_US + DAY_US)  # the last row is not a day old
+    assert [24, 2, 8, 5] == [len(found) for found in before[:4]]
+    store.archive.merge_quiet(wall_us=BASE_US + 9 * DAY_US)
+    assert QUIET_ROOMS * QUIET_DAYS == len(_parquet(store))
+    assert before == _answers(store)
+    assert [] == store.archive.verify()
+    listed = [file["path"] for room in range(QUIET_ROOMS) for file in _manifest(store, f"room-{room}")["files"]]
+    assert _parquet(store) == sorted(listed)
+    assert 0 == store.archive.merge_quiet(wall_us=BASE_US + 9 * DAY_US)
+
+
+def test_quiet_rooms_whose_broadcast_is_over_have_one_file(store: Store) -> None:
+    """Of all its days. A late message is written into it, and does not break it up."""
+    _quiet_rooms(store)
+    before = _answers(store)
+
+    def close(connection: sqlite3.Connection) -> None:
+        for room in range(QUIET_ROOMS):
+            store.catalog.put_broadcast(
+                connection, f"room-{room}", {"number": 1, "closed_wall_us": BASE_US + 4 * DAY_US}
+            )
+
+    store.writer.call(close).result()
+    store.archive.merge_quiet(wall_us=BASE_US + 9 * DAY_US)
+    assert QUIET_ROOMS == len(_parquet(store))
+    assert before == _answers(store)
+    said(store, placed("late", 5, room="room-3"))
+    store.archive.archive_now()
+    assert QUIET_ROOMS == len(_parquet(store))
+    assert "late" in _answers(store)[4 * 3]
+
+
+def test_busy_hours_stay_files_of_their_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour of a row group or more is not merged with its neighbours, and a merged file has only so many groups."""
+    monkeypatch.setattr("chatsync.store.archive.ROW_GROUP_ROWS", 4)
+    monkeypatch.setattr("chatsync.store.archive.FILE_GROUPS_MAX", 2)
+    rows = [3, 3, 3, 4, 1, 1]  # of each hour, in order
+    said(store, *[placed(f"{hour}-{n}", hour * HOUR_S + n) for hour, count in enumerate(rows) for n in range(count)])
+    store.archive.archive_now()
+    store.archive.merge_quiet(wall_us=BASE_US + 9 * DAY_US)
+    assert [6, 3, 4, 2] == [file.rows for file in store.catalog.archive_files("math")]
