@@ -195,7 +195,7 @@ class Hours:
             )
         )
         if told != found:
-            first = min(row[0] for row in set(told) ^ set(found))
+            first = min((row[0] for row in set(told) ^ set(found)), key=str)  # a damaged one may be anything
             raise CorruptError("journal", f"the index of room {room} does not find what stands in the hour of {first}")
         if hours != [None] or (start_us <= -(2**60) and end_us >= 2**60):
             if len(self._known) >= _KNOWN_MAX:

@@ -105,7 +105,13 @@ class Journal(JournalReads):
             self._heads = Heads(files.heads)
             self.open_report = [*found.report, *self._compare_beside(found)]
             self._write_heads(found)
-        except (sqlite3.Error, OSError) as error:
+        except (
+            sqlite3.Error,
+            OSError,
+            OverflowError,
+            TypeError,
+            ValueError,
+        ) as error:  # values of other types than written
             raise read_error(error) from error
         self._ends = found.ends
         self._changes: dict[str, int] = {}

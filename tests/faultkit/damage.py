@@ -15,6 +15,7 @@ import sqlite3
 import struct
 import tempfile
 import threading
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -271,7 +272,9 @@ class Trial:
             try:
                 self._try(number, result)
             except Exception as error:  # a fault in itself: whatever is damaged, a store answers or refuses
-                result.faults.append(f"{self._name} {number} (seed {self._seed}): {type(error).__name__}: {error}")
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                where = f"{self._name} {number} (seed {self._seed}), {Path(at.filename).name}:{at.lineno}"
+                result.faults.append(f"{where}: {type(error).__name__}: {error}")
         shutil.rmtree(self._folder, ignore_errors=True)
         return result
 

@@ -598,3 +598,37 @@ def test_other_rooms_keep_their_epoch(tmp_path: Path) -> None:
     tamper(tmp_path, "DELETE FROM journal WHERE room = 'math'")
     with open_store(tmp_path) as store:
         assert [(2, 1), (1, 1)] == [store.journal.head(room)[:2] for room in ("math", "art")]
+
+
+def test_a_place_that_is_none_is_damage(store: Store) -> None:
+    """An index that names an instant which is no number is refused like any other that does not fit."""
+    said(store, placed("a", 1), placed("b", 2))
+    connection = sqlite3.connect(store.files.database)
+    with connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'placed_us INTEGER NOT NULL', 'placed_us INTEGER') "
+            "WHERE name = 'journal'"
+        )
+    connection.close()
+    tamper(store.files.root, "DROP TRIGGER journal_moved")
+    tamper(store.files.root, "UPDATE journal SET placed_us = NULL WHERE offset = 1")
+    with pytest.raises(CorruptError):
+        store.journal.events_between("math", 1, BASE_US, BASE_US + HOUR_US)
+
+
+def test_a_row_that_is_found_by_no_key_is_missed(tmp_path: Path) -> None:
+    """Reading backwards stops early where a key is damaged: fewer of the newest are no answer."""
+    with open_store(tmp_path) as store:
+        said(store, *(placed(f"id-{n}", n) for n in range(10)))
+    connection = sqlite3.connect(tmp_path / "chatsync.db", isolation_level=None)
+    connection.execute("UPDATE journal SET room = 'lath' WHERE offset = 4")
+    connection.close()
+    with open_store(tmp_path) as store:
+        for ask in (
+            lambda: store.journal.last_events("math", 20),
+            lambda: store.journal.named_rows("math", author().key),
+            lambda: said(store, deed("h", "hidden", target=4)),
+        ):
+            with pytest.raises(CorruptError):
+                ask()
