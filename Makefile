@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
+.PHONY: help setup demo check test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ unit: setup ## the Python tests that need neither a browser nor much time (ARGS=
 
 faults: setup ## kills, restarts, full disks
 	@$(RUN)/pytest -m "faults and not e2e" $(ARGS)
+
+long: setup servers ## the long forms of the promises, hours in all; writes build/long/report.md (ARGS="kills cuts")
+	@$(RUN)/python -m tests.long $(ARGS)
 
 fuzz: setup ## playlists changed at random for 30 s (FUZZ="--executions 1000000 --seed 7")
 	@$(RUN)/python -m tests.fuzz.run $(FUZZ)
