@@ -91,8 +91,7 @@ class Sealer:
                     await self._unread.read_deeds()
                     await self._to_its_end(self._revise_all())
                 await self._unread.read(tuple(self._indexes.values()))
-                for index in tuple(self._indexes.values()):
-                    await asyncio.to_thread(self._sweep, index)
+                await self._to_its_end(self._sweep_all())  # a sweep must not meet a slice that is being written
             except (OSError, sqlite3.Error) as error:
                 raise store_error(error, self._files.root) from error
             self._unread.end()
@@ -109,6 +108,11 @@ class Sealer:
                 await self.catch_up()
         except TimeoutError:
             raise RoomRestartingError from None
+
+    async def _sweep_all(self) -> None:
+        async with self._lock:
+            for index in tuple(self._indexes.values()):
+                await asyncio.to_thread(self._sweep, index)
 
     def _sweep(self, index: SliceIndex) -> None:
         """Remove files that no row names: revisions that a crash kept from being removed may hold hidden text."""

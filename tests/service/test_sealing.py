@@ -92,6 +92,13 @@ async def _sealed(it: Stage) -> int:
     return offset
 
 
+async def _sealed_after(it: Stage) -> None:
+    """One more message, ten minutes of lecture, one slice."""
+    await it.said_at(START_US + 5 * SECOND_US, "hello again")
+    await it.stream(LECTURE, 640, step_s=10)
+    await it.seal()
+
+
 async def test_what_the_disk_refuses_is_sealed_later(tmp_path: Path) -> None:
     """A slice's file cannot be written: nothing is listed and the message stays in the open slice; then all is well again."""
     async with stage(tmp_path) as it:
@@ -369,6 +376,38 @@ async def test_a_hide_before_a_crash_reaches_slices_before_the_tail_is_read(tmp_
         (before,) = _files(it)
         async with _reading(it, settled=True):
             assert [before] != [*_files(it)]
+
+
+async def test_who_stops_waiting_for_the_tail_leaves_no_slice_without_its_file(tmp_path: Path) -> None:
+    """A slice is being written anew when the first who waited is gone: the next one does not sweep its file away."""
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 10)
+        offset = await it.said_at(START_US + 4 * SECOND_US, "hello")
+        await _sealed_after(it)
+        it.sealer().seal = _nothing  # type: ignore[method-assign]
+        await it.act("hide", target=offset, reason="unkind")
+        running = it.hub.room("class")
+        await running.sealer.stop()
+        sealer = running.sealer = Sealer(running.live, it.hub.files)
+        await sealer.restore()
+        has_written, gate, write = threading.Event(), threading.Event(), it.hub.files.write_slice
+
+        def held(*args: Any, **named: Any) -> None:
+            write(*args, **named)
+            has_written.set()
+            gate.wait(20)
+
+        it.hub.files.write_slice = held  # type: ignore[method-assign]
+        first = asyncio.create_task(sealer.catch_up())
+        await asyncio.to_thread(has_written.wait, 10)
+        first.cancel()
+        second = asyncio.create_task(sealer.catch_up())
+        await asyncio.sleep(0.2)
+        gate.set()
+        await second
+        await sealer.seal()
+        (row,) = it.hub.catalog.slices("class", 1)[0]
+        assert [it.hub.files.slice_path("class", row, public=True)] == [*_files(it)]
 
 
 async def _nothing() -> None:
