@@ -2,8 +2,7 @@
 
 A room's program hour of so many messages lies in the journal and is sealed as the relay does it: each row is read and compared with
 its checksums, turned into columns, sorted, written as Parquet of the archive's form, synced, hashed, listed in the catalog and in the
-manifest. From the same rows come the compressed slices that are served, here of all events at once. The peer in the same run is
-DuckDB's COPY of the same rows, sorted, from a native table of its own into Parquet of the same form (zstd 3, row groups of 8,192): it
+manifest; slices are not cut here. The peer in the same run is DuckDB's COPY of the same rows, sorted, from a native table of its own into Parquet of the same form (zstd 3, row groups of 8,192): it
 checks nothing, reads columns that lie as such already, and may use all cores, ours uses one. Rounds alternate, the median counts. The
 last line is JSON.
 """
