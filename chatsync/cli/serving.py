@@ -26,6 +26,9 @@ def serve(
     """Run the relay: follow playlists, stamp chat, keep it, and serve it."""
     from chatsync.service.running import run_service
     from chatsync.service.settings import load_settings
+    from chatsync.store.schema import without_pandas
+
+    without_pandas()
 
     try:
         settings = load_settings(config, data_folder=data, host=host, port=port, behind_proxy=behind_proxy)

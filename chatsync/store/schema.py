@@ -8,6 +8,7 @@ says which of an author's names was shown; ``details`` is JSON: what the kind ad
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -202,3 +203,21 @@ def event_from(row: Mapping[str, Any], author: Author | None) -> Event:
         details=msgspec.json.decode(row["details"]),
         source=row["source"],
     )
+
+
+class _NoPandas:
+    """Finds no pandas, wherever it is installed."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("chatsync needs no pandas", name=name)
+
+
+def without_pandas() -> None:
+    """For processes of ours alone: pandas cannot be imported any more.
+
+    Where it is installed, Arrow imports it to ask whether a list is one of its series: a second of work and 60 MiB for nothing.
+    """
+    if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _NoPandas())

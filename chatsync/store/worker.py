@@ -35,6 +35,7 @@ from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.making import FileMaker, MadeFile, Maker
 from chatsync.store.recall import Recall
+from chatsync.store.schema import without_pandas
 
 __all__ = ["Worker"]
 
@@ -250,6 +251,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whoever prints must not print into an answer
     os.nice(_NICE)
+    without_pandas()
     pa.set_cpu_count(1)
     pa.set_io_thread_count(1)
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import msgspec
@@ -105,3 +107,14 @@ def test_files_say_which_schema_they_have() -> None:
     for name, schema in known.items():
         told = {key.decode(): value.decode() for key, value in schema.metadata.items()}
         assert {"chatsync.schema": name, "chatsync.schema_version": str(SCHEMA_VERSION)} == told
+
+
+def test_arrow_does_without_pandas() -> None:
+    """A process of ours makes arrays without importing it, where it is installed."""
+    program = "import sys, pyarrow; {}pyarrow.array(['a'], pyarrow.string()); print('pandas' in sys.modules)"
+    told = "from chatsync.store.schema import without_pandas; without_pandas(); "
+    printed = [
+        subprocess.run([sys.executable, "-c", program.format(first)], capture_output=True, text=True, check=True).stdout
+        for first in ("", told)
+    ]
+    assert ["True\n", "False\n"] == printed
