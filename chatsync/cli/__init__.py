@@ -28,7 +28,7 @@ app.add_typer(config_app, name="config")
 config_app.command("show")(serving.config_show)
 for command in (
     *(serving.serve, serving.demo, serving.token),
-    *(folder.archive, folder.verify, folder.expire, folder.repair),
+    *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),
     *(rooms.restamp, rooms.erase),

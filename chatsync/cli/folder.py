@@ -1,4 +1,4 @@
-"""``chatsync archive``, ``verify``, ``expire``, ``repair``: a data folder at rest."""
+"""``chatsync archive``, ``verify``, ``expire``, ``repair``: a data folder at rest; ``stats``: also one that is served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, opened, progress
 from chatsync.errors import ChatsyncError, StoreError
 
-__all__ = ["archive", "expire", "repair", "verify"]
+__all__ = ["archive", "expire", "repair", "stats", "verify"]
 
 
 def archive(
@@ -161,3 +161,40 @@ def repair(
         if report.left and not dry_run:
             typer.echo(BACKUP_HINT)
     raise typer.Exit(1 if report.left else 0)
+
+
+def stats(
+    room: Annotated[str | None, typer.Argument(help="Only this room.")] = None,
+    config: ConfigOption = None,
+    data: DataOption = None,
+    json_output: JsonOption = False,
+) -> None:
+    """Say what a data folder holds: rooms, events, people, slices, archive, what is under way and when something is due to go.
+
+    Changes nothing and locks nothing: a relay may be at work in it.
+    """
+    import msgspec
+
+    from chatsync.cli.stats_table import stats_lines
+    from chatsync.instants import DAY_US
+    from chatsync.service.retention import days_of
+    from chatsync.service.room_settings import RoomSettings
+    from chatsync.service.settings import load_settings
+    from chatsync.store.stats import folder_stats
+
+    try:
+        settings = load_settings(config, data_folder=data)
+
+        def keep(name: str, record: dict[str, Any] | None, last: int | None) -> int | None:
+            known = settings.rooms.get(name) or (None if record is None else RoomSettings.model_validate(record))
+            days = days_of(known, last, settings.retention_days)
+            return None if days == "forever" else days * DAY_US
+
+        found = folder_stats(settings.data_folder, keep, room=room, progress=progress(json_output))
+    except ChatsyncError as error:
+        fail(str(error), 1 if isinstance(error, StoreError) else 2)
+    if json_output:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    for line in stats_lines(found):
+        typer.echo(line)

@@ -16,6 +16,7 @@ import structlog
 from chatsync.errors import ChatsyncError
 from chatsync.instants import DAY_US
 from chatsync.service.room_settings import RetentionDays, RoomSettings
+from chatsync.store.catalog import KEPT_MARK
 from chatsync.store.opening import Store
 from chatsync.store.retention import (
     Deletion,
@@ -32,11 +33,9 @@ from chatsync.store.retention import (
 if TYPE_CHECKING:
     from chatsync.service.hub import Hub, RunningRoom
 
-__all__ = ["Retention", "kept_days", "kept_us", "note_kept_days"]
+__all__ = ["Retention", "days_of", "kept_days", "kept_us", "note_kept_days"]
 
 T = TypeVar("T")
-
-_MARK = "retention_days"  # what a room last kept, so that one that is served no more goes on so; 0 is forever
 
 _ALL = 2**62  # past every offset
 
@@ -56,12 +55,23 @@ def kept_days(
 
     def days(room: str) -> RetentionDays:
         known = rooms.get(room)
-        if known is not None:
-            return known.retention_days or default
-        last = store.catalog.mark(room, _MARK)
-        return default if last is None else last or "forever"
+        last = None if known is not None else store.catalog.mark(room, KEPT_MARK)
+        return days_of(known, last, default)
 
     return days
+
+
+def days_of(known: RoomSettings | None, last: int | None, default: RetentionDays) -> RetentionDays:
+    """How many days a room keeps what was said.
+
+    Args:
+        known: its settings, if it has any.
+        last: what it kept when it last had some; 0 is forever.
+        default: the node's.
+    """
+    if known is not None:
+        return known.retention_days or default
+    return default if last is None else last or "forever"
 
 
 def kept_us(days: Callable[[str], RetentionDays]) -> KeepUs:
@@ -84,15 +94,15 @@ def note_kept_days(store: Store, rooms: Mapping[str, RoomSettings]) -> None:
     for room, room_settings in rooms.items():
         days = room_settings.retention_days
         wanted = None if days is None else 0 if days == "forever" else days
-        if store.catalog.mark(room, _MARK) != wanted:
+        if store.catalog.mark(room, KEPT_MARK) != wanted:
             changed[room] = wanted
 
     def work(connection: Any) -> None:
         for room, wanted in changed.items():
             if wanted is None:
-                store.catalog.drop_mark(connection, room, _MARK)
+                store.catalog.drop_mark(connection, room, KEPT_MARK)
             else:
-                store.catalog.put_mark(connection, room, _MARK, wanted)
+                store.catalog.put_mark(connection, room, KEPT_MARK, wanted)
 
     if changed:
         store.writer.call(work).result()

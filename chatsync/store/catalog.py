@@ -25,7 +25,10 @@ from chatsync.store.recovering import SCHEMA_VERSION, check_schema, read_error
 from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
 
-__all__ = ["SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Catalog", "SliceRow"]
+__all__ = ["KEPT_MARK", "SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Catalog", "SliceRow"]
+
+KEPT_MARK = "retention_days"
+"""Mark: what a room last kept, in days, so that one that is served no more goes on so; 0 is forever."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;

@@ -22,7 +22,7 @@ from chatsync.store.files import RESTORING
 from chatsync.store.heads import NO_COUNT, Heads
 from chatsync.store.writer import opened
 
-__all__ = ["Condition", "look_at"]
+__all__ = ["Condition", "look_at", "opened_as_found"]
 
 _SYNCS = 15
 _LISTED_MAX = 5  # names of files in one finding
@@ -108,15 +108,20 @@ def _contents(folder: Path) -> dict[str, Any]:
         if not (folder / name).exists():
             continue
         try:
-            with closing(_opened(folder / name)) as connection:
+            with closing(opened_as_found(folder / name)) as connection:
                 found |= read(connection)
         except (sqlite3.Error, OSError, ChatsyncError) as error:
             trouble.append(f"{name} ({error})")
     return found | {"trouble": tuple(trouble)}
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """A connection that leaves no file behind: without a log nobody writes, and SQLite need not make one to read."""
+def opened_as_found(path: Path) -> sqlite3.Connection:
+    """A connection that only reads and leaves no file behind: without a log nobody writes, and SQLite need not make one to read.
+
+    Raises:
+        OSError: the file cannot be looked at.
+        sqlite3.Error: it cannot be opened.
+    """
     if path.with_name(f"{path.name}-wal").exists():
         return opened(path, read_only=True)
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
