@@ -10,7 +10,11 @@ import pytest
 
 from chatsync.chat.event import Author
 from chatsync.store.identity import IdentityStore, ModerationStore
-from tests.builders import author
+from chatsync.store.journal import HIDDEN_TEXT_US
+from chatsync.store.opening import Store
+from tests.builders import BASE_US, author, draft
+from tests.scanning import files_with
+from tests.store.deeds import deed, said
 
 ANN = author("Ann")
 ANNA = Author(key=ANN.key, name="Anna", role="participant", badges=("vip",))
@@ -88,3 +92,17 @@ def test_text_of_a_lost_batch_is_forgotten(moderation: ModerationStore) -> None:
     moderation.put("a", 1, ("text", None, b"salt"), 10)
     moderation.forget()
     assert moderation.take("a", 1) is None
+
+
+def test_what_is_past_its_days_leaves_every_log(store: Store) -> None:
+    """A hidden text is in no byte of the folder once its days are over and the write-ahead logs were emptied."""
+    said(store, draft("a", "rude words"), deed("h", "hidden", target=1))
+    assert "moderation.db-wal" in files_with(store.files.root, "rude words")
+    assert ["rude words"] == [text for _, _, text, *_ in store.journal.hidden_texts()]  # a reader is open from now on
+    later_us = BASE_US + HIDDEN_TEXT_US + 1
+    store.writer.call(lambda connection: store.journal.sweep(connection, later_us)).result()
+    store.writer.request_checkpoint()
+    for _ in range(2):  # the second begins once what was asked before the first is done
+        store.writer.call(lambda _: None).result()
+    assert [] == files_with(store.files.root, "rude words")
+    assert [0, 0, 0] == [path.stat().st_size for path in sorted(store.files.root.glob("*.db-wal"))]

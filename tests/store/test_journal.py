@@ -17,7 +17,6 @@ from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.store.journal import DEDUPE_US, HIDDEN_TEXT_US, Appended
 from chatsync.store.opening import Store, open_store
 from tests.builders import BASE_US, author, draft, stamp
-from tests.scanning import files_with
 from tests.store.deeds import MODERATOR, deed, placed, said, tamper
 
 ROOMS = ["art", "bio", "math"]
@@ -302,20 +301,6 @@ def test_a_restore_after_the_text_was_dropped_leaves_it_hidden(store: Store) -> 
     assert ((), True, None) == (back.affected, found.hidden, found.text)
 
 
-def test_what_is_past_its_days_leaves_every_log(store: Store) -> None:
-    """A hidden text is in no byte of the folder once its days are over and the write-ahead logs were emptied."""
-    said(store, draft("a", "rude words"), deed("h", "hidden", target=1))
-    assert "moderation.db-wal" in files_with(store.files.root, "rude words")
-    assert ["rude words"] == [text for _, _, text, *_ in store.journal.hidden_texts()]  # a reader is open from now on
-    later_us = BASE_US + HIDDEN_TEXT_US + 1
-    store.writer.call(lambda connection: store.journal.sweep(connection, later_us)).result()
-    store.writer.request_checkpoint()
-    for _ in range(2):  # the second begins once what was asked before the first is done
-        store.writer.call(lambda _: None).result()
-    assert [] == files_with(store.files.root, "rude words")
-    assert [0, 0, 0] == [path.stat().st_size for path in sorted(store.files.root.glob("*.db-wal"))]
-
-
 def test_a_hide_touches_nothing_twice(store: Store) -> None:
     """What is hidden already is not hidden again, and a restore of what is shown does nothing."""
     said(store, draft("a"), deed("h", "hidden", target=1))
@@ -598,37 +583,3 @@ def test_other_rooms_keep_their_epoch(tmp_path: Path) -> None:
     tamper(tmp_path, "DELETE FROM journal WHERE room = 'math'")
     with open_store(tmp_path) as store:
         assert [(2, 1), (1, 1)] == [store.journal.head(room)[:2] for room in ("math", "art")]
-
-
-def test_a_place_that_is_none_is_damage(store: Store) -> None:
-    """An index that names an instant which is no number is refused like any other that does not fit."""
-    said(store, placed("a", 1), placed("b", 2))
-    connection = sqlite3.connect(store.files.database)
-    with connection:
-        connection.execute("PRAGMA writable_schema = 1")
-        connection.execute(
-            "UPDATE sqlite_master SET sql = replace(sql, 'placed_us INTEGER NOT NULL', 'placed_us INTEGER') "
-            "WHERE name = 'journal'"
-        )
-    connection.close()
-    tamper(store.files.root, "DROP TRIGGER journal_moved")
-    tamper(store.files.root, "UPDATE journal SET placed_us = NULL WHERE offset = 1")
-    with pytest.raises(CorruptError):
-        store.journal.events_between("math", 1, BASE_US, BASE_US + HOUR_US)
-
-
-def test_a_row_that_is_found_by_no_key_is_missed(tmp_path: Path) -> None:
-    """Reading backwards stops early where a key is damaged: fewer of the newest are no answer."""
-    with open_store(tmp_path) as store:
-        said(store, *(placed(f"id-{n}", n) for n in range(10)))
-    connection = sqlite3.connect(tmp_path / "chatsync.db", isolation_level=None)
-    connection.execute("UPDATE journal SET room = 'lath' WHERE offset = 4")
-    connection.close()
-    with open_store(tmp_path) as store:
-        for ask in (
-            lambda: store.journal.last_events("math", 20),
-            lambda: store.journal.named_rows("math", author().key),
-            lambda: said(store, deed("h", "hidden", target=4)),
-        ):
-            with pytest.raises(CorruptError):
-                ask()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.errors import CorruptError
+from chatsync.instants import HOUR_US
+from chatsync.store.opening import Store, open_store
 from chatsync.store.rows import (
     COLUMNS,
     ERASABLE,
@@ -20,7 +24,8 @@ from chatsync.store.rows import (
     placed_check,
     row_of,
 )
-from tests.builders import author, draft
+from tests.builders import BASE_US, author, draft
+from tests.store.deeds import deed, placed, said, tamper
 
 _WORDS = {"question": "Which one?", "choices": ["this", "that"]}
 
@@ -138,3 +143,37 @@ def test_any_single_wrong_value_is_found(data: st.DataObject) -> None:
     if other != value:
         with pytest.raises(CorruptError):
             checked(_changed(row, **{name: other}))
+
+
+def test_a_place_that_is_none_is_damage(store: Store) -> None:
+    """An index that names an instant which is no number is refused like any other that does not fit."""
+    said(store, placed("a", 1), placed("b", 2))
+    connection = sqlite3.connect(store.files.database)
+    with connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'placed_us INTEGER NOT NULL', 'placed_us INTEGER') "
+            "WHERE name = 'journal'"
+        )
+    connection.close()
+    tamper(store.files.root, "DROP TRIGGER journal_moved")
+    tamper(store.files.root, "UPDATE journal SET placed_us = NULL WHERE offset = 1")
+    with pytest.raises(CorruptError):
+        store.journal.events_between("math", 1, BASE_US, BASE_US + HOUR_US)
+
+
+def test_a_row_that_is_found_by_no_key_is_missed(tmp_path: Path) -> None:
+    """Reading backwards stops early where a key is damaged: fewer of the newest are no answer."""
+    with open_store(tmp_path) as store:
+        said(store, *(placed(f"id-{n}", n) for n in range(10)))
+    connection = sqlite3.connect(tmp_path / "chatsync.db", isolation_level=None)
+    connection.execute("UPDATE journal SET room = 'lath' WHERE offset = 4")
+    connection.close()
+    with open_store(tmp_path) as store:
+        for ask in (
+            lambda: store.journal.last_events("math", 20),
+            lambda: store.journal.named_rows("math", author().key),
+            lambda: said(store, deed("h", "hidden", target=4)),
+        ):
+            with pytest.raises(CorruptError):
+                ask()
