@@ -139,7 +139,6 @@ def _stamps_again(append: Callable[..., Any]) -> Callable[..., Any]:
 BREAKAGES: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "an ack before the commit": (Writer, "_transact", _acks_anyway),
     "an event that a resume from the journal leaves out": (LiveRoom, "read_missed", _leaves_one_out),
-    "a start that does not look for what a crash left to seal": (Sealer, "_missed", lambda _: lambda *_: []),
     "an event twice after a resume": (RoomLog, "recovered", _repeats_one),
     "a retry that is a second event": (Dedupe, "_first", lambda _: staticmethod(lambda *_: None)),
     "another stamp for a retry": (Journal, "append", _stamps_again),
