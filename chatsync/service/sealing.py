@@ -244,6 +244,8 @@ class Sealer:
         self._passes.add(task)
         task.add_done_callback(self._passes.discard)
         error = await asyncio.shield(task)
+        if isinstance(error, OSError | sqlite3.Error):
+            raise store_error(error, self._files.root) from error
         if error is not None:
             raise error
 

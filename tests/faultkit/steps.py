@@ -5,7 +5,7 @@ Lines go through a socket, by ``sendto``: no call that is made to fail is used f
 
 Asked: ``round`` (say, hide, seal, archive, erase, merge, read), ``say``, ``again numbers…``. Told: ``up``, ``ack room number offset
 program_ms stamp``, ``hidden room number``, ``refused number code``, ``erased room guest``, ``put_off room guest code``, ``unfinished
-count`` of erasures, ``read status…``, ``done``, ``broken text``.
+count`` of erasures, ``read status…``, ``withheld room code`` of a slice, ``done``, ``broken text``.
 """
 
 from __future__ import annotations
@@ -141,6 +141,10 @@ class _Steps:
             answers.append(await self._it.get(f"/v1/rooms/{room}/chat.json?from_ms=0"))
             playlist = answers[-1].json()
             if answers[-1].status_code == 200 and playlist["slices"]:
-                answers.append(await self._it.get(slice_path(playlist, playlist["slices"][0])))
+                answer = await self._it.get(slice_path(playlist, playlist["slices"][0]))
+                if answer.status_code == 503:  # a hide of it cannot be written: then it is not shown at all
+                    self.tell("withheld", room, answer.json()["code"])
+                else:
+                    answers.append(answer)
             told += [answer.status_code for answer in answers]
         self.tell("read", *told)

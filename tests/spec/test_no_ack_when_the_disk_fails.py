@@ -129,6 +129,7 @@ def _one_position(disk: PowerDisk, fault: Fault, task: Task, book: Book, log: Pa
     healthy = relay.step("round")
     assert not _codes(healthy), f"posting has not come back: {healthy}"
     assert "unfinished 0" in healthy, f"an erasure is not finished: {healthy}"
+    assert not any(line.startswith("withheld") for line in healthy), f"a slice has not come back: {healthy}"
     reads = [line.split()[1:] for line in relay.lines if line.startswith("read")]
     assert 2 == len(reads)
     assert {"200"} == set(reads[1])
