@@ -11,6 +11,7 @@ named in the report. What is damaged goes to ``quarantine/``. Doing it twice doe
 from __future__ import annotations
 
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from chatsync.store.recovering import head_of, raise_epoch, read_error
 from chatsync.store.relisting import relist_archive, relist_slices
 from chatsync.store.reslicing import SliceFile, revise_slice
 from chatsync.store.rows import COLUMNS, checked, insert_sql
-from chatsync.store.salvaging import is_malformed, salvage
+from chatsync.store.salvaging import Schema, is_malformed, salvage, schema_of
 from chatsync.store.slicing import ChangedSliceError, intact_slice, mended_slice
 from chatsync.store.verifying import Progress, listed_slices, verify_store, wrong_manifests
 
@@ -115,7 +116,7 @@ def _mend_databases(folder: Path, report: Report) -> None:
                 report.repaired.append(f"{path.name}: would be written anew from what can be read of it")
                 continue
             try:
-                report.repaired.append(salvage(files, path))
+                report.repaired.append(salvage(files, path, _fresh_schema(path.name)))
             except CorruptError as error:
                 if path == files.database:
                     raise
@@ -127,6 +128,14 @@ def _mend_databases(folder: Path, report: Report) -> None:
         report.left.append(str(error))
     finally:
         files.unlock()
+
+
+def _fresh_schema(name: str) -> Schema:
+    """What a new database of this program is made of."""
+    with tempfile.TemporaryDirectory() as folder:
+        with open_store(Path(folder)):
+            pass
+        return schema_of(Path(folder) / name)
 
 
 class _Repair:

@@ -19,7 +19,10 @@ from chatsync.store.files import Files
 from chatsync.store.recovering import read_error
 from chatsync.store.writer import opened
 
-__all__ = ["is_malformed", "salvage"]
+__all__ = ["Schema", "is_malformed", "salvage", "schema_of"]
+
+Schema = tuple[int, list[tuple[str, str, str]]]
+"""Version of a database, and what is in it: (table, index or trigger; name; SQL), tables first."""
 
 _OF_INDEXES = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
 
@@ -45,10 +48,34 @@ def _found(connection: sqlite3.Connection) -> list[str]:
     return [str(line) for (line,) in connection.execute("PRAGMA integrity_check(100)")]
 
 
-def salvage(files: Files, path: Path) -> str:
+def schema_of(path: Path) -> Schema:
+    """What a whole database is made of.
+
+    Raises:
+        sqlite3.Error: it cannot be read.
+    """
+    with closing(opened(path, read_only=True)) as connection:
+        return _schema(connection)
+
+
+def _schema(connection: sqlite3.Connection) -> Schema:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END"
+    rows = connection.execute(
+        f"SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite%' ORDER BY {order}, name"
+    )
+    return int(version), rows.fetchall()
+
+
+def salvage(files: Files, path: Path, fresh: Schema) -> str:
     """Mend a malformed database: its indexes alone if that is enough, else all of it; what was done, in words.
 
     What cannot be read is left out. The malformed file goes to the quarantine.
+
+    Args:
+        files: where it lies.
+        path: the database.
+        fresh: of a new database of this program: what was damaged of the schema is taken from there.
 
     Raises:
         CorruptError: not even its tables are known.
@@ -66,7 +93,7 @@ def salvage(files: Files, path: Path) -> str:
     for old in (new, new.with_name(f"{new.name}-wal"), new.with_name(f"{new.name}-shm")):
         old.unlink(missing_ok=True)
     try:
-        rows = _copied(path, new)
+        rows = _copied(path, new, fresh)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         new.unlink(missing_ok=True)
         raise CorruptError(path.name, "not even its tables can be read") from error
@@ -77,28 +104,41 @@ def salvage(files: Files, path: Path) -> str:
     return f"{path.name}: written anew, {rows} rows"
 
 
-def _copied(path: Path, new: Path) -> int:
+def _copied(path: Path, new: Path, fresh: Schema) -> int:
     """Make a database of what can be read of another; how many rows.
 
     Raises:
-        sqlite3.Error: its schema cannot be read.
+        sqlite3.Error: nothing of it can be read.
     """
     count = 0
-    with closing(opened(path)) as source, closing(sqlite3.connect(new, isolation_level=None)) as target:
-        made = source.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
-        (version,) = source.execute("PRAGMA user_version").fetchone()
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as source,
+        closing(sqlite3.connect(new, isolation_level=None)) as target,
+    ):
+        source.execute(
+            "PRAGMA writable_schema=ON"
+        )  # so that a cut file, or a damaged entry of the schema, does not hide the rest
+        version, made = _schema(source)
+        if version == fresh[0] or fresh[0] == 0:
+            known = {name for _, name, _ in fresh[1]}
+            made = [*fresh[1], *(one for one in made if one[0] == "table" and one[1] not in known)]
         target.execute("PRAGMA journal_mode=OFF")
         target.execute("PRAGMA synchronous=OFF")  # it is synced when it is published
         target.execute("BEGIN")
         for kind, name, sql in made:
-            if kind == "table" and not name.startswith("sqlite_"):
-                target.execute(sql)
+            if kind == "table":
+                try:
+                    target.execute(sql)
+                except sqlite3.Error:
+                    continue  # a name that nobody gave
                 count += _copy_rows(source, target, name)
         for kind, _, sql in made:
             if kind in {"index", "trigger"}:
                 target.execute(sql)
-        target.execute(f"PRAGMA user_version = {int(version)}")
+        target.execute(f"PRAGMA user_version = {version}")
         target.execute("COMMIT")
+    if not count:
+        raise sqlite3.DatabaseError("nothing can be read")
     new.chmod(0o600)
     return count
 
