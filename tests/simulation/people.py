@@ -106,7 +106,7 @@ class Person:
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if self._closed.done():
             raise GoneError
-        for deed in self._deeds:
+        for deed in () if self._key in self._world.ledger.erased else self._deeds:
             if not deed.is_answered and self._chance.random() < 0.9:
                 self._send(deed)
 

@@ -133,6 +133,7 @@ class Process:
         world = self.world
         settings = world.settings.model_copy(update={"data_folder": self.folder})
         self.app = create_app(settings, self.clock)
+        begun_ns = world.loop.now_ns
         try:
             async with self.app.router.lifespan_context(self.app):
                 self.is_ready = True
@@ -141,7 +142,7 @@ class Process:
                 self.is_ready = False
                 await self.app.state.hub.send_away()
         except Exception as error:
-            if not world.is_disk_full and not self._faults:
+            if not world.was_disk_bad(begun_ns) and not self._faults:
                 raise
             world.trace(f"process {self.number} did not start or stop well: {type(error).__name__}")
         self._end(self.folder)
