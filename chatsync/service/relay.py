@@ -261,11 +261,11 @@ class LiveConnection:
             if recovery is not None:
                 return recovery
             missed = room.log.position.offset - after.offset
-            is_pruned = after.offset < room.journal.pruned.through(room.room)
-            if is_pruned or after.epoch != room.log.position.epoch or not 0 <= missed <= RECOVERY_EVENTS_MAX:
+            if after.epoch != room.log.position.epoch or not 0 <= missed <= RECOVERY_EVENTS_MAX:
                 return None
             read = await asyncio.to_thread(room.read_missed, after, RECOVERY_EVENTS_MAX)
-            if len(read.back) > BACK_EVENTS_MAX:
+            # Asked afterwards, since rows may leave the journal while it is read.
+            if after.offset < room.journal.pruned.through(room.room) or len(read.back) > BACK_EVENTS_MAX:
                 return None
             room.flush()
             rest = room.log.recovered(read.through)

@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 import pytest
 
+from chatsync.store.pruning import prune
 from tests.relay import Relay, connected, token
 from tests.stage import Stage, stage
 
@@ -113,6 +114,28 @@ async def test_messages_that_come_while_the_journal_is_read_are_not_lost(tmp_pat
             for client in (first, second):
                 await client.until(lambda client=client: client.events[-1]["offset"] == last)
                 assert list(range(position["offset"] + 1, last + 1)) == [event["offset"] for event in client.events]
+
+
+async def test_what_leaves_the_journal_while_it_is_read_is_a_reset(tmp_path: Path) -> None:
+    """Rows are pruned after the look at what is left and before the journal is read: no gap, the client starts afresh."""
+    async with stage(tmp_path, ROOMS) as it:
+        position = await _position(it)
+        await _feed_here(it, 4_600)
+        it.advance(2 * 24 * 3_600)
+        await it.seal()
+        await asyncio.to_thread(it.hub.archiving._archive.archive_now)
+        room, store = it.room(ROOM), it.hub.archiving.store
+        read = room.read_missed
+
+        def read_after_pruning(after: Any, limit: int) -> Any:
+            assert 0 < prune(store, wall_us=it.now_us)
+            return read(after, limit)
+
+        room.read_missed = read_after_pruning  # type: ignore[method-assign]
+        async with it.connected() as client:
+            welcome = await client.hello(it.token(ROOM, "student"), after=position)
+            assert ["reset", "welcome"] == [frame["type"] for frame in client.frames[:2]]
+            assert [] == welcome["events"]
 
 
 @pytest.mark.parametrize(
