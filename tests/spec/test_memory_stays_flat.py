@@ -137,7 +137,10 @@ async def _come_and_go(relay: Relay, number: int, end_s: float) -> int:
         viewer = await connect(relay, Viewer(ROOM, token(ROOM, f"viewer-{number}", "viewer"), after=after))
         stay_s = chance.uniform(5, 60) if IS_LONG else chance.uniform(1, 5)
         await asyncio.sleep(min(stay_s, max(0.0, end_s - time.monotonic())))
-        assert (0, 0) == (viewer.gaps, viewer.repeated)
+        told = (
+            viewer.resets if IS_LONG else 0
+        )  # on a busy machine one may be away for longer than is kept for it, and is told so
+        assert (True, 0) == (viewer.gaps <= told, viewer.repeated)
         assert (
             not viewer.lost.is_set() or viewer.close_code == 4008
         )  # a machine that does more than this may be too slow for it
