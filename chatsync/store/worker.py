@@ -257,9 +257,11 @@ def main() -> None:
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     maker = _maker(Path(sys.argv[1]))
-    _write(answers, _Up())
-    while True:
-        _write(answers, _answer(maker, _requests.decode(requests.get())))
+    with contextlib.suppress(BrokenPipeError):  # the relay is gone, and nobody is there to be told
+        _write(answers, _Up())
+        while True:
+            _write(answers, _answer(maker, _requests.decode(requests.get())))
+    os._exit(0)
 
 
 def _listen(requests: queue.SimpleQueue[bytes]) -> None:
