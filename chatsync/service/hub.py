@@ -118,10 +118,12 @@ class Hub:
         self._asleep, unsealed = await asyncio.to_thread(self._resting, rooms)
         awake = [(room, rooms[room]) for room in sorted(rooms) if room not in self._asleep]
         for first in range(0, len(awake), _STARTED_AT_ONCE):  # what they write goes into the same commits
-            starting = (self._start_room(*one) for one in awake[first : first + _STARTED_AT_ONCE])
-            for started in await asyncio.gather(*starting, return_exceptions=True):
-                if isinstance(started, BaseException):
-                    raise started
+            loading = (self._load_room(*one) for one in awake[first : first + _STARTED_AT_ONCE])
+            for loaded in await asyncio.gather(*loading, return_exceptions=True):
+                if isinstance(loaded, BaseException):
+                    raise loaded
+        for room, _ in awake:  # none follows or seals while another is still read from the disk
+            self._set_going(room)
         if self._asleep:
             _log.info("rooms_asleep", rooms=len(self._asleep), to_be_woken=len(unsealed))
             self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
@@ -161,6 +163,10 @@ class Hub:
             self._emptied.set()
 
     async def _start_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+        await self._load_room(room, room_settings)
+        return self._set_going(room)
+
+    async def _load_room(self, room: str, room_settings: RoomSettings) -> None:
         live = await asyncio.to_thread(
             LiveRoom,
             room_settings,
@@ -177,7 +183,12 @@ class Hub:
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
         await live.receive_tick()
         live.note_absence()
-        running = self._running[room] = RunningRoom(live, sealer)
+        self._running[room] = RunningRoom(live, sealer)
+
+    def _set_going(self, room: str) -> RunningRoom:
+        """Begin to seal a room that was loaded, and to follow its stream."""
+        running = self._running[room]
+        live, sealer, room_settings = running.live, running.sealer, running.live.settings
         running.tasks.append(asyncio.create_task(sealer.run(), name=f"seal {room}"))
         if room_settings.playlist_url is None:
             running.pushed = PushedPlaylist(live) if room_settings.playlist_push else None
