@@ -37,6 +37,7 @@ async def restamp(room: LiveRoom, broadcast: int, *, dry_run: bool = False) -> t
         RoomRestartingError: the room has been stopped meanwhile.
         StoreError: nothing was changed.
     """
+    await room.records.settled()  # the last reload is part of the record
     found = await asyncio.to_thread(find_restamping, room.journal, room.catalog, room.room, broadcast)
     if dry_run or not found.moves:
         return found, None

@@ -32,6 +32,14 @@ class RoomRecords:
         self._room, self._catalog, self._writer = room, catalog, writer
         self._gaps: dict[int, list[tuple[Range, str]]] = {}
 
+    async def settled(self) -> None:
+        """Wait until all that was handed over so far is on disk, or is known not to be.
+
+        Raises:
+            StoreError: no commit succeeds.
+        """
+        await self._run(lambda _: None)
+
     def put_reload(
         self,
         timeline: Timeline,
@@ -135,7 +143,7 @@ class RoomRecords:
         Raises:
             StoreError: no commit succeeds.
         """
-        await self._run(lambda _: None)
+        await self.settled()
         return await asyncio.to_thread(self._catalog.slices, self._room, broadcast)
 
     def _run(self, work: Callable[[sqlite3.Connection], None]) -> asyncio.Future[None]:
