@@ -98,6 +98,7 @@ async def check_end(world: World, people: list[Person]) -> Record:
     _check_room(world, record)
     for number, events in loaded.items():
         _compare(world, f"the replay of broadcast {number}", events, record.of_broadcast(number))
+    await _passes_end(world)
     _check_files(world)
     return record
 
@@ -267,6 +268,17 @@ async def _loaded(world: World, record: Record) -> dict[int, dict[int, Any]] | N
         reader.snapshot(held)
         loaded[number] = held.events()
     return loaded
+
+
+async def _passes_end(world: World) -> None:
+    """Wait for a moment in which no slice is being written: its file is there before its row is."""
+    assert world.process is not None
+    sealer = world.process.app.state.hub.rooms[world.room].sealer
+    for _ in range(200):
+        if not sealer._lock.locked():
+            return
+        await world.pause(0.05)
+    world.fail("a pass of sealing has no end")
 
 
 def _check_files(world: World) -> None:
