@@ -6,8 +6,9 @@ Owns: the comparisons. Does not know: how anything came about. Each check names 
 from __future__ import annotations
 
 import gzip
-import json
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from chatsync.chat.event import KINDS, Event, Visibility
 from chatsync.chat.wire import encoded, event_to_wire
@@ -76,7 +77,7 @@ class Record:
 
 
 def _printed(event: Event) -> Any:
-    return json.loads(encoded(event_to_wire(event, author=event.author)))
+    return msgspec.json.decode(encoded(event_to_wire(event, author=event.author)))
 
 
 async def check_end(world: World, people: list[Person]) -> Record:

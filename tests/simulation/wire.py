@@ -7,7 +7,6 @@ application, live sockets through the protocol class it gives to its web server.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+import msgspec
 from uvicorn.server import ServerState
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
@@ -51,7 +51,7 @@ class Answer:
     @property
     def json(self) -> Any:
         """The body's value."""
-        return json.loads(self.body)
+        return msgspec.json.decode(self.body)
 
 
 def _in_process(process: Process) -> Any:
@@ -174,7 +174,7 @@ class Socket:
         if self._framing.state is not State.OPEN:
             self._before_open.append(frame)
             return
-        self._framing.send_text(json.dumps(frame).encode())
+        self._framing.send_text(msgspec.json.encode(frame))
         self._send_owed()
 
     def _open(self) -> None:
@@ -222,7 +222,7 @@ class Socket:
             if isinstance(event, Response):
                 self._open() if event.status_code == 101 else self._finish(event.status_code)
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT and not self.is_closed:
-                self._on_frame(json.loads(bytes(event.data)))
+                self._on_frame(msgspec.json.decode(bytes(event.data)))
         if self._framing.parser_exc is not None and not isinstance(self._framing.parser_exc, EOFError):
             raise self._framing.parser_exc
         if not self.is_closed:
