@@ -375,6 +375,7 @@ async def test_a_gzip_bomb_is_defused() -> None:
         (PLAYLIST, "br", "the origin used a compression we did not ask for"),
         (PLAYLIST, "gzip, gzip", "the origin used a compression we did not ask for"),
     ],
+    ids=["damaged", "cut off", "not asked for", "twice"],
 )
 async def test_a_wrong_compression_is_refused(body: bytes, encoding: str, reason: str) -> None:
     """Damaged, cut or unasked-for compression is an outage with a reason."""

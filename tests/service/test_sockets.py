@@ -185,6 +185,7 @@ async def test_a_message_in_pieces_and_several_in_one_go_are_the_same(tmp_path: 
         (bytes(Frame(Opcode.TEXT, b"no json").serialize(mask=True)), 4500),
         (bytes(Frame(Opcode.TEXT, b'{"type":"ping","id":"\xff"}').serialize(mask=True)), 4500),
     ],
+    ids=["not masked", "reserved", "too long", "nothing to continue", "no JSON", "no UTF-8"],
 )
 async def test_what_is_no_frame_of_ours_closes_the_socket(tmp_path: Path, data: bytes, code: int) -> None:
     """Broken framing gets RFC 6455's codes, a broken message ours; the relay forgets the connection."""

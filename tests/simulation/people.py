@@ -96,6 +96,7 @@ class Person:
             self.view = View(self._fail)
             self.handed_over = None
         assert self.view is not None
+        self.view.go_on()
         after = {"epoch": "1", "offset": self.view.through} if goes_on else None
         self._trace(f"-> hello after {self.view.through if goes_on else None}")
         self._socket.send(

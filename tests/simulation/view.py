@@ -37,6 +37,10 @@ class View:
         self.backs: dict[int, Event] = {}
         self._reset_at: int | None = None
 
+    def go_on(self) -> None:
+        """A new connection asks for what follows ``through``: a welcome that the last one owed after a reset will not come."""
+        self._reset_at = None
+
     def receive(self, frame: Any) -> None:
         """Take in a frame that bears on what is held."""
         match frame["type"]:

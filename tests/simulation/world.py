@@ -46,6 +46,7 @@ from tests.simulation.origin import Encoder, SimFetcher
 from tests.stage import FAST, START_US
 
 if TYPE_CHECKING:
+    from chatsync.service.hub import RunningRoom
     from tests.simulation.people import Person
 
 __all__ = ["ROOM", "Process", "SimClock", "World", "small_limits"]
@@ -147,6 +148,11 @@ class Process:
             world.trace(f"process {self.number} did not start or stop well: {type(error).__name__}")
         self._end(self.folder)
 
+    @property
+    def running(self) -> RunningRoom | None:
+        """The room, if it is served and not asleep: after a start with nothing unsealed, the first to come wakes it."""
+        return self.app.state.hub.rooms.get(ROOM) if self.is_ready else None
+
     def stop(self) -> None:
         """Ask it to stop, as an operator would."""
         self._stopping.set()
@@ -161,7 +167,9 @@ class Process:
 
     def restamp(self, which: float) -> None:
         """Make the stamps of a broadcast again, as ``chatsync restamp`` does."""
-        live = self.app.state.hub.rooms[ROOM].live
+        if self.running is None:
+            return
+        live = self.running.live
         broadcast = 1 + int(which * live.broadcasts.current.number)
         self.world.trace(f"restamp of broadcast {broadcast}")
         self.task(self._restamp(live, broadcast), f"restamp {broadcast}")
@@ -385,10 +393,8 @@ class World:
     @property
     def head(self) -> int:
         """Newest offset of the room, as the process that serves has it."""
-        if self.process is None or not self.process.is_ready:
-            return -1
-        offset: int = self.process.app.state.hub.rooms[ROOM].live.log.position.offset
-        return offset
+        running = self.process.running if self.process is not None else None
+        return -1 if running is None else running.live.log.position.offset
 
     async def pause(self, seconds: float) -> None:
         """Let virtual time pass."""
@@ -398,10 +404,9 @@ class World:
         """Wait until everybody is in and knows all there is, and nothing waits to be revised."""
         for _ in range(600):
             await asyncio.sleep(0.1)
-            process = self.process
-            if process is None or not process.is_ready:
+            running = self.process.running if self.process is not None else None
+            if running is None:
                 continue
-            running = process.app.state.hub.rooms[ROOM]
             head = running.live.log.position.offset
             knows = [person.is_in and person.view is not None and person.view.through == head for person in people]
             waits = [index.waiting or index.dirty_us for index in running.sealer._indexes.values()]
