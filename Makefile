@@ -96,6 +96,11 @@ bench-quick: setup $(VENV)/.bench bench-servers ## the same in less than five mi
 bench-servers:
 	@bash tests/install_servers.sh redis-server libnginx-mod-nchan postgresql
 
+# Files of tests go to as many processes as there are cores; what measures runs alone.
+SPREAD := -n auto --dist loadfile
+# Tests that ARGS names may all be of one sort: pytest's 5 says that the other has none.
+OR_NONE = $(if $(ARGS),|| test $$? -eq 5)
+
 # --- check and test ---------------------------------------------------------------------------------------------------
 
 check: setup ## lint, format, types and layers, in Python and TypeScript
@@ -106,10 +111,11 @@ check: setup ## lint, format, types and layers, in Python and TypeScript
 	@$(RUN)/python hatch_build.py check
 
 unit: setup ## the Python tests that need neither a browser nor much time (ARGS="tests/hls -k edge")
-	@$(RUN)/pytest -m "not e2e and not faults" $(ARGS)
+	@$(RUN)/pytest -m "not e2e and not faults" $(SPREAD) $(ARGS)
 
 faults: setup ## kills, restarts, full disks
-	@$(RUN)/pytest -m "faults and not e2e" $(ARGS)
+	@$(RUN)/pytest -m "faults and not alone and not e2e" $(SPREAD) $(ARGS) $(OR_NONE)
+	@$(RUN)/pytest -m "faults and alone and not e2e" $(ARGS) $(OR_NONE)
 
 long: setup servers ## the long forms of the promises, hours in all; writes build/long/report.md (ARGS="kills cuts")
 	@$(RUN)/python -m tests.long $(ARGS)

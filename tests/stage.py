@@ -111,11 +111,13 @@ class Stage:
         event = (await self.room(room).act(act)).event
         return {"offset": event.offset, "id": event.id, "program_us": event.program_us, "stamp": event.stamp}
 
-    async def said_at(self, program_us: int, text: str, room: str = "class", *, kind: str = "message") -> int:
+    async def said_at(
+        self, program_us: int, text: str, room: str = "class", *, kind: str = "message", author: str = "s5"
+    ) -> int:
         """Somebody whose player vouches for it says something at a program time; the offset."""
         body = {
             "id": str(uuid.uuid4()),
-            "author": {"id": "s5", "name": "Student 5"},
+            "author": {"id": author, "name": f"Student {author.removeprefix('s')}"},
             "text": text,
             "kind": kind,
             "playhead": {"broadcast": self.room(room).broadcasts.current.number, "program_ms": program_us // 1000},

@@ -414,6 +414,8 @@ class Sealer:
         if mark_us is None:
             return
         for within in cut(self._unsealed_us(index), watermark_us=mark_us):
+            if index.has_sliced_within(index.sealed_until_us, within.start_us):
+                break  # it was placed there while the slice before was written; the next pass begins with it
             index.cutting_until_us = within.end_us
             try:
                 await self._write(index, within, None)

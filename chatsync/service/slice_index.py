@@ -193,6 +193,11 @@ class SliceIndex:
         """Program times, in order, of the tail's events that slices hold, at or after an instant."""
         return self.sliced_us[bisect_left(self.sliced_us, program_us) :]
 
+    def has_sliced_within(self, start_us: int | None, end_us: int) -> bool:
+        """Whether an event of the tail that slices hold stands from one instant (None: from the first) up to another."""
+        first = 0 if start_us is None else bisect_left(self.sliced_us, start_us)
+        return first < len(self.sliced_us) and self.sliced_us[first] < end_us
+
     def note_sealed_until(self, value_us: int, wall_us: int) -> None:
         """Move the mark on; values of the last minute may still be asked for."""
         if self.sealed_until_us is not None and value_us != self.sealed_until_us:

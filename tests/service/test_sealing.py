@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.errors import StorageFullError, StoreError
-from chatsync.instants import SECOND_US
+from chatsync.instants import SECOND_US, Range
 from chatsync.service import sealing
 from chatsync.service.sealing import UNUSED_US, Sealer
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
@@ -216,6 +216,33 @@ async def test_a_slice_is_written_to_its_end_though_nobody_waits_for_it(tmp_path
         sealing.cancel()
         gate.set()
         await _sealed_without(it, offset)
+
+
+async def test_what_is_said_between_two_slices_while_the_first_is_written_is_sealed_too(tmp_path: Path) -> None:
+    """A pass that cuts two slices with nothing between them does not step over what was placed there meanwhile."""
+    long = Scenario(START_US, window_segments=1_200)
+    async with stage(tmp_path, {"class": {"public": True, "rewind_posting_s": 3_600}}) as it:
+        await it.stream(long, 10)
+        await it.said_at(START_US + 4 * SECOND_US, "before")
+        await it.stream(long, 1_500, step_s=10)
+        await it.said_at(START_US + 1_500 * SECOND_US, "after")
+        await it.stream(long, 700, step_s=10)
+        write, written = it.sealer()._write, []
+
+        async def slowly(index: SliceIndex, within: Range, row: SliceRow | None) -> None:
+            written.append(within)
+            if len(written) == 1:
+                await it.said_at(START_US + 700 * SECOND_US, "meanwhile", author="s6")
+            await write(index, within, row)
+
+        it.sealer()._write = slowly  # type: ignore[method-assign]
+        await it.seal()
+        await it.stream(long, 10)
+        await it.seal()
+        assert len(written) == 3
+        assert ["before", "meanwhile", "after"] == [
+            event["text"] for event in await it.replayed() if event["kind"] == "message"
+        ]
 
 
 async def test_nothing_is_written_while_nothing_happens(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.relay import Relay, connected, token
 from tests.stage import stage
 
 TAIL = int(os.environ.get("CHATSYNC_TAIL", "100000"))
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(240 + TAIL / 1_000)]
+pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.timeout(240 + TAIL / 1_000)]
 ROOM = "class"
 ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}}
 SPREAD_S = 100  # what the busiest room writes in so long is not sealed yet

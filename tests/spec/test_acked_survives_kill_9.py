@@ -29,7 +29,7 @@ from tests.relay import Relay, token
 KILLS = int(os.environ.get("CHATSYNC_KILLS", "25"))
 ACKED = int(os.environ.get("CHATSYNC_KILLS_ACKED", str(400 * KILLS)))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 12 * KILLS)]
+pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.timeout(300 + 12 * KILLS)]
 WRITERS = ("writer-0", "writer-1")
 PLATFORM = "platform"
 IN_FLIGHT = 128

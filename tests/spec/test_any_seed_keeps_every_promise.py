@@ -31,7 +31,7 @@ from tests.simulation.run import run_seed
 
 SEEDS = int(os.environ.get("CHATSYNC_SIMULATION_SEEDS", "500"))
 ROOT = Path(__file__).parents[2]
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + SEEDS)]
+pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.timeout(300 + SEEDS)]
 HAPPENED = (
     "acks",
     "archive files",

@@ -16,7 +16,7 @@ import pytest
 from tests.crowd import Viewer, caught_up, connect, crowd, metric, percentile, talking
 from tests.relay import Relay, token
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 ROOM = "class"
 ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}}

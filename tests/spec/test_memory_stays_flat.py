@@ -25,7 +25,7 @@ from tests.crowd import Viewer, caught_up, connect, crowd, descriptors, metric, 
 from tests.relay import Relay, token
 from tests.stage import slice_path
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 ROOM = "class"
 SOAK_S = float(os.environ.get("CHATSYNC_SOAK_S", "15"))

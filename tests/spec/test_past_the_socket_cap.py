@@ -18,7 +18,7 @@ from chatsync.service.chat_playlist import RELOAD_FULL_MS
 from tests.relay import Relay
 from tests.webserver import Nginx, nginx_path
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 ROOMS = ["physics", "history"]
 POLLERS = int(os.environ.get("CHATSYNC_POLLERS", "2000"))

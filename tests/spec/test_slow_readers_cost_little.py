@@ -26,7 +26,7 @@ from tests.crowd import (
 )
 from tests.relay import Relay, token
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 ROOM = "class"
 ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}, "quiet": {"public": True}}

@@ -28,7 +28,7 @@ from chatsync.service.auth import TokenAuthority
 from tests.crowd import Viewer, connect, crowd, masked, talking
 from tests.relay import SECRET, Relay, admin_token, token
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.alone]
 
 ROOM = "class"
 ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}, "other": {"public": True}}
