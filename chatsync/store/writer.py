@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 
@@ -29,6 +29,7 @@ from chatsync.store.sums import watch
 
 __all__ = [
     "BATCH_WORKS_MAX",
+    "Between",
     "Completed",
     "Together",
     "Writer",
@@ -96,6 +97,32 @@ class Together:
     def __call__(self, connection: sqlite3.Connection) -> Any:
         """Do it alone."""
         return self._alone(connection, self.item)
+
+
+class Between(Generic[T]):
+    """Work that is done in the writer's thread between two batches, in no transaction: nobody else wants to write meanwhile.
+
+    What is submitted after it waits. It keeps its connections to itself, and what it raises is its result.
+
+    Args:
+        work: what is done.
+    """
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+
+    def __call__(self, _: sqlite3.Connection | None = None) -> T:
+        """Do it."""
+        return self._work()
+
+    def outcome(self) -> T | Exception:
+        """Do it; what came of it, or what it raised."""
+        try:
+            return self._work()
+        except Exception as error:
+            return error
 
 
 def _together_of(entry: tuple[Work, Done]) -> Callable[..., list[Any] | None] | None:
@@ -329,8 +356,13 @@ class Writer:
                 item = self._queue.get_nowait()
             except queue.Empty:
                 break
+        between = [(done, work) for work, done in batch if isinstance(work, Between)]
+        if between:
+            batch = [entry for entry in batch if not isinstance(entry[0], Between)]
         if batch:
             self._hand_out(self._committed(batch))
+        for done, work in between:
+            self._hand_out([(done, work.outcome())])
         if self._checkpoint_due and self._connection is not None:
             self._checkpoint_due = False
             self._empty_logs(self._connection)

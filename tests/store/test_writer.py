@@ -16,7 +16,7 @@ import pytest
 
 from chatsync.errors import CorruptError, IdReusedError, StorageFailedError, StorageFullError
 from chatsync.store import writer as writing
-from chatsync.store.writer import BATCH_WORKS_MAX, Completed, Writer, opened, store_error
+from chatsync.store.writer import BATCH_WORKS_MAX, Between, Completed, Writer, opened, store_error
 
 
 def _made(path: Path) -> Path:
@@ -65,6 +65,37 @@ def test_results_come_after_the_commit(tmp_path: Path) -> None:
     writer.submit(partial(_insert, 1), lambda _: None)
     writer.close()
     assert [[1]] == seen
+
+
+def test_work_between_two_batches_is_in_no_transaction(tmp_path: Path) -> None:
+    """What was submitted with it is committed before; another connection may write, and what that raises is told as it is."""
+    path = _made(tmp_path / "db")
+    writer = Writer(path)
+    writer.start()
+
+    def between() -> list[int]:
+        connection = opened(path)
+        try:
+            connection.execute("VACUUM")
+            return _numbers(path)
+        finally:
+            connection.close()
+
+    def failing() -> None:
+        raise sqlite3.OperationalError
+
+    blocked = _Blocked(writer)
+    before, seen = writer.call(partial(_insert, 1)), writer.call(Between(between))
+    failed, after = writer.call(Between(failing)), writer.call(partial(_insert, 2))
+    blocked.release()
+    assert (1, 2) == (before.result(10), after.result(10))
+    assert 1 in seen.result(10)
+    with pytest.raises(sqlite3.OperationalError):
+        failed.result(10)
+    assert writer.trouble is None
+    writer.close()
+    with pytest.raises(StorageFailedError):
+        writer.call(Between(between)).result(10)
 
 
 def test_what_waits_shares_one_commit(tmp_path: Path) -> None:
