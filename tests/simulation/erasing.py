@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,11 +80,7 @@ def _found(process: Process, author_key: str) -> list[tuple[int | None]]:
 
 
 def _with(folder: Path, name: str) -> list[str]:
-    """Files of a data folder that hold a name or words, packed or not.
-
-    SQLite may leave the first bytes of a row that it moved in the slack of a page (docs/reliability.md): there a word counts as a whole.
-    """
-    whole = re.compile(rf"{name} (says|pins) no\d+[xp]".encode())
+    """Files of a data folder that hold a name, packed or not: every word of theirs has it in it."""
     found = []
     for path in folder.rglob("*"):
         if path.is_file():
@@ -94,7 +89,6 @@ def _with(folder: Path, name: str) -> list[str]:
                 body = gzip.decompress(body)
             elif path.suffix == ".parquet":
                 body += str(pq.ParquetFile(path).read().to_pylist()).encode()
-            is_there = whole.search(body) if path.name.startswith("chatsync.db") else name.encode() in body
-            if is_there:
+            if name.encode() in body:
                 found.append(path.name)
     return found
