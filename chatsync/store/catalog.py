@@ -262,11 +262,17 @@ class Catalog:
         runs: Sequence[Run],
         pieces: Sequence[tuple[int, Sequence[Segment]]],
     ) -> None:
-        """Remember new or revised segments with their broadcast, and the runs they belong to."""
+        """Remember new or revised segments with their broadcast, and the runs they belong to, with those before that a disk refused."""
         touched = {segment.run for _, segments in pieces for segment in segments}
+        ((through,),) = connection.execute("SELECT coalesce(max(run), 0) FROM runs WHERE room = ?", (room,)).fetchall()
+        missed = range(through + 1, max(touched, default=0))
         connection.executemany(
             "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)",
-            [(room, run.run, run.base_url, run.started_wall_us, run.reason) for run in runs if run.run in touched],
+            [
+                (room, run.run, run.base_url, run.started_wall_us, run.reason)
+                for run in runs
+                if run.run in touched or run.run in missed
+            ],
         )
         columns = ", ".join(("room", "broadcast", *_SEGMENT_COLUMNS))
         marks = ", ".join("?" * (2 + len(_SEGMENT_COLUMNS)))
@@ -283,10 +289,10 @@ class Catalog:
 
     def timeline(self, room: str) -> Timeline:
         """The timeline as its rows have it; empty for a new room."""
-        runs = [
-            Run(run, base_url, started_wall_us, reason)
-            for _, run, base_url, started_wall_us, reason in self._group("runs", (room,), order="run")
-        ]
+        runs: list[Run] = []
+        for _, number, base_url, started_wall_us, reason in self._group("runs", (room,), order="run"):
+            # Folders of earlier versions may lack a run that the disk refused; of that one no segment is known either.
+            runs += [Run(run, base_url, started_wall_us, reason) for run in range(len(runs) + 1, number + 1)]
         if not runs:
             return Timeline.empty()
         names = WATCHED["segments"].columns

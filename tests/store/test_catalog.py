@@ -107,6 +107,18 @@ def test_a_timeline_is_what_its_rows_say(store: Store) -> None:
     assert [0, 1] == [row[3] for row in store.catalog.segment_rows("math", 1)]
 
 
+def test_a_timeline_has_no_holes_where_the_disk_refused_a_run(store: Store) -> None:
+    """A run whose reloads could not be written stands before the next one all the same: run n is the n-th."""
+    runs = [Run(number, "https://video.example.org/", BASE_US + number, "restart") for number in (1, 2, 3, 4)]
+    _do(store, store.catalog.put_segments, "math", runs[:1], [(1, [_segment(0)])])
+    _do(store, store.catalog.put_segments, "math", runs[:3], [(1, [_segment(0, run=3)])])
+    assert runs[:3] == list(store.catalog.timeline("math").runs)
+    store.writer.call(lambda connection: connection.execute("DELETE FROM runs WHERE run = 2") and None).result()
+    timeline = store.catalog.timeline("math")
+    assert [1, 2, 3] == [run.run for run in timeline.runs]
+    assert [1, 0, 1] == [len(timeline.segments(run)) for run in (1, 2, 3)]
+
+
 def test_observations_belong_to_the_broadcast_that_was_on(store: Store) -> None:
     """One without an edge is kept, and is not in the archive's table."""
     assert store.catalog.last_observed_wall_us("math") is None
