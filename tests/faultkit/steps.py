@@ -142,7 +142,7 @@ class _Steps:
             playlist = answers[-1].json()
             if answers[-1].status_code == 200 and playlist["slices"]:
                 answer = await self._it.get(slice_path(playlist, playlist["slices"][0]))
-                if answer.status_code == 503:  # a hide of it cannot be written: then it is not shown at all
+                if answer.status_code in {503, 507}:  # a hide of it cannot be written: then it is not shown at all
                     self.tell("withheld", room, answer.json()["code"])
                 else:
                     answers.append(answer)
