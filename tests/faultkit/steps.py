@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import sys
 import traceback
 import uuid
 from collections.abc import MutableMapping
@@ -43,6 +44,8 @@ def stepping(line: socket.socket, task: Task) -> None:
         raise structlog.DropEvent
 
     structlog.configure(processors=[structlog.processors.format_exc_info, drop])
+    # httpx asks for it with every request, and looks for it on the disk if it is not there: by a call that may be made to fail.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     try:
         asyncio.run(_stepping(line, task))
     except (Exception, SystemExit):
