@@ -61,12 +61,15 @@ def ensure_ids(connection: sqlite3.Connection) -> None:
 def remember_again(connection: sqlite3.Connection, room: str, received_us: int) -> int:
     """Make a room's ids again from its journal, in the caller's transaction; how many.
 
-    When a message was received is known only as well as ``wall_us`` says; what a platform fed counts as received now.
+    When a message was received is known only as well as ``wall_us`` says; what a platform fed counts as received now. A damaged key
+    that stands between those of the room leads look-ups astray: then the ids of all rooms are made again, each at its next claim.
 
     Raises:
         CorruptError: a row is damaged.
     """
     connection.execute("DELETE FROM dedupe WHERE room = ?", (room,))
+    if connection.execute("SELECT 1 FROM dedupe WHERE +room = ? LIMIT 1", (room,)).fetchone():  # + : not by the key
+        connection.execute("DELETE FROM dedupe")
     connection.execute("DELETE FROM sums WHERE name = 'dedupe' AND key = ?", (room,))
     rows = connection.execute(
         f"{_SELECT} WHERE room = ? AND (wall_us >= ? OR source NOT IN ('live', 'system')) ORDER BY offset",
@@ -161,6 +164,7 @@ class Dedupe:
         ).fetchone()
         if found != (told or (0, 0)):
             count = remember_again(connection, room, received_us)
+            self._compared.clear()  # those of other rooms may have gone with a damaged key
             self._made_again.add(room)
             _log.error("damaged_ids_made_again", room=room, ids=count)
         self._compared.add(room)

@@ -235,6 +235,8 @@ def group(
         CorruptError: a row is not what was written, or is missing.
     """
     one = WATCHED[table]
+    if not all(isinstance(value, str) for value in key):
+        raise CorruptError(table, "it is asked for by a key that is no text: where that was read is damaged")
     names = [*(one.key if key else ()), *((one.part,) if part is not None and one.part else ())]
     values = [*key, *(() if part is None else (part,))]
     where = " AND ".join(f"{name} = ?" for name in names)
