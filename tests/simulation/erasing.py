@@ -31,11 +31,14 @@ async def erase_somebody(world: World, people: list[Person]) -> None:
     if not spoken:
         return
     person = chance.choice(spoken)
+    world.ledger.erased.add(person.key)
+    await world.pause(
+        5
+    )  # what they sent again when they came back is said: said after the erasure it would be of somebody new
     assert world.process is not None
     if chance.random() < 0.5:
         world.process.plan_death(chance.choice(list(POINTS)), chance.randrange(1, 20))
     world.trace(f"{person.name} is erased")
-    world.ledger.erased.add(person.key)
     for _ in range(300):
         process = world.process
         if process.is_ready:
