@@ -18,10 +18,11 @@ from chatsync.store.slicing import built_slice, intact_slice, slice_row
 from tests.builders import BASE_US, author
 from tests.store.deeds import deed, placed, said
 
-__all__ = ["ALL", "DATABASES", "OLD", "QUESTIONS", "ROOMS", "Answers", "answers", "fill"]
+__all__ = ["ALL", "DATABASES", "LAST", "OLD", "QUESTIONS", "ROOMS", "Answers", "answers", "fill"]
 
 ROOMS = ("art", "math")
 OLD = "old"
+LAST = 30  # events that the newest are asked for
 ALL = Range(BASE_US, BASE_US + 3 * HOUR_US)
 DATABASES = ("chatsync.db", "identity.db", "moderation.db")
 
@@ -186,7 +187,7 @@ QUESTIONS: dict[str, tuple[Callable[[Store, str], Any], tuple[str, ...]]] = {
     "hidden texts": (lambda store, _: store.journal.hidden_texts(), ("",)),
     "after": (lambda store, room: store.journal.events_after(room, 0, 1_000), ROOMS),
     "some": (lambda store, room: store.journal.events_after(room, 50, 30), ROOMS),
-    "last": (lambda store, room: store.journal.last_events(room, 30), ROOMS),
+    "last": (lambda store, room: store.journal.last_events(room, LAST), ROOMS),
     "between": (
         lambda store, room: store.journal.events_between(room, 1, ALL.start_us, ALL.end_us, include_hidden=True),
         ROOMS,
