@@ -232,7 +232,10 @@ class JournalReads(Readers):
             if limit < 0 or len(page) < limit or len(events) >= limit:
                 break
             place = page[-1].place
-        left = self._left(room, broadcast, Range(start_us, end_us), after)
+        known = {event.offset for event in events}  # a row may leave the journal between the two looks
+        left = [
+            event for event in self._left(room, broadcast, Range(start_us, end_us), after) if event.offset not in known
+        ]
         if left:
             events = sorted((*events, *left), key=lambda event: event.place)
         return events if limit < 0 else events[:limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -132,6 +133,20 @@ def _read(store: Store) -> list[object]:
         [journal.event("math", offset) for offset in range(1, 9)],
         store.query.messages_page("math", 1, BASE_US, BASE_US + 2 * HOUR_US),
     ]
+
+
+def test_what_leaves_while_it_is_read_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that is found in the journal, and then leaves it before the archive is asked, does not come twice."""
+    _lesson(store)
+    left = store.journal._left
+
+    def leaving(*values: Any) -> Any:
+        assert 3 == prune(store, wall_us=LATER_US)
+        return left(*values)
+
+    monkeypatch.setattr(store.journal, "_left", leaving)
+    events = store.journal.events_between("math", 1, BASE_US, BASE_US + 2 * HOUR_US)
+    assert [1, 2, 3, 7, 8, 6] == [event.offset for event in events if event.kind != "hidden"]
 
 
 def test_a_hole_that_pruning_did_not_make_is_damage(store: Store) -> None:
