@@ -92,6 +92,9 @@ class Sealer:
                     await self._to_its_end(self._revise_all())
                 await self._unread.read(tuple(self._indexes.values()))
                 await self._to_its_end(self._sweep_all())  # a sweep must not meet a slice that is being written
+                while waiting := [index for index in self._indexes.values() if not index.has_tail]:
+                    for index in waiting:  # of older broadcasts, that crash upon crash kept from being sealed
+                        await self._unread.read_tail(index)
             except (OSError, sqlite3.Error) as error:
                 raise store_error(error, self._files.root) from error
             self._unread.end()
@@ -140,10 +143,12 @@ class Sealer:
         return known
 
     def _index_at_once(self, broadcast: int) -> SliceIndex:
-        """As :meth:`index` where nothing can be awaited: of a broadcast that is not in memory all is sealed."""
+        """As :meth:`index` where nothing can be awaited: once caught up, of a broadcast that is not in memory all is sealed."""
         index = self._indexes.get(broadcast)
         if index is None:
             index = self._indexes[broadcast] = self._loaded_index(broadcast)
+            if self._unread.is_left:
+                index.has_tail, index.tail_through = False, self._settled_offset
         index.used_us = self._room.clock.wall_us()
         return index
 

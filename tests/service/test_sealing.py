@@ -489,6 +489,31 @@ async def test_a_deed_on_many_is_taken_in_without_reading_on_the_loop(tmp_path: 
         assert len(on_loop) < 10
 
 
+async def _killed() -> None:
+    """Nothing is sealed at the end."""
+
+
+async def test_a_broadcast_that_was_not_sealed_for_days_is_sealed_after_a_crash(tmp_path: Path) -> None:
+    """What was said before the last pass, and lies in no slice, is not forgotten because the broadcast is none of the last few any more."""
+    async with stage(tmp_path, {"class": {"public": True}}) as it:
+        await it.say("before the last pass")
+        await it.seal()
+        it.advance(5)
+        await it.say("after it")
+        for number in range(2, 7):
+            it.advance(86_400)  # a room without a stream turns its broadcast at midnight
+            await it.room().receive_tick()
+            await it.say(f"broadcast {number}")
+        it.sealer().stop = _killed  # type: ignore[method-assign]
+        clock = it.clock
+    async with stage(tmp_path, {"class": {"public": True}}, clock=clock) as it:
+        await it.seal()
+        assert 1 not in {broadcast.number for broadcast in it.room().broadcasts.kept}
+        assert ["before the last pass", "after it"] == [
+            event["text"] for event in await it.replayed(broadcast=1) if event["kind"] == "message"
+        ]
+
+
 async def test_slices_of_old_broadcasts_do_not_stay_in_memory(tmp_path: Path) -> None:
     """Ten minutes after somebody asked for them they are let go of; asked for again, and changed again, they are as they were."""
     async with stage(tmp_path, {"class": {"public": True}}) as it:
