@@ -10,6 +10,7 @@ A second thread moves the log into the database file, so that no ack waits for t
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import queue
@@ -372,8 +373,12 @@ class Writer:
         try:
             self._deliver(results)
         except Exception:
-            # Nobody may be there to be told any more (an event loop that has closed). The writer goes on.
+            # Nobody may be there to be told any more (an event loop that has closed). The writer goes on, and a thread that waits for
+            # its result must not wait for ever.
             _log.exception("delivery_failed", results=len(results))
+            for one in results:
+                with contextlib.suppress(Exception):
+                    _deliver_here([one])
 
     def _committed(self, batch: list[tuple[Work, Done]]) -> Completed:
         try:
