@@ -5,7 +5,7 @@ Owns: uvicorn's configuration. Does not know: what is served.
 
 from __future__ import annotations
 
-import gc
+import asyncio
 import socket
 import sys
 
@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from chatsync.service.app import create_app
+from chatsync.service.collecting import Collector
 from chatsync.service.hub import Hub
 from chatsync.service.logs import configure_logs
 from chatsync.service.settings import Settings
@@ -22,7 +23,6 @@ from chatsync.service.sockets import LiveSocket
 __all__ = ["RelayServer", "run_service"]
 
 _SWITCH_S = 0.0005  # how long a thread may keep Python to itself; at the usual 5 ms each system call of the loop may cost as much
-_COLLECT_AFTER = (5_000, 10, 5)  # few cycles are made here: connections that end, errors with their traces
 STOP_S = 5  # connections are told to come back; who does not go is cut
 
 
@@ -52,19 +52,19 @@ class RelayServer(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings) -> None:
         super().__init__(_config(app, settings))
         self._app = app
+        self._collecting: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then leave everything that was made for good out of every later collection of garbage.
-
-        A full collection looks at each object there is and holds all threads meanwhile: 80 ms with what the libraries alone have made.
-        """
+        """Start, then collect garbage as :mod:`chatsync.service.collecting` says."""
         await super().startup(sockets)
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_COLLECT_AFTER)
+        collector = Collector()
+        collector.begin()
+        self._collecting = asyncio.create_task(collector.run(), name="garbage")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, say goodbye, then stop as uvicorn does."""
+        if self._collecting is not None:
+            self._collecting.cancel()
         for server in self.servers:
             server.close()
         hub: Hub | None = getattr(self._app.state, "hub", None)
