@@ -17,11 +17,14 @@ from chatsync.errors import CorruptError, NotFoundError
 from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
 from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check, text_check
 
-__all__ = ["CHANGED_MAX", "Appended", "Effects", "NamedRows"]
+__all__ = ["CHANGED_MAX", "PINS_SQL", "Appended", "Effects", "NamedRows"]
 
 CHANGED_MAX = 2_000  # events of one deed that are told one by one: ~10 ms of an event loop
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
+PINS_SQL = f"{_SELECT} INDEXED BY journal_pins WHERE room = ? AND kind = 'pinned' AND target = ?"
+"""Pins of a message. By itself SQLite would look through all rows of the room: 140 ms of the writer in half a million."""
+
 _TEXT, _HIDDEN, _HIDDEN_BY, _CHECK = (COLUMNS.index(name) for name in ("text", "hidden", "hidden_by", "text_check"))
 _BROADCAST, _PLACED, _TARGET = (COLUMNS.index(name) for name in ("broadcast", "placed_us", "target"))
 _HANDS = frozenset({"hand_raised", "hand_lowered"})
@@ -148,9 +151,7 @@ class Effects:
     def _pins_of(connection: sqlite3.Connection, room: str, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         pins: list[tuple[Any, ...]] = []
         for target in [row[2] for row in rows]:
-            pins += connection.execute(
-                f"{_SELECT} WHERE room = ? AND kind = 'pinned' AND target = ?", (room, target)
-            ).fetchall()
+            pins += connection.execute(PINS_SQL, (room, target)).fetchall()
         return pins
 
     def _rows_of_author(self, connection: sqlite3.Connection, room: str, author_key: str) -> list[tuple[Any, ...]]:
