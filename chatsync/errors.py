@@ -13,12 +13,16 @@
     │   ├── UnknownRoomError          404: no such room, or not the caller's
     │   ├── RoomRestartingError       503 temporary: its settings are being changed
     │   ├── NotAllowedError           403: a deed not allowed to this role
+    │   │   └── NotNowError           403: not in the room's mode
+    │   ├── SanctionedError           403: muted
+    │   │   └── BannedError           403: banned
     │   ├── MessageRejectedError      422: with the reason
     │   ├── IdReusedError             409: same id, other body
     │   ├── NotFoundError             404: no such event, slice or recording
     │   ├── SupersededError           410: there is a newer one; the answer says which
     │   ├── CursorError               400: a cursor that was not made here for this room
     │   └── RateLimitedError          429 temporary, with retry_after_ms
+    │       └── SlowModeError         429 temporary: the room is in slow mode
     ├── TokenError                    client   401: one message for every bad token
     ├── WireError                     client   socket close 4500: malformed frame
     └── StoreError                    storage
@@ -36,6 +40,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 __all__ = [
+    "BannedError",
     "ChatsyncError",
     "CorruptError",
     "CursorError",
@@ -45,13 +50,16 @@ __all__ = [
     "NoProgramTimeError",
     "NotAllowedError",
     "NotFoundError",
+    "NotNowError",
     "OriginError",
     "PlaylistSyntaxError",
     "PlaylistUnavailableError",
     "RateLimitedError",
     "RoomError",
     "RoomRestartingError",
+    "SanctionedError",
     "SettingsError",
+    "SlowModeError",
     "StorageFailedError",
     "StorageFullError",
     "StoreError",
@@ -181,6 +189,42 @@ class NotAllowedError(RoomError):
         return f"Your role does not allow '{self.action}'."
 
 
+class NotNowError(NotAllowedError):
+    """The room's mode does not allow this now; it may at another time."""
+
+    code = "not_now"
+
+    def __str__(self) -> str:
+        return f"The room does not allow '{self.action}' now."
+
+
+class SanctionedError(RoomError):
+    """Whoever asks was muted or banned by those who run the room.
+
+    Attributes:
+        until_ms: wall time at which it ends; None until somebody ends it.
+    """
+
+    code = "muted"
+    status = 403
+
+    def __init__(self, until_ms: int | None = None) -> None:
+        self.until_ms = until_ms
+        super().__init__(until_ms)
+
+    def __str__(self) -> str:
+        return "You may not write in this room for now."
+
+
+class BannedError(SanctionedError):
+    """Whoever asks was banned by those who run the room."""
+
+    code = "banned"
+
+    def __str__(self) -> str:
+        return "You may not enter this room for now."
+
+
 class MessageRejectedError(RoomError):
     """The text or shape of a message breaks a rule of the room.
 
@@ -264,6 +308,15 @@ class RateLimitedError(RoomError):
 
     def __str__(self) -> str:
         return f"Too many requests; try again in {self.retry_after_ms} ms."
+
+
+class SlowModeError(RateLimitedError):
+    """The room is in slow mode, and this person has written a moment ago."""
+
+    code = "slow_mode"
+
+    def __str__(self) -> str:
+        return f"The room is in slow mode; write again in {self.retry_after_ms} ms."
 
 
 class TokenError(ChatsyncError):

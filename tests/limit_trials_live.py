@@ -275,9 +275,9 @@ async def _questions(folder: Path) -> None:
     async with stage(folder, OPEN) as it:
         for _ in range(FIXED["questions"]):
             await it.say("why?", kind="question")
-        assert FIXED["questions"] == len(it.room().state_to_wire()["questions"])
+        assert FIXED["questions"] == len(it.room().edge.to_wire()["questions"])
         await it.say("why?", kind="question")
-        assert FIXED["questions"] == len(it.room().state_to_wire()["questions"])
+        assert FIXED["questions"] == len(it.room().edge.to_wire()["questions"])
 
 
 @trial("hands")
@@ -285,7 +285,7 @@ async def _hands(folder: Path) -> None:
     async with stage(folder, OPEN) as it:
         for number in range(FIXED["hands"] + 1):
             await it.say("", kind="hand_raised", author=author(f"Student {number}"))
-            assert min(number + 1, FIXED["hands"]) == len(it.room().state_to_wire()["hands"])
+            assert min(number + 1, FIXED["hands"]) == len(it.room().edge.to_wire()["hands"])
 
 
 @trial("slice_events")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from chatsync.chat.event import Event, Position, Visibility, visibility_of
+from chatsync.chat.event import MESSAGE_KINDS, Event, Position, Visibility, visibility_of
 from chatsync.chat.wire import encoded, event_to_wire, joined_events_frame
 
 __all__ = [
@@ -54,10 +54,11 @@ class BackEvents:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """One batch, encoded once for the whole room: frames for everyone, and those staff gets instead."""
+    """One batch, encoded once for the whole room: frames for everyone, those staff gets instead, and what is for few besides."""
 
     public: tuple[bytes, ...]
     staff: tuple[bytes, ...]
+    own: Mapping[str, bytes] = field(default_factory=dict)  # by author key: what is private to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Recovery:
 class _Pending:
     public: dict[int, bytes] = field(default_factory=dict)  # by offset, in the order of the log
     staff: list[bytes] = field(default_factory=list)
+    own: dict[str, list[bytes]] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
     back: dict[int, bytes] = field(default_factory=dict)
     count: int = 0
@@ -134,6 +136,8 @@ class RoomLog:
         entry = _Entry(event, public_bytes(event), gone_offsets, tuple(e.offset for e in back_events))
         self._ring.append(entry)
         self._mark_hidden(gone_offsets)
+        if "held" in event.details and event.kind in MESSAGE_KINDS:  # it is said now, and waits no more
+            self._mark_hidden((int(event.details["held"]),))
         for changed in back_events:
             self._replace(changed)
         self._queue(entry, back_events)
@@ -151,6 +155,9 @@ class RoomLog:
             # Where nothing is for staff only, the two are the same bytes: a message is encoded once.
             is_same = entry.public is not None and not entry.event.details
             pending.staff.append(entry.public if is_same and entry.public is not None else _staff_bytes(entry.event))
+        if "to" in entry.event.details and not entry.event.hidden:
+            for key in _private_to(entry.event):
+                pending.own.setdefault(key, []).append(encoded(event_to_wire(entry.event, author=entry.event.author)))
         for changed in back_events:
             body = public_bytes(changed)
             if body is not None:
@@ -170,6 +177,7 @@ class RoomLog:
         return Frames(
             public=(joined_events_frame(tuple(pending.public.values()), self.position), *tail),
             staff=(joined_events_frame(pending.staff, self.position), *tail),
+            own={key: joined_events_frame(bodies, self.position) for key, bodies in pending.own.items()},
         )
 
     def recovered(self, after: Position) -> Recovery | None:
@@ -256,6 +264,12 @@ def public_bytes(event: Event) -> bytes | None:
     if event.hidden or visibility_of(event.kind) is not Visibility.PUBLIC or "to" in event.details:
         return None
     return encoded(event_to_wire(event, author=event.author))
+
+
+def _private_to(event: Event) -> set[str]:
+    """Whose a private message is, besides staff: its author's and theirs whom it names by key."""
+    keys = {str(one) for one in event.details["to"]}
+    return keys if event.author is None else keys | {event.author.key}
 
 
 def _staff_bytes(event: Event) -> bytes:

@@ -76,6 +76,9 @@ _NO_BRACKETS = bytes(range(256)).translate(None, b"[]{}")
 Id = Annotated[
     str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)
 ]  # UUIDv7 as text; any other text is taken as it is
+ShortId = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)
+]  # of a poll: given by whoever opens it
 Number = Annotated[int, msgspec.Meta(ge=-_NUMBER_MAX, le=_NUMBER_MAX)]  # so that ms can be told in µs in 64 bits
 Rate = Annotated[float, msgspec.Meta(ge=0, le=16)]
 
@@ -132,6 +135,14 @@ class ActFrame(msgspec.Struct, tag="act", frozen=True):
     text: str | None = None
     reason: str | None = None
     how: str | None = None
+    until_ms: Number | None = None  # wall time at which a mute or a ban ends; None: when somebody ends it
+    mode: dict[str, Any] | None = None
+    poll: ShortId | None = None
+    question: str | None = None
+    choices: tuple[str | int, ...] | None = None  # texts when a poll opens, indexes in a vote
+    multiple: bool = False
+    answer: tuple[int, ...] | None = None  # the right choices of a quiz, by index
+    emoji: str | None = None
     playhead: SayPlayhead | None = None
 
 
@@ -271,7 +282,7 @@ def event_to_wire(
     return wire
 
 
-_STAFF_DETAILS = frozenset({"reason_text", "moderator", "by"})
+_STAFF_DETAILS = frozenset({"reason_text", "moderator", "by", "held", "answer"})
 
 
 def events_frame(events: Iterable[Event], through: Position) -> bytes:

@@ -16,6 +16,7 @@ from chatsync.chat.event import Author, Event, Position, Visibility, visibility_
 from chatsync.chat.wire import event_to_wire, position_to_wire
 from chatsync.instants import SECOND_US, Range, ms_from_us, whole_second_us
 from chatsync.replay.state import RoomState
+from chatsync.replay.tallies import Counted, Counting
 
 __all__ = [
     "EVENTS_MAX",
@@ -23,12 +24,12 @@ __all__ = [
     "QUIET_EVENTS",
     "USUAL_US",
     "Authors",
+    "counted",
     "cut",
     "encoded_slice",
     "is_sliced",
     "late_range",
     "sealed_until_us",
-    "tallies_of",
 ]
 
 EVENTS_MAX = 1_000  # a slice is cut at the first whole second that brings it to this
@@ -130,27 +131,14 @@ class Authors:
         return [msgspec.to_builtins(author) for author in self._index]
 
 
-def tallies_of(events: Iterable[Event], state: RoomState) -> list[dict[str, Any]]:
-    """Running counts of upvotes within a slice, one entry for each change. What is hidden or answered is not counted on.
+def counted(events: Iterable[Event], state: RoomState) -> Counted:
+    """Upvotes and votes within a slice, and what its ``poll_closed`` print.
 
     Args:
         events: the slice's events by (program time, offset), hidden ones too.
         state: the state the slice opens with.
     """
-    counts = state.open_questions()
-    tallies: list[dict[str, Any]] = []
-    for event in events:
-        target = event.target
-        if event.hidden:
-            continue
-        if event.kind == "question":
-            counts[event.offset] = 0
-        elif event.kind == "question_answered" and target is not None:
-            counts.pop(target, None)
-        elif event.kind == "question_upvoted" and target in counts:
-            counts[target] += 1
-            tallies.append({"program_ms": ms_from_us(event.program_us), "target": target, "count": counts[target]})
-    return tallies
+    return Counting(state.open_questions(), state.open_polls()).counted(events)
 
 
 def encoded_slice(
@@ -182,8 +170,10 @@ def encoded_slice(
         UTF-8 JSON. Cost: about 2 µs an event.
     """
     authors = Authors()
+    counts = counted(events, state)
     printed = [
         event_to_wire(event, author=None if event.author is None else authors.index(event.author), with_broadcast=False)
+        | counts.finals.get(event.offset, {})
         for event in events
         if is_sliced(event)
     ]
@@ -199,7 +189,7 @@ def encoded_slice(
         "state": state.to_wire(authors.index),
         "authors": authors.to_wire(),
         "events": printed,
-        "tallies": tallies_of(events, state),
+        "tallies": counts.tallies,
         **({} if gone is None else {"gone": list(gone)}),
     }
     return msgspec.json.encode(body)

@@ -1,6 +1,6 @@
 """Room state at an instant: a fold over the log, so that a seek needs no history.
 
-Owns: which pins, hands and questions are up, and how a slice prints them. Does not know: ranges, files, who asks.
+Owns: the mode, which pins, polls, hands and questions are up, and how a slice prints them. Does not know: ranges, files, who asks.
 Units: µs inside, ms in what it prints. Source: contract §3 "state".
 """
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chatsync.chat.event import Author, Event
+from chatsync.chat.mode import Mode, mode_to_wire
 from chatsync.instants import ms_from_us
+from chatsync.replay.tallies import OpenPoll
 
 __all__ = ["HANDS_MAX", "QUESTIONS_MAX", "RoomState", "folded"]
 
@@ -27,12 +29,13 @@ class _Question:
 
 @dataclass(slots=True)
 class RoomState:
-    """Pins, hands and open questions, and the room's mode. Fold events in program order; hidden ones do not count."""
+    """Pins, polls, hands and open questions, and the room's mode. Fold events in program order; hidden ones do not count."""
 
-    mode: dict[str, Any] = field(default_factory=lambda: {"write": "participants", "slow_ms": 0})
+    mode: dict[str, Any] = field(default_factory=lambda: mode_to_wire(Mode()))
     _pinned: dict[int, Event] = field(default_factory=dict)  # by offset of what is pinned, or of the pin itself
     _hands: dict[str, tuple[Author, int]] = field(default_factory=dict)  # author key: since
     _questions: dict[int, _Question] = field(default_factory=dict)
+    _polls: dict[str, OpenPoll] = field(default_factory=dict)
 
     def fold(self, event: Event) -> None:
         """Take one more event into account. Kinds that bear on no state, and hidden events, change nothing."""
@@ -73,6 +76,22 @@ class RoomState:
         key = event.details.get("author") or (event.author.key if event.author is not None else "")
         self._hands.pop(key, None)
 
+    def _poll_opened(self, event: Event) -> None:
+        poll = OpenPoll.of(event)
+        self._polls.setdefault(poll.poll, poll)
+
+    def _voted(self, event: Event) -> None:
+        poll = self._polls.get(event.details.get("poll", ""))
+        if poll is not None:
+            poll.count(event)
+
+    def _poll_closed(self, event: Event) -> None:
+        self._polls.pop(event.details.get("poll", ""), None)
+
+    def open_polls(self) -> dict[str, OpenPoll]:
+        """The polls that are open, by their name, with the votes so far: copies, to count on."""
+        return {name: poll.copied() for name, poll in self._polls.items()}
+
     def open_questions(self) -> dict[int, int]:
         """How often each open question has been upvoted, by its offset."""
         return {offset: question.upvotes for offset, question in self._questions.items()}
@@ -99,7 +118,7 @@ class RoomState:
                 {"offset": offset, "kind": "pinned", "text": pin.text, "program_ms": ms_from_us(pin.program_us)}
                 for offset, pin in sorted(self._pinned.items())
             ],
-            "polls": [],
+            "polls": [poll.to_wire() for poll in self._polls.values()],
             "hands": [{"author": author_index(author), "since_ms": ms_from_us(since)} for author, since in hands],
             "questions": [
                 {
@@ -121,6 +140,9 @@ _RULES: dict[str, Callable[[RoomState, Event], None]] = {
     "pinned": RoomState._pin,
     "unpinned": RoomState._unpin,
     "mode_changed": RoomState._mode,
+    "poll_opened": RoomState._poll_opened,
+    "poll_voted": RoomState._voted,
+    "poll_closed": RoomState._poll_closed,
     "hand_raised": RoomState._raise,
     "hand_lowered": RoomState._lower,
 }

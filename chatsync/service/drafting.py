@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HAND_KINDS", "claimed", "drafted"]
 
 HAND_KINDS = frozenset({"hand_raised", "hand_lowered"})
-_ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered"})
+_ABOUT_ANOTHER = frozenset({"question_upvoted", "question_answered", "poll_voted"})
 
 
 def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
@@ -44,14 +44,14 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
     if is_origin:
         not_before_us = broadcast.last_origin_us
     elif is_hand:
-        not_before_us = room.hands_us.get((broadcast.number, act.author.key))
+        not_before_us = room.edge.hands_us.get((broadcast.number, act.author.key))
     elif act.kind in _ABOUT_ANOTHER and target is not None and target.broadcast == broadcast.number:
         not_before_us = target.program_us
     stamp = stamped(act.kind, witness, room.scene(broadcast, wall_us), not_before_us=not_before_us)
     if is_origin:
         broadcast.last_origin_us = stamp.program_us
     elif is_hand:
-        room.hands_us[broadcast.number, act.author.key] = stamp.program_us
+        room.edge.hands_us[broadcast.number, act.author.key] = stamp.program_us
     if stamp.stamp == "arrival":
         broadcast.arrivals += 1
     system_us = room.clock.system_wall_us()

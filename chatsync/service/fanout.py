@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from chatsync.chat.event import Position
+from chatsync.chat.event import Author, Position
 from chatsync.service.framing import Batch
 
 __all__ = ["CHUNK_RECEIVERS", "Fanout", "Receiver"]
@@ -35,12 +35,20 @@ class Receiver(Protocol):
     """Somebody who is told what happens in a room: a live connection."""
 
     is_staff: bool
+    author_key: str
+
+    @property
+    def author(self) -> Author | None:
+        """Who it is; None before they have said hello."""
 
     def receive_batch(self, batch: Batch) -> None:
         """Take in frames that are encoded already; must not block."""
 
     def receive_reset(self, reason: str, position: Position) -> None:
         """What this reader holds is worth nothing any more: tell it to start afresh from a position of the room."""
+
+    def send_banned(self) -> None:
+        """Close the connection: its person was banned."""
 
     def send_away(self, *, gone: bool) -> None:
         """Close the connection: for good, or to come back."""

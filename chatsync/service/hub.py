@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from chatsync.chat.event import Author
+from chatsync.chat.mode import mode_to_wire
 from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.audience import Audience
@@ -293,6 +294,8 @@ class Hub:
             await self._keep_settings(room, old)
             await self._start_room(room, old)
             raise
+        started, starts = mode_to_wire(old.start_mode), mode_to_wire(new.start_mode)
+        await running.live.set_mode({name: value for name, value in starts.items() if started[name] != value})
         if (old.playlist_url, old.playlist_push) != (new.playlist_url, new.playlist_push):
             if new.has_stream:
                 running.live.await_other_stream()
@@ -333,6 +336,7 @@ class Hub:
             await asyncio.sleep(_EDGE_S)
             for running in tuple(self._running.values()):
                 try:
+                    running.live.log_reactions()
                     if running.live.receivers:
                         running.live.tell_edge()
                 except Exception:
@@ -385,17 +389,32 @@ class Hub:
         running, identity = await self.entrant(room, token)
         return running.live, identity
 
+    def check_entering(self, live: LiveRoom, identity: Identity) -> None:
+        """Whether a person may be here.
+
+        Raises:
+            BannedError: they were banned.
+        """
+        if live.edge.standing.banned and identity.role != "host":
+            live.floor.check_entering(self.author_of(identity, live.room))
+
     async def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
         """As :meth:`admitted`, with the room's tasks: for HTTP. Only who may enter wakes a room."""
         identity = self._let_in(room, token)
         if room in self._asleep:
             await self.woken(room)
-        return self._entered(room), identity
+        running = self._entered(room)
+        self.check_entering(running.live, identity)
+        return running, identity
 
     def entrant_now(self, room: str, token: str | None) -> tuple[RunningRoom, Identity] | None:
         """As :meth:`entrant`, without waiting; None if the room is asleep."""
         identity = self._let_in(room, token)
-        return None if room in self._asleep else (self._entered(room), identity)
+        if room in self._asleep:
+            return None
+        running = self._entered(room)
+        self.check_entering(running.live, identity)
+        return running, identity
 
     def _let_in(self, room: str, token: str | None) -> Identity:
         identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())

@@ -24,6 +24,7 @@ from chatsync.store.journal import DEDUPE_US
 
 __all__ = [
     "BACK_EVENTS_MAX",
+    "CHOICE_CODE_POINTS_MAX",
     "CLIPS_MAX",
     "CONTEXT_AHEAD_MS_MAX",
     "CONTEXT_LAST_MAX",
@@ -37,7 +38,10 @@ __all__ = [
     "MESSAGES_MAX",
     "MIB",
     "PAGE_MAX",
+    "PARTICIPANTS_SHOWN_MAX",
     "PRIVATE_FILE_BYTES_MAX",
+    "PRIVATE_PEOPLE_MAX",
+    "REACTIONS_MAX",
     "REASON_CHARACTERS_MAX",
     "RECOVERY_EVENTS_MAX",
     "SECRET_BYTES_MIN",
@@ -177,7 +181,11 @@ HELLO_LAST_MAX = 200
 RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (contract §5)
 BACK_EVENTS_MAX = 1_000  # contract §5
 REASON_CHARACTERS_MAX = 200
+CHOICE_CODE_POINTS_MAX = 200
+PRIVATE_PEOPLE_MAX = 20
+REACTIONS_MAX = 50
 PAGE_MAX = 5_000
+PARTICIPANTS_SHOWN_MAX = 1_000
 FED_BYTES_MAX = 64 * 1024
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
 FED_AGE_US_MAX = 24 * HOUR_US

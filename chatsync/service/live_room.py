@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from chatsync.chat.event import STATE_KINDS, Draft, Event, Position
+from chatsync.chat.event import Draft, Event, Position
 from chatsync.chat.room import (
     GIVING_KINDS,
     TAKING_KINDS,
@@ -28,7 +28,7 @@ from chatsync.chat.room import (
     public_bytes,
     recovery_from,
 )
-from chatsync.chat.wire import SayPlayhead, encoded
+from chatsync.chat.wire import SayPlayhead
 from chatsync.errors import NotFoundError, RoomRestartingError
 from chatsync.hls.timeline import Reload, Segment, Timeline
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
@@ -45,24 +45,24 @@ from chatsync.replay.broadcasts import (
 )
 from chatsync.replay.clock import LatencyBook
 from chatsync.replay.stamping import (
-    ORIGIN_KINDS,
     Playhead,
     Scene,
     StampingPolicy,
     watermark_us,
 )
-from chatsync.replay.state import RoomState, folded
 from chatsync.service.acts import Act, Seen
 from chatsync.service.clock import Clock
-from chatsync.service.drafting import HAND_KINDS, claimed, drafted
+from chatsync.service.drafting import claimed
+from chatsync.service.edge import Edge
 from chatsync.service.fanout import Fanout, Receiver
+from chatsync.service.floor import Floor
 from chatsync.service.following import media_of
 from chatsync.service.framing import Batch
 from chatsync.service.limit_table import BACK_EVENTS_MAX
 from chatsync.service.metrics import Metrics
 from chatsync.service.room_records import RoomRecords
 from chatsync.service.room_settings import RoomSettings
-from chatsync.service.stream_events import broadcast_frame, stream_draft
+from chatsync.service.stream_events import broadcast_frame, mode_draft, reaction_draft, stream_draft
 from chatsync.service.sync_alarm import SyncAlarm
 from chatsync.store.catalog import Catalog
 from chatsync.store.effects import NamedRows
@@ -116,8 +116,8 @@ class LiveRoom:
         self.log = RoomLog(
             Position(head.epoch, head.offset), [e for e in recent if e.offset > max(too_many, default=0)], effects
         )
-        self.hands_us: dict[tuple[int, str], int] = {}  # by broadcast and author: where a hand last went up or down
-        self.state = self._edge_state()
+        self.edge = Edge(self, journal.standing(room))
+        self.floor = Floor(self)
         self.fanout = Fanout(self._flush_postponed)
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
@@ -131,9 +131,6 @@ class LiveRoom:
         self._flushed_s = 0.0
         self._unlogged: deque[Change] = deque()
         self._logging = asyncio.Lock()
-        self._state_changed = False
-        self._typing = 0
-        self._told_tallies: dict[str, Any] = {}
         self.is_stopped = False  # its successor has the log now: whoever still holds this one must come back
 
     @property
@@ -164,7 +161,7 @@ class LiveRoom:
         Raises:
             RoomRestartingError: the room has been stopped; another serves it, or none.
         """
-        return self.commit(drafted(self, act, target))
+        return self.commit(self.floor.draft(act, target))
 
     def _check_serving(self) -> None:
         if self.is_stopped:
@@ -178,6 +175,7 @@ class LiveRoom:
             event = await asyncio.to_thread(self.journal.event, self.room, act.target)
         if event is None or (event.hidden and act.kind not in {"restored", "hidden"}):
             raise NotFoundError("event")
+        self.floor.check_about(act, event)
         return event
 
     def scene(self, broadcast: Broadcast | None = None, wall_us: int | None = None) -> Scene:
@@ -222,13 +220,16 @@ class LiveRoom:
         waits = self.settings.has_stream and not self.broadcasts.current.clock.has_program_time
         return None if waits else ms_from_us(self.program_us())
 
-    def receive_playhead(self, seen: Seen, person: str, report: SayPlayhead, *, rate: float, paused: bool) -> None:
+    def receive_playhead(
+        self, seen: Seen, person: str, report: SayPlayhead, *, rate: float, paused: bool, author_key: str = ""
+    ) -> None:
         """A connection says what its player shows; at the live edge that is also the room's latency."""
         claim = claimed(self.timeline, report)
         if claim is None:
             return
         wall_us = self.clock.wall_us()
         seen.playhead = Playhead(claim.broadcast, claim.program_us, wall_us, rate, paused, claim.at_live)
+        self.edge.polls.receive_playhead(author_key, claim.broadcast, claim.program_us)
         current = self.broadcasts.current
         if claim.at_live and not paused and claim.broadcast == current.number and current.clock.has_program_time:
             latency_us = current.clock.program_us(wall_us) - claim.program_us
@@ -327,15 +328,35 @@ class LiveRoom:
             while self._unlogged:
                 await self._log_change(self._unlogged[0])
                 self._unlogged.popleft()
+            await self._log_mode()
+
+    async def _log_mode(self) -> None:
+        """Each broadcast's own log says which mode holds in it: what carried over, and what the settings start with."""
+        parts = self.edge.unsaid_mode() if self.broadcasts.kept else {}
+        if parts:
+            await self.commit(self._mode_draft(parts))
+
+    async def set_mode(self, parts: dict[str, Any]) -> None:
+        """Change parts of the mode because the room's settings say so.
+
+        Raises:
+            RoomRestartingError: as :meth:`submit`.
+            StoreError: nothing was changed.
+        """
+        if parts:
+            await self.commit(self._mode_draft(parts))
+
+    def _mode_draft(self, parts: dict[str, Any]) -> Draft:
+        draft = mode_draft(parts, self.scene(), room=self.room, wall_us=self.clock.system_wall_us())
+        current = self.broadcasts.current
+        current.last_origin_us = max(draft.stamp.program_us, current.last_origin_us or draft.stamp.program_us)
+        return draft
 
     async def _log_change(self, change: Change) -> None:
         if isinstance(change, Restamp) and not await asyncio.to_thread(self._has_stamps, change):
             return
         if isinstance(change, Opened):
-            self.state = self._edge_state(self.state.mode)  # of what was said in it before this is written down
-            self._state_changed = True
-            kept = {broadcast.number for broadcast in self.broadcasts.kept}
-            self.hands_us = {key: at_us for key, at_us in self.hands_us.items() if key[0] in kept}
+            self.edge.begin_broadcast()  # of what was said in it before this is written down
         scene = self.scene(self.broadcasts.get(change.broadcast))
         draft = stream_draft(change, scene, room=self.room, wall_us=self.clock.system_wall_us())
         if draft is not None:
@@ -441,7 +462,7 @@ class LiveRoom:
             finally:  # whatever went wrong in telling others: it is durable, and its author may know
                 then(result)
 
-        if draft.kind in PLAIN_KINDS:
+        if draft.kind in PLAIN_KINDS and "held" not in draft.details:
             self._writer.submit(Together(self.journal.append_many, self.journal.append, draft), done)
         else:
             self._writer.submit(work, done)
@@ -465,14 +486,9 @@ class LiveRoom:
         self._schedule_flush()
         for told in self.on_committed:
             told(event, affected, changed)
-        if event.kind in STATE_KINDS and event.broadcast == self.broadcasts.current.number:
-            self.state.fold(event)
-            self._state_changed = True
-        if affected and (not changed or any(one.kind in STATE_KINDS for one in changed)):
-            self.state = (
-                self._edge_state()
-            )  # reads all that bears on state: thousands of votes, for one hidden question
-            self._state_changed = True
+        self.edge.take(event, affected, changed)
+        if event.kind == "banned":
+            self._send_away_banned(str(event.details.get("author", "")))
         if too_many:
             self._reset_everyone("restamped")
 
@@ -485,27 +501,10 @@ class LiveRoom:
             if missed.offset < before_offset:
                 self._receive_committed(Appended(missed, affected=self.journal.affected(missed)))
 
-    def _edge_state(self, mode: dict[str, Any] | None = None) -> RoomState:
-        """The state made by the current broadcast's events so far; ``mode`` carries over from the one before."""
-        if not self.broadcasts.kept:
-            return RoomState()
-        # The journal may be ahead of what was told so far; the rest is folded when it is told.
-        events = self.journal.state_events(self.room, self.broadcasts.current.number)
-        self._note_floors(events)
-        return folded((event for event in events if event.offset <= self.log.position.offset), mode=mode)
-
-    def _note_floors(self, events: Sequence[Event]) -> None:
-        """What may not be stamped before: of the broadcast's own record only hints survive a crash, and clocks may be set back."""
-        current = self.broadcasts.current
-        for event in events:
-            if event.kind in ORIGIN_KINDS:
-                current.last_origin_us = max(event.program_us, current.last_origin_us or event.program_us)
-            elif event.kind in HAND_KINDS and event.author is not None:
-                self.hands_us[current.number, event.author.key] = event.program_us
-
-    def refresh_state(self) -> None:
-        """Rows that bore on the state at the edge are gone."""
-        self.state, self._state_changed = self._edge_state(), True
+    def _send_away_banned(self, author_key: str) -> None:
+        """Whoever was banned leaves now, with every connection of theirs."""
+        for receiver in [one for one in self.receivers if one.author_key == author_key]:
+            receiver.send_banned()
 
     def _schedule_flush(self) -> None:
         """Batching grows with load: the first event goes out at once, those of the next 50 ms together."""
@@ -538,7 +537,14 @@ class LiveRoom:
 
     def _deliver(self, frames: Frames) -> None:
         public, staff = Batch(frames.public), Batch(frames.staff)
-        self.fanout.tell(lambda receiver: receiver.receive_batch(staff if receiver.is_staff else public))
+        own = {key: Batch((frame,)) for key, frame in frames.own.items()}
+
+        def tell(receiver: Receiver) -> None:
+            receiver.receive_batch(staff if receiver.is_staff else public)
+            if own and not receiver.is_staff and (batch := own.get(receiver.author_key)) is not None:
+                receiver.receive_batch(batch)
+
+        self.fanout.tell(tell)
 
     def _send_all(self, frame: bytes, *, staff_only: bool = False) -> None:
         batch = Batch((frame,))
@@ -551,28 +557,14 @@ class LiveRoom:
 
     def tell_edge(self) -> None:
         """Once a second: the edge's state if it changed, and who is there. Sends nothing when nothing changed."""
-        if self._state_changed:
-            self._state_changed = False
-            self._send_all(encoded({"type": "state", "state": self.state_to_wire()}))
-        tallies = {
-            "type": "tallies",
-            "polls": [],
-            "upvotes": self.state.upvoted(),
-            "viewers": len(self.receivers),
-            "typing": self._typing,
-        }
-        self._typing = 0
-        if tallies != self._told_tallies:
-            self._told_tallies = tallies
-            self._send_all(encoded(tallies))
+        for frame in self.edge.frames(viewers=len(self.receivers), watermark_us=self.watermark_us()):
+            self._send_all(frame)
 
-    def state_to_wire(self) -> dict[str, Any]:
-        """The edge's state, authors inline."""
-        return self.state.to_wire(msgspec.to_builtins)
-
-    def note_typing(self) -> None:
-        """Somebody types; counted for a second, never stored."""
-        self._typing += 1
+    def log_reactions(self) -> None:
+        """Once a second: what was tapped becomes events. Nobody waits for them."""
+        system_us = self.clock.system_wall_us()
+        for tapped in self.floor.reactions.due():
+            self.hand_in(reaction_draft(tapped, room=self.room, wall_us=system_us), lambda _: None)
 
     def send_everyone_away(self, *, gone: bool) -> None:
         """Close every connection: for good if the room is gone, else to come back."""

@@ -31,18 +31,19 @@ from chatsync.chat.wire import (
     position_to_wire,
 )
 from chatsync.errors import (
+    BannedError,
     ChatsyncError,
     MessageRejectedError,
     NotAllowedError,
     NotFoundError,
     RateLimitedError,
     RoomRestartingError,
+    SanctionedError,
     TokenError,
     UnknownRoomError,
 )
 from chatsync.instants import SECOND_US, ms_from_us
-from chatsync.service.acts import Act, Seen, act_of, say_of
-from chatsync.service.drafting import drafted
+from chatsync.service.acts import Act, Seen
 from chatsync.service.framing import Batch, text_frame
 from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
 from chatsync.service.live_room import LiveRoom
@@ -86,6 +87,7 @@ class LiveConnection:
         "_socket",
         "_tasks",
         "address",
+        "author_key",
         "is_staff",
     )
 
@@ -101,6 +103,7 @@ class LiveConnection:
         self._tasks: set[asyncio.Task[None]] = set()
         self._expiry: asyncio.TimerHandle | None = None
         self.is_staff = False
+        self.author_key = ""
         hub.connections.add(self)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -120,6 +123,11 @@ class LiveConnection:
             self._room = None
         self._hub.note_gone(self)
 
+    @property
+    def author(self) -> Author | None:
+        """Who is at the other end; None before the hello was accepted."""
+        return self._author
+
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket with a documented code; the first reason given stands."""
         if self._room is not None:
@@ -131,6 +139,10 @@ class LiveConnection:
         late = self._session.receive_time(now_us)
         if late is not None and self._early is None:
             self.close(late.code, late.reason)
+
+    def send_banned(self) -> None:
+        """Whoever is at the other end was banned."""
+        self.close(CloseCode.BANNED, "you may not enter this room for now")
 
     def send_away(self, *, gone: bool) -> None:
         """The room stops, for good or for now."""
@@ -170,7 +182,7 @@ class LiveConnection:
             case PingFrame():
                 self._send({"type": "pong", "wall_ms": ms_from_us(self._hub.clock.system_wall_us())})
             case TypingFrame():
-                self._here.note_typing()
+                self._here.edge.typing += 1
             case UnknownFrame(id=frame_id):
                 self._send({"type": "error", "id": frame_id, "code": "unknown_type"})
 
@@ -211,9 +223,14 @@ class LiveConnection:
         except RoomRestartingError:
             self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
             return
+        except BannedError:
+            self.send_banned()
+            return
         except UnknownRoomError:
             self.close(CloseCode.UNKNOWN_ROOM, "there is no such room")
             return
+        author = self._hub.author_of(identity, self._room_id)
+        room.floor.note_staff(author)
         if hello.token is None:
             if not self._hub.doors.enter(self.address):
                 self.close(CloseCode.TOO_SLOW, "too many guests of this address")
@@ -223,7 +240,7 @@ class LiveConnection:
             self.close(CloseCode.TOO_SLOW, "too many connections of this person")
             return
         self._person = identity.person(self._room_id)
-        self._author = self._hub.author_of(identity, self._room_id)
+        self._author, self.author_key = author, author.key
         self.is_staff = may(self._author.role, "read_staff")
         self._hub.metrics.connections.labels(room.room).inc()
         self._room = room
@@ -289,12 +306,12 @@ class LiveConnection:
             "wall_ms": ms_from_us(self._hub.clock.system_wall_us()),
             "clock_ms": room.clock_ms(),
             "broadcast": room.broadcasts.current.number,
-            "state": room.state_to_wire(),
+            "state": room.edge.to_wire(),
             "you": {
                 "key": author.key,
                 "name": author.name,
                 "role": author.role,
-                "may": list(permitted(author.role)),
+                "may": list(permitted(author.role, room.edge.mode)),
             },
             "sealed_until_ms": None if sealed_until_us is None else ms_from_us(sealed_until_us),
             "events": [] if recovery is None else [msgspec.Raw(event) for event in recovery.public],
@@ -310,7 +327,9 @@ class LiveConnection:
         playhead = SayPlayhead(
             report.broadcast, report.program_ms, report.media_sequence, report.into_segment_ms, report.at_live
         )
-        self._here.receive_playhead(self._seen, self._person, playhead, rate=report.rate, paused=report.paused)
+        self._here.receive_playhead(
+            self._seen, self._person, playhead, rate=report.rate, paused=report.paused, author_key=self.author_key
+        )
 
     def _receive_act(self, frame: SayFrame | ActFrame) -> None:
         """Check, stamp and submit; the ack goes out when it is durable. Acts keep the order in which they came."""
@@ -321,12 +340,17 @@ class LiveConnection:
             if isinstance(frame, ActFrame) and frame.action == "broadcast_close":
                 self._spawn(self._close_broadcast(frame))
                 return
+            floor = self._here.floor
+            if isinstance(frame, ActFrame) and frame.action == "react":
+                floor.react(frame.emoji, self._author, self._seen, frame.playhead)
+                self._send({"type": "ack", "id": frame.id})
+                return
             if isinstance(frame, SayFrame):
-                act = say_of(frame, self._author, self._seen)
+                act = floor.say(frame, self._author, self._seen)
             else:
-                act = act_of(frame, self._author, self._seen)
+                act = floor.act(frame, self._author, self._seen)
             if act.target is None:
-                self._here.hand_in(drafted(self._here, act, None), partial(self._answer, frame.id, started_us))
+                self._here.hand_in(floor.draft(act, None), partial(self._answer, frame.id, started_us))
             else:
                 self._spawn(self._answer_act(frame.id, act, started_us))
         except ChatsyncError as error:
@@ -367,6 +391,9 @@ class LiveConnection:
 
     def _ack(self, frame_id: str, appended: Appended, started_us: int) -> None:
         self._hub.metrics.commit_s.observe((self._hub.clock.monotonic_us() - started_us) / SECOND_US)
+        if appended.event.kind == "held":
+            self._send({"type": "held", "id": frame_id})
+            return
         self._send({"type": "ack", **acked(frame_id, appended)})
 
     def _refuse(self, frame_id: str, error: ChatsyncError) -> None:
@@ -375,6 +402,8 @@ class LiveConnection:
         frame: dict[str, Any] = {"type": "error", "id": frame_id, "code": code}
         if isinstance(error, RateLimitedError):
             frame["retry_after_ms"] = error.retry_after_ms
+        if isinstance(error, SanctionedError) and error.until_ms is not None:
+            frame["until_ms"] = error.until_ms
         if isinstance(error, NotFoundError):
             frame["code"] = "not_found"
         self._send(frame)

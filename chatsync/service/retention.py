@@ -70,7 +70,7 @@ def days_of(known: RoomSettings | None, last: int | None, default: RetentionDays
         default: the node's.
     """
     if known is not None:
-        return known.retention_days or default
+        return known.kept_days(default) or default
     return default if last is None else last or "forever"
 
 
@@ -92,7 +92,7 @@ def note_kept_days(store: Store, rooms: Mapping[str, RoomSettings]) -> None:
     """
     changed = {}
     for room, room_settings in rooms.items():
-        days = room_settings.retention_days
+        days = room_settings.kept_days(None)
         wanted = None if days is None else 0 if days == "forever" else days
         if store.catalog.mark(room, KEPT_MARK) != wanted:
             changed[room] = wanted
@@ -195,7 +195,7 @@ class Retention:
         if running is not before:
             await self._let_go(room, broadcast, record)
         if running is not None and broadcast == running.live.broadcasts.current.number:
-            running.live.refresh_state()
+            running.live.edge.refresh()
         return done
 
     async def _let_go(self, room: str, broadcast: int, record: dict[str, Any]) -> RunningRoom | None:
@@ -207,5 +207,5 @@ class Retention:
             live.log.forget_through(record["through"])
             live.records.forget_gaps(broadcast)
             live.broadcasts.forget(broadcast)
-            live.hands_us = {key: at_us for key, at_us in live.hands_us.items() if key[0] != broadcast}
+            live.edge.forget_hands(broadcast)
         return running

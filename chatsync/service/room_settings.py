@@ -11,14 +11,22 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import Field, field_validator, model_validator
 
-from chatsync.errors import SettingsError
-from chatsync.service.limit_table import PRIVATE_FILE_BYTES_MAX, URL_CHARACTERS_MAX, SettingModel, setting
+from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
+from chatsync.chat.reactions import REACTIONS
+from chatsync.errors import MessageRejectedError, SettingsError
+from chatsync.service.limit_table import (
+    PRIVATE_FILE_BYTES_MAX,
+    REACTIONS_MAX,
+    URL_CHARACTERS_MAX,
+    SettingModel,
+    setting,
+)
 
 __all__ = [
     "RequestHeaders",
@@ -65,6 +73,26 @@ class RoomSettings(SettingModel):
     """One room, ``[rooms.<id>]`` in the file."""
 
     title: str = Field(default="", description="What people call it.", max_length=200)
+    host: str = Field(default="", description="Who gives the class, as people read it.", max_length=100)
+    time_zone: str = Field(
+        default="UTC",
+        description="Of the class, such as `Europe/Berlin`: for people, nothing is computed by it.",
+        max_length=64,
+    )
+    starts_ms: int | None = setting(
+        None, "When it is meant to start, ms since 1970 UTC; before that the room is scheduled.", unit="ms"
+    )
+    profile: ProfileName = setting("open", "What kind of room it is: how it starts and what nobody can change.")
+    mode: dict[str, Any] = Field(
+        default_factory=dict, description="Parts of the mode it starts in, where they differ from the profile's."
+    )
+    guests: Literal["read", "write"] | None = setting(
+        None, "What somebody without a token may do in a public room; without, as the profile says."
+    )
+    participants: Literal["everyone", "staff", "nobody"] | None = setting(
+        None, "Who may see the list of those present; without, as the profile says."
+    )
+    reactions: tuple[str, ...] = setting(REACTIONS, "Emoji one may react with.")
     public: bool = setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
     playlist_url: str | None = setting(None, "The HLS playlist to follow; without one, program time is wall time.")
     playlist_push: bool = setting(
@@ -104,6 +132,34 @@ class RoomSettings(SettingModel):
             return None
         return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
 
+    def kept_days(self, default: RetentionDays | None) -> RetentionDays | None:
+        """How long what was said is kept, days or ``forever``: what the room says, else the node's default, within the profile's bound."""
+        days = self.retention_days or default
+        days_max = PROFILES[self.profile].retention_days_max
+        if days_max is None:
+            return days
+        return days_max if days is None or days == "forever" else min(days, days_max)
+
+    @property
+    def start_mode(self) -> Mode:
+        """How the room talks until a host changes it."""
+        return changed_mode(PROFILES[self.profile].mode, self.mode) if self.mode else PROFILES[self.profile].mode
+
+    @property
+    def fixed_parts(self) -> frozenset[str]:
+        """Parts of the mode that nobody can change."""
+        return PROFILES[self.profile].fixed
+
+    @property
+    def guest_access(self) -> str:
+        """What somebody without a token may do: ``none``, ``read`` or ``write``."""
+        return self.guests or PROFILES[self.profile].guests if self.public else "none"
+
+    @property
+    def participant_list(self) -> str:
+        """Who may see the list of those present: ``everyone``, ``staff`` or ``nobody``."""
+        return self.participants or PROFILES[self.profile].participants
+
     @property
     def has_stream(self) -> bool:
         """Whether there is a playlist; else program time is wall time."""
@@ -114,6 +170,34 @@ class RoomSettings(SettingModel):
         if self.playlist_url is not None and self.playlist_push:
             raise ValueError("a room follows a playlist_url or is pushed one, not both")
         return self
+
+    @model_validator(mode="after")
+    def _fits_its_profile(self) -> RoomSettings:
+        profile = PROFILES[self.profile]
+        try:
+            changed_mode(profile.mode, self.mode, profile.fixed) if self.mode else None
+        except MessageRejectedError as error:
+            raise ValueError(f"mode: {error.detail}") from None
+        days_max = profile.retention_days_max
+        is_long = self.retention_days is not None and (days_max or 0) < (
+            2**31 if self.retention_days == "forever" else self.retention_days
+        )
+        if days_max is not None and is_long:
+            raise ValueError(f"the profile {self.profile} keeps what was said at most {days_max} days")
+        if profile.guests == "none" and (self.public or self.guests is not None):
+            raise ValueError(f"a room of the profile {self.profile} is not public and has no guests")
+        if profile.participants == "nobody" and self.participants == "everyone":
+            raise ValueError(f"the profile {self.profile} shows nobody's list of those present")
+        if len(self.reactions) > REACTIONS_MAX or any(not 0 < len(one) <= 16 for one in self.reactions):
+            raise ValueError(f"at most {REACTIONS_MAX} reactions of 1 to 16 characters")
+        return self
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", name):
+            raise ValueError("is the name of a time zone, such as Europe/Berlin")
+        return name
 
     @field_validator("playlist_url")
     @classmethod

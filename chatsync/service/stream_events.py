@@ -12,12 +12,13 @@ import msgspec
 import uuid_utils
 
 from chatsync.chat.event import Draft
+from chatsync.chat.reactions import Tapped
 from chatsync.chat.wire import encoded
 from chatsync.instants import ms_from_us, whole_ms_us
 from chatsync.replay.broadcasts import Change, Closed, GapFound, Opened, Reopened, Restamp, StreamChanged
 from chatsync.replay.stamping import Scene, Witness, stamped
 
-__all__ = ["broadcast_frame", "stream_draft"]
+__all__ = ["broadcast_frame", "mode_draft", "reaction_draft", "stream_draft"]
 
 
 def stream_draft(change: Change, scene: Scene, *, room: str, wall_us: int) -> Draft | None:
@@ -41,6 +42,32 @@ def stream_draft(change: Change, scene: Scene, *, room: str, wall_us: int) -> Dr
     )
     return Draft(
         room=room, kind=kind, id=str(uuid_utils.uuid7()), stamp=stamp, wall_us=wall_us, details=details, source="system"
+    )
+
+
+def mode_draft(parts: dict[str, Any], scene: Scene, *, room: str, wall_us: int) -> Draft:
+    """A change of the mode by the room's settings, or one that carries over from the broadcast before; nobody is its author."""
+    return Draft(
+        room=room,
+        kind="mode_changed",
+        id=str(uuid_utils.uuid7()),
+        stamp=stamped("mode_changed", Witness(is_host=True), scene),
+        wall_us=wall_us,
+        details={"mode": parts},
+        source="system",
+    )
+
+
+def reaction_draft(tapped: Tapped, *, room: str, wall_us: int) -> Draft:
+    """How often an emoji was tapped in a program second. By nobody: who tapped is not kept."""
+    return Draft(
+        room=room,
+        kind="reaction",
+        id=str(uuid_utils.uuid7()),
+        stamp=msgspec.structs.replace(tapped.stamp, claimed_us=None),
+        wall_us=wall_us,
+        details={"emoji": tapped.emoji, "count": tapped.count},
+        source="system",
     )
 
 

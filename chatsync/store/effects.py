@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from chatsync.chat.event import Event, Visibility, visibility_of
+from chatsync.chat.event import MESSAGE_KINDS, Event, Visibility, visibility_of
 from chatsync.errors import CorruptError, NotFoundError
 from chatsync.store.identity import HiddenText, IdentityStore, ModerationStore
 from chatsync.store.rows import COLUMNS, ERASABLE, checked, event_of, placed_check, text_check
@@ -121,12 +121,31 @@ class Effects:
                 touched = (
                     self._replace(connection, cause, placements) if by_record else self._restamp(connection, cause)
                 )
+            case _ if "held" in cause.details and cause.kind in MESSAGE_KINDS:
+                self._settle_held(connection, cause, int(cause.details["held"]))
+                return ()
             case _:
                 return ()
         connection.executemany(
             "INSERT OR IGNORE INTO effects VALUES (?, ?, ?)", [(cause.room, cause.offset, offset) for offset in touched]
         )
         return tuple(touched)
+
+    def _settle_held(self, connection: sqlite3.Connection, cause: Event, offset: int) -> None:
+        """What was held is said now: its words stand where it was said, and nowhere else.
+
+        Raises:
+            CorruptError: the row is damaged or missing.
+            NotFoundError: it was rejected meanwhile.
+        """
+        row = connection.execute(f"{_SELECT} WHERE room = ? AND offset = ?", (cause.room, offset)).fetchone()
+        if row is None:
+            raise CorruptError("journal", f"row {offset} of room {cause.room} is missing")
+        event = event_of(checked(row), None)
+        if row[_HIDDEN] or event.kind != "held":
+            raise NotFoundError("held message")
+        self._place(connection, cause, row, event.program_us, hidden_by=cause.offset)
+        self._say(connection, event, (None, None, None))
 
     @staticmethod
     def _check_pinnable(connection: sqlite3.Connection, room: str, target: int) -> None:

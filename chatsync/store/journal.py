@@ -36,6 +36,7 @@ from chatsync.store.rows import (
     row_of,
     text_check,
 )
+from chatsync.store.standing import CREATE_STANDING, note_standing
 from chatsync.store.writer import Writer, opened
 
 __all__ = ["CHANGED_MAX", "DEDUPE_US", "HIDDEN_TEXT_US", "PLAIN_KINDS", "Appended", "Head", "Journal"]
@@ -133,7 +134,7 @@ class Journal(JournalReads):
         connection = opened(self._files.database)
         try:
             check_schema(*connection.execute("PRAGMA user_version").fetchone())
-            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + _TABLES)
+            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_STANDING + _TABLES)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)
             ensure_ids(connection)
@@ -245,6 +246,7 @@ class Journal(JournalReads):
         if event.kind in DEEDS_ON_ROWS and self.pruned.through(room):
             self._bring_back(connection, event, placements, named)
         affected = self._effects.apply(connection, event, placements, named, received_us=received_us)
+        note_standing(connection, event)
         if event.kind == "erased":
             self._spoke.clear()
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from chatsync.chat.event import STATE_KINDS, Author, Event, Role, Visibility, visibility_of
+from chatsync.chat.standing import Standing
 from chatsync.errors import CorruptError
 from chatsync.instants import Range
 from chatsync.store import sums
@@ -34,6 +35,7 @@ from chatsync.store.rows import (
     plain_columns,
     standing_columns,
 )
+from chatsync.store.standing import read_standing
 
 __all__ = ["CHANGED_MAX", "DEEDS_ON_ROWS", "WATCHED_TABLES", "Appended", "JournalReads"]
 
@@ -41,7 +43,7 @@ T = TypeVar("T")
 
 DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
 """Kinds that change earlier rows."""
-WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures")
+WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures", "standing")
 
 _ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
@@ -385,6 +387,19 @@ class JournalReads(Readers):
         if values[2] != offset or values[column] != named:
             raise CorruptError("journal", f"row {offset} of room {room} is not where its index says")
         return tuple(values)
+
+    def unarchived_hours(self, room: str) -> int:
+        """How many hours of program time have changed since their Parquet was written."""
+        ((count,),) = self.read("SELECT count(*) FROM dirty_hours WHERE room = ?", (room,))
+        return int(count)
+
+    def standing(self, room: str) -> Standing:
+        """What holds in a room beyond its broadcasts.
+
+        Raises:
+            CorruptError: a row is damaged.
+        """
+        return read_standing(self.reads, room)
 
     def affected(self, cause: Event) -> tuple[int, ...]:
         """Offsets that a hide, restore or restamp touched."""

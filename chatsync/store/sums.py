@@ -98,6 +98,7 @@ WATCHED: dict[str, Watched] = {
     "spoke": Watched(_names("room author_key broadcast"), key=("room", "author_key"), total="{row}.broadcast"),
     "pruned": Watched(_names("room through chain"), total="{row}.through * 7919 + {row}.chain"),
     "lost": Watched(_names("room first_offset last_offset broadcast start_us end_us")),
+    "standing": Watched(_names("room what author_key until_us offset mode")),
     "erasures": Watched(_names("room author_key offset asked_wall_us done_wall_us receipt")),
     "dedupe": Watched(_names("room id author_key offset received_us")),  # no triggers: store.dedupe counts many at once
     "rooms": Watched(_names("room settings"), key=()),

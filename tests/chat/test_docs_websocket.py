@@ -22,7 +22,7 @@ from chatsync.chat.wire import (
     decoded_frame,
     event_to_wire,
 )
-from chatsync.service.acts import DEEDS, SAYINGS
+from chatsync.service.acts import DEEDS, OTHER_DEEDS, SAYINGS
 from tests.builders import BASE_US, event, stamp
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +32,7 @@ SOURCES = [
     "chat/wire.py",
     "chat/room.py",
     "service/relay.py",
+    "service/edge.py",
     "service/live_room.py",
     "service/stream_events.py",
     "service/sync_alarm.py",
@@ -144,7 +145,7 @@ def test_every_action_and_kind_is_told() -> None:
     """With what it needs and who may."""
     rows = re.findall(r"^\| (`.+?`) \|", FROM_CLIENT["act"], re.MULTILINE)
     told = {word for row in rows for word in re.findall(r"`(\w+)`", row)} - {"action"}
-    assert {*DEEDS, "broadcast_close"} == told
+    assert {*DEEDS, *OTHER_DEEDS} == told
     assert set() == set(SAYINGS) - names_in(FROM_CLIENT["say"])
 
 

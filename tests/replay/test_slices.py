@@ -20,12 +20,12 @@ from chatsync.replay.slices import (
     QUIET_EVENTS,
     USUAL_US,
     Authors,
+    counted,
     cut,
     encoded_slice,
     is_sliced,
     late_range,
     sealed_until_us,
-    tallies_of,
 )
 from chatsync.replay.state import RoomState, folded
 from tests.builders import BASE_US, author, event
@@ -159,7 +159,7 @@ def test_tallies_run_on_from_the_state_before() -> None:
     before = folded([question, event(2, "question_upvoted", at(-4), target=1)])
     inside = [event(3, "question_upvoted", at(1), target=1), event(4, "question_upvoted", at(2), target=1)]
     assert [(at(1) // 1000, 2), (at(2) // 1000, 3)] == [
-        (tally["program_ms"], tally["count"]) for tally in tallies_of(inside, before)
+        (tally["program_ms"], tally["count"]) for tally in counted(inside, before).tallies
     ]
 
 
@@ -328,7 +328,7 @@ def test_tallies_are_of_open_questions_only() -> None:
         event(11, "question_upvoted", at(9), target=8),
         event(12, "question_upvoted", at(10), target=99),
     ]
-    tallies = [(tally["target"], tally["count"]) for tally in tallies_of(events, before)]
+    tallies = [(tally["target"], tally["count"]) for tally in counted(events, before).tallies]
     assert [(1, 1), (8, 1), (8, 2)] == tallies
 
 
@@ -344,10 +344,10 @@ def test_tallies_of_two_halves_are_the_tallies_of_the_whole(chosen: list[tuple[s
         event(offset, kind, at(offset), text="?", target=None if kind == "question" else target)
         for offset, (kind, target) in enumerate(chosen, start=1)
     ]
-    whole = tallies_of(events, RoomState())
+    whole = counted(events, RoomState()).tallies
     for half in range(len(events) + 1):
-        later = tallies_of(events[half:], folded(events[:half]))
-        assert whole == tallies_of(events[:half], RoomState()) + later
+        later = counted(events[half:], folded(events[:half])).tallies
+        assert whole == counted(events[:half], RoomState()).tallies + later
 
 
 def test_printing_tallies_leaves_the_state_as_it_was() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.chat.event import Event
+from chatsync.chat.mode import Mode, mode_to_wire
 from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX, RoomState, folded
 from tests.builders import BASE_US, author, event
 
@@ -216,3 +217,20 @@ def test_folding_changes_no_mode_that_was_given() -> None:
     folded([event(1, "mode_changed", details={"mode": {"slow_ms": 9}})], mode=mode)
     assert {"write": "hosts", "slow_ms": 0} == mode
     assert 0 == RoomState().mode["slow_ms"]
+
+
+def test_a_poll_is_up_until_it_is_closed() -> None:
+    """With the votes so far, never with its answer."""
+    details = {"poll": "p1", "question": "?", "choices": ["a", "b"], "multiple": False, "answer": [1]}
+    opened = event(1, "poll_opened", details=details, author=author("Host", "host"))
+    vote = event(2, "poll_voted", BASE_US + 1_000, details={"poll": "p1", "choices": [1]})
+    closed = event(3, "poll_closed", BASE_US + 2_000, details={"poll": "p1"})
+    polls = wire(folded([opened, vote]))["polls"]
+    assert [("p1", 1, [0, 1], 1)] == [(one["poll"], one["offset"], one["tally"], one["voters"]) for one in polls]
+    assert "answer" not in polls[0]
+    assert [] == wire(folded([opened, vote, closed]))["polls"]
+
+
+def test_a_room_starts_in_the_usual_mode() -> None:
+    """Every part of it is printed, so that a player needs no defaults."""
+    assert mode_to_wire(Mode()) == wire(RoomState())["mode"]

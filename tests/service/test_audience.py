@@ -25,11 +25,16 @@ class _Listener:
     """Somebody who is there."""
 
     is_staff = False
+    author_key = ""
+    author = None
 
     def receive_batch(self, batch: Batch) -> None:
         """Everything is fine."""
 
     def receive_reset(self, reason: str, position: Position) -> None:
+        """Everything is fine."""
+
+    def send_banned(self) -> None:
         """Everything is fine."""
 
     def send_away(self, *, gone: bool) -> None:

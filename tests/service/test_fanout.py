@@ -15,6 +15,8 @@ class Reader:
     """Somebody who remembers what they were told."""
 
     is_staff = False
+    author_key = ""
+    author = None
 
     def __init__(self) -> None:
         self.told: list[bytes] = []
@@ -26,6 +28,10 @@ class Reader:
     def receive_reset(self, reason: str, position: Position) -> None:
         """Keep it."""
         self.told.append(f"{reason} {position.offset}".encode())
+
+    def send_banned(self) -> None:
+        """Not asked for here."""
+        raise AssertionError
 
     def send_away(self, *, gone: bool) -> None:
         """Not asked for here."""

@@ -34,6 +34,8 @@ class Listener:
 
     def __init__(self, *, is_staff: bool = False) -> None:
         self.is_staff = is_staff
+        self.author_key = ""
+        self.author = None
         self.frames: list[Any] = []
         self.sent_away: list[bool] = []
         self.resets: list[str] = []
@@ -41,6 +43,9 @@ class Listener:
     def receive_batch(self, batch: Batch) -> None:
         """Keep them."""
         self.frames += [msgspec.json.decode(frame) for frame in batch.payloads]
+
+    def send_banned(self) -> None:
+        """Nobody is banned here."""
 
     def send_away(self, *, gone: bool) -> None:
         """Note it."""
@@ -124,7 +129,7 @@ async def test_an_act_about_nothing_is_not_found(tmp_path: Path) -> None:
             await _upvote(it, question["offset"])
         await it.act("restore", target=question["offset"])
         await _upvote(it, question["offset"])
-        assert [{"target": question["offset"], "count": 1}] == it.room().state.upvoted()
+        assert [{"target": question["offset"], "count": 1}] == it.room().edge.state.upvoted()
 
 
 async def _upvote(it: Stage, target: int) -> None:
@@ -152,12 +157,12 @@ async def test_a_hand_never_goes_down_before_it_went_up(tmp_path: Path) -> None:
         lowered = await _hand(it, "hand_lowered", it.now_us - 30 * SECOND_US)
         again = await _hand(it, "hand_raised", it.now_us - 20 * SECOND_US)
         assert it.now_us == raised.program_us == lowered.program_us == again.program_us
-        assert await _hands_replayed(it) == it.room().state_to_wire()["hands"] != []
+        assert await _hands_replayed(it) == it.room().edge.to_wire()["hands"] != []
     async with stage(tmp_path, clock=it.clock) as it:
         await it.reload(playlist_at(LECTURE, it.now_us))
         lowered = await _hand(it, "hand_lowered", it.now_us - 25 * SECOND_US)
         assert raised.program_us == lowered.program_us
-        assert await _hands_replayed(it) == it.room().state_to_wire()["hands"] == []
+        assert await _hands_replayed(it) == it.room().edge.to_wire()["hands"] == []
 
 
 async def _hand(it: Stage, kind: str, seen_us: int) -> Event:
@@ -314,7 +319,7 @@ async def test_what_is_committed_with_a_hide_counts_once(tmp_path: Path) -> None
         upvote = live.submit(Act(kind="question_upvoted", id="u", author=WRITER, target=second["offset"]))
         gate.set()
         await asyncio.gather(hide, upvote)
-        assert [{"target": second["offset"], "count": 1}] == live.state.upvoted()
+        assert [{"target": second["offset"], "count": 1}] == live.edge.state.upvoted()
 
 
 async def test_a_new_broadcast_starts_with_an_empty_state_for_those_in_the_room(tmp_path: Path) -> None:
@@ -352,7 +357,7 @@ async def test_what_was_asked_before_a_new_broadcast_was_logged_is_in_its_state(
         opened, question = it.room().log.position.offset, it.room().log.event(asked["offset"])
         assert question is not None
         assert (2, True) == (question.broadcast, asked["offset"] < opened)
-        assert {asked["offset"]: 0} == it.room().state.open_questions()
+        assert {asked["offset"]: 0} == it.room().edge.state.open_questions()
 
 
 async def test_a_room_that_was_stopped_takes_nothing(tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def _check_room(world: World, record: Record) -> None:
         if event.kind == "mode_changed" and event.broadcast < number:
             before.fold(event)
     expected = folded(of_it, mode=before.mode).to_wire(lambda author: {"key": author.key})
-    told = live.state.to_wire(lambda author: {"key": author.key})
+    told = live.edge.state.to_wire(lambda author: {"key": author.key})
     is_moved = any(event.offset in record.moved for event in of_it if event.kind in {"hand_raised", "hand_lowered"})
     for name, value in expected.items():
         if (

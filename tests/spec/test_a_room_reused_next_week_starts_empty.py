@@ -27,7 +27,7 @@ async def _first_week(it: Stage) -> None:
 
 
 def _counts(it: Stage) -> dict[str, int]:
-    state = it.room().state_to_wire()
+    state = it.room().edge.to_wire()
     return {name: len(state[name]) for name in EMPTY}
 
 

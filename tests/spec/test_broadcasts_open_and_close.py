@@ -274,7 +274,7 @@ async def test_a_new_broadcast_starts_empty_and_carries_on_who_may_write(tmp_pat
         it.advance(3600)
         second = Scenario(it.now_us - 4 * SECOND_US, name="second")
         await it.stream(second, 10)
-        state = it.room().state_to_wire()
+        state = it.room().edge.to_wire()
         assert ([], [], []) == (state["pinned"], state["hands"], state["questions"])
         assert [1, 2] == sorted(one["broadcast"] for one in (await it.chat())["broadcasts"])
 
@@ -291,4 +291,4 @@ async def test_a_moderator_who_has_rewound_pins_at_the_edge(tmp_path: Path) -> N
         said = await it.say("look at this", author=moderator, claim=rewound)
         assert (2, "origin") == (pinned["stamp"].broadcast, pinned["stamp"].stamp)
         assert 1 == said["stamp"].broadcast
-        assert [pinned["offset"]] == [one["offset"] for one in it.room().state_to_wire()["pinned"]]
+        assert [pinned["offset"]] == [one["offset"] for one in it.room().edge.to_wire()["pinned"]]

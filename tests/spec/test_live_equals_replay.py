@@ -15,10 +15,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chatsync.chat.event import Author
-from chatsync.instants import SECOND_US
+from chatsync.chat.reactions import REACTIONS
+from chatsync.instants import SECOND_US, us_from_ms
+from chatsync.replay.state import folded
+from chatsync.service.acts import Act
 from chatsync.service.clock import ManualClock
 from chatsync.simulation import Scenario
 from tests.relay import Client
@@ -42,6 +46,14 @@ FIELDS = (
     "uncertainty_ms",
     "reply_to",
     "author",
+    "target",
+    "how",
+    "emoji",
+    "count",
+    "poll",
+    "question",
+    "choices",
+    "mode",
 )
 TEXTS = ("why?", "שלום \U0001f44f", "a\nb", "https://example.org/x @ann", "x" * 500, "e\u0301", '{"a":[1]}')
 
@@ -56,6 +68,9 @@ class _Lesson:
         self._chance = random.Random(seed)
         self._people = [Author(key=f"{number:016x}", name=f"Student {number}") for number in range(4)]
         self._offsets: list[int] = []
+        self._asked: list[int] = []
+        self._waiting: list[int] = []  # offsets of what is held
+        self._polls: dict[str, bool] = {}  # by name, whether it is open
         self.held: dict[int, dict[str, Any]] = {}
         self.through: dict[str, Any] | None = None
         self.met: Counter[str] = Counter()  # what this lesson had, so that a run of lessons that try nothing shows
@@ -89,7 +104,19 @@ class _Lesson:
     async def step(self, it: Stage) -> None:
         """Something happens."""
         chance = self._chance
-        match chance.choices(("say", "late", "hide", "restore", "author", "pass", "seal"), (8, 3, 4, 3, 1, 3, 2))[0]:
+        steps = {"say": 8, "late": 3, "hide": 4, "restore": 3, "author": 1, "pass": 3, "seal": 2}
+        steps |= {
+            "mode": 1,
+            "poll": 3,
+            "vote": 4,
+            "react": 2,
+            "hold": 2,
+            "approve": 2,
+            "private": 1,
+            "answer": 1,
+            "hand": 1,
+        }
+        match chance.choices(tuple(steps), tuple(steps.values()))[0]:
             case "say":
                 await self._say(it)
             case "late" if self.has_stream:
@@ -101,8 +128,70 @@ class _Lesson:
                 await it.act(deed, self.room, author=chance.choice(self._people).key)
             case "seal":
                 await it.seal(self.room)
+            case "mode":
+                await it.act("mode", self.room, mode={"slow_ms": 0, "links": chance.random() < 0.5})
+            case "poll":
+                await self._poll(it)
+            case "vote" if any(self._polls.values()):
+                await self._vote(it)
+            case "react":
+                for _ in range(chance.randrange(1, 4)):
+                    await it.act("react", self.room, role="participant", emoji=chance.choice(REACTIONS))
+                it.room(self.room).log_reactions()
+                await it.settled()
+            case "hold" | "private" as what:
+                await self._keep_back(it, what)
+            case "approve" if self._waiting:
+                deed = chance.choice(("approve", "approve", "reject"))
+                target = self._waiting.pop(chance.randrange(len(self._waiting)))
+                self.met[deed] += 1
+                told = await it.act(deed, self.room, target=target)
+                if deed == "approve":
+                    self._offsets.append(told["offset"])
+            case "answer" if self._asked:
+                asked = it.room(self.room).log.event(self._asked.pop())
+                if asked is not None and not asked.hidden:
+                    await it.act("answer", self.room, target=asked.offset, how="live")
+            case "hand":
+                await it.act(chance.choice(("raise_hand", "lower_hand")), self.room, role="participant")
             case _:
                 await self.let_pass(it, chance.uniform(1, 50))
+
+    async def _poll(self, it: Stage) -> None:
+        """A poll opens, or the one that is open closes."""
+        for name, is_open in self._polls.items():
+            if is_open:
+                await it.act("poll_close", self.room, poll=name)
+                self._polls[name] = False
+                return
+        name = f"p{len(self._polls)}"
+        await it.act("poll_open", self.room, poll=name, question="why?", choices=["a", "b", "c"], answer=[1])
+        self._polls[name] = True
+
+    async def _vote(self, it: Stage) -> None:
+        """Somebody votes, perhaps again."""
+        name = next(name for name, is_open in self._polls.items() if is_open)
+        choices = [self._chance.randrange(3)]
+        act = Act(
+            kind="poll_voted",
+            id=str(uuid.UUID(int=self._chance.getrandbits(128))),
+            author=self._chance.choice(self._people),
+            details={"poll": name, "choices": choices},
+        )
+        await it.room(self.room).act(act)
+        self.met["votes"] += 1
+
+    async def _keep_back(self, it: Stage, what: str) -> None:
+        """Something that is not for everyone: held until it is approved, or private for good."""
+        number = self._chance.getrandbits(128)
+        author = self._chance.choice(self._people)
+        if what == "private":
+            await it.say("psst", self.room, author=author, id=f"{number:032x}", details={"to": ["host"]})
+            self.met["private"] += 1
+            return
+        details = {"of": self._chance.choice(("message", "question")), "why": "approval"}
+        held = await it.say("may I?", self.room, kind="held", author=author, id=f"held:{number:032x}", details=details)
+        self._waiting.append(held["offset"])
 
     async def _say(self, it: Stage) -> None:
         chance = self._chance
@@ -118,6 +207,8 @@ class _Lesson:
             reply_to=reply_to,
         )
         self._offsets.append(said["offset"])
+        if it.room(self.room).log.event(said["offset"]).kind == "question":  # type: ignore[union-attr]
+            self._asked.append(said["offset"])
 
     async def _say_late(self, it: Stage) -> None:
         """Somebody who watches behind, perhaps at what is sealed already."""
@@ -142,6 +233,18 @@ class _Lesson:
         if self.has_stream:
             await it.stream(Scenario(START_US), 0.01, self.room)
 
+    async def _assert_states(self, it: Stage, number: int, slices: list[dict[str, Any]]) -> None:
+        """The state that each slice opens with is the fold of the log up to where the slice speaks."""
+        log = it.hub.journal.state_events(self.room, number)
+        for entry in slices:
+            name = f"{entry['start_ms']}-{entry['end_ms']}.e{entry['epoch']}.r{entry['revision']}.json"
+            body = (await it.get(f"/v1/rooms/{self.room}/slices/{number}/{name}")).json()
+            known = [one for one in log if one.offset <= body["as_of"]["offset"]]
+            state = folded(known, before_us=us_from_ms(entry["start_ms"])).to_wire(msgspec.to_builtins)
+            expected = msgspec.json.decode(msgspec.json.encode(state))
+            assert expected == _inline(body["state"], body["authors"]), (self.seed, number, name)
+            self.met["states"] += any(value for key, value in expected.items() if key != "mode")
+
     async def assert_same(self, it: Stage) -> None:
         """What the viewer holds is what replays, once ``as_of`` says that nothing is still on its way into a slice."""
         it.advance(10)
@@ -152,12 +255,20 @@ class _Lesson:
             events = await it.replayed(self.room, number)
             replayed |= {one["offset"]: _told(one | {"broadcast": number}) for one in events}
             slices = (await it.chat(self.room, f"broadcast={number}&from_ms=0"))["slices"]
+            await self._assert_states(it, number, slices)
             self.met["slices"] += len(slices)
             self.met["revised"] += sum(entry["revision"] > 1 for entry in slices)
         self.met.update(one["stamp"] for one in replayed.values())
         assert [*sorted(self.held.items())] == [*sorted(replayed.items())], (
             f"CHATSYNC_SEED={self.seed} CHATSYNC_LESSONS=1"
         )
+
+
+def _inline(value: Any, authors: list[dict[str, Any]]) -> Any:
+    """A slice's state with its authors in their places."""
+    if isinstance(value, dict):
+        return {k: authors[v] if k == "author" else _inline(v, authors) for k, v in value.items()}
+    return [_inline(one, authors) for one in value] if isinstance(value, list) else value
 
 
 def _told(event: dict[str, Any]) -> dict[str, Any]:
@@ -189,7 +300,18 @@ async def test_what_was_seen_is_what_replays_in_generated_lessons(tmp_path: Path
     print(dict(met))
     rare = {
         what
-        for what in ("gone", "back", "slices", "revised", "playhead", "estimate", "arrival")
+        for what in (
+            "gone",
+            "back",
+            "slices",
+            "revised",
+            "playhead",
+            "estimate",
+            "arrival",
+            "approve",
+            "votes",
+            "private",
+        )
         if met[what] < LESSONS / 20
     }
     assert set() == rare

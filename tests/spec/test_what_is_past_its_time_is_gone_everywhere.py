@@ -106,7 +106,7 @@ async def test_the_last_broadcast_goes_too_and_its_number_is_not_given_again(tmp
         head = it.hub.journal.head("class")
         await _live_on(it, 367)
         assert [] == files_with(tmp_path / "data", *GONE)
-        assert [] == it.room().state_to_wire()["pinned"]
+        assert [] == it.room().edge.to_wire()["pinned"]
         assert [] == await it.replayed()
         clock = it.clock
     async with stage(tmp_path, clock=clock) as it:

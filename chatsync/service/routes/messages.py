@@ -20,7 +20,7 @@ from chatsync.errors import ChatsyncError, MessageRejectedError
 from chatsync.instants import us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
-from chatsync.service.acts import Act, Seen, act_of, say_of
+from chatsync.service.acts import Act, Seen, say_of
 from chatsync.service.drafting import claimed
 from chatsync.service.limit_table import FED_AGE_US_MAX, FED_BYTES_MAX, MESSAGES_MAX, PAGE_MAX
 from chatsync.service.relay import acked
@@ -186,7 +186,12 @@ async def post_action(request: Request, room: str) -> Response:
         allowed(entered, "broadcast_close")
         await entered.room.close_broadcast()
         return no_store({"id": frame.id})
-    appended = await entered.room.act(act_of(frame, author))
+    floor = entered.room.floor
+    floor.note_staff(author)
+    if frame.action == "react":
+        floor.react(frame.emoji, author, Seen(), frame.playhead)
+        return no_store({"id": frame.id})
+    appended = await entered.room.act(floor.act(frame, author, Seen()))
     return no_store(acked(frame.id, appended))
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from chatsync.chat.policy import permitted
+from chatsync.chat.mode import mode_to_wire
+from chatsync.chat.policy import STAFF, may, permitted
 from chatsync.chat.wire import encoded
-from chatsync.errors import MessageRejectedError, PlaylistSyntaxError
+from chatsync.errors import MessageRejectedError, NotAllowedError, PlaylistSyntaxError
 from chatsync.instants import ms_from_us
 from chatsync.replay.broadcasts import Broadcast
-from chatsync.service.limit_table import SEGMENTS_SHOWN_MAX
+from chatsync.service.limit_table import PARTICIPANTS_SHOWN_MAX, SEGMENTS_SHOWN_MAX
+from chatsync.service.live_room import LiveRoom
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.messages import no_store
 from chatsync.service.routes.slices import cache_control
@@ -41,6 +44,14 @@ async def get_room(entered: Reader) -> Response:
         {
             "room": live.room,
             "title": live.settings.title,
+            "host": live.settings.host,
+            "time_zone": live.settings.time_zone,
+            "starts_ms": live.settings.starts_ms,
+            "lifecycle": await _lifecycle(live),
+            "profile": live.settings.profile,
+            "mode": mode_to_wire(live.floor.mode),
+            "fixed": sorted(live.settings.fixed_parts),
+            "reactions": list(live.settings.reactions),
             "public": live.settings.public,
             "live": not current.is_closed,
             "broadcast": current.number,
@@ -53,10 +64,49 @@ async def get_room(entered: Reader) -> Response:
             if program is None
             else {"start_ms": ms_from_us(program.start_us), "end_ms": ms_from_us(program.end_us)},
             "viewers": len(live.receivers),
-            "you": {"role": entered.identity.role, "may": list(permitted(entered.identity.role))},
+            "you": {"role": entered.identity.role, "may": list(permitted(entered.identity.role, live.floor.mode))},
         },
         # What the caller may do follows from their token, so no cache may keep it for others.
         public="public, max-age=1" if entered.identity.expires_us is None else "private, no-store",
+    )
+
+
+async def _lifecycle(live: LiveRoom) -> str:
+    """Where the room is in its life: scheduled, waiting, live, ended, archived."""
+    current = live.broadcasts.current
+    if current.is_closed:
+        left = await asyncio.to_thread(live.journal.unarchived_hours, live.room)
+        return "ended" if left else "archived"
+    has_begun = current.clock.has_program_time if live.settings.has_stream else live.log.position.offset > 1
+    starts_ms = live.settings.starts_ms
+    if not has_begun and starts_ms is not None and ms_from_us(live.clock.system_wall_us()) < starts_ms:
+        return "scheduled"
+    return "live" if has_begun or not live.settings.has_stream else "waiting"
+
+
+@router.get("/participants", summary="Who is there")
+async def get_participants(entered: Reader) -> Response:
+    """The people with a live connection, each once, by name; for whom the room's policy lets see them.
+
+    Raises:
+        NotAllowedError: it does not.
+    """
+    live, identity = entered.room, entered.identity
+    who = live.settings.participant_list
+    is_staff = may(identity.role, "read_staff") or "read_staff" in identity.scopes
+    if not is_staff and (who != "everyone" or not may(identity.role, "list_participants")):
+        raise NotAllowedError("list_participants")
+    people = {author.key: author for one in tuple(live.receivers) if (author := one.author) is not None and author.name}
+    shown = sorted(people.values(), key=lambda author: (author.role not in STAFF, author.name.casefold(), author.key))
+    return _json(
+        entered,
+        {
+            "viewers": len(live.receivers),
+            "participants": [
+                {"key": one.key, "name": one.name, "role": one.role} for one in shown[:PARTICIPANTS_SHOWN_MAX]
+            ],
+        },
+        public="private, no-store",
     )
 
 
