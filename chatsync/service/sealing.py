@@ -23,6 +23,7 @@ from chatsync.errors import CorruptError, RoomRestartingError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.old_slices import OldSlices
 from chatsync.service.packed_slices import PackedSlices
 from chatsync.service.slice_index import SliceIndex, caught, name_of, range_of
 from chatsync.service.unread import Unread
@@ -53,7 +54,7 @@ class Sealer:
         self._settled_offset = 0  # up to here everything is where it belongs, and the catalog says so
         self._rested_offset = 0  # up to here everything is in slices as well: decision 0024
         self._packed = PackedSlices() if packed is None else packed
-        self._unremoved: list[SliceRow] = []  # superseded, and their files are still there
+        self.old = OldSlices(room, files)
         # By broadcast: whether they stand is not known; no file yet, or it fell.
         self._doubtful: dict[int, list[SliceRow]] = {}
         self._passes: set[asyncio.Task[Exception | None]] = set()
@@ -115,13 +116,7 @@ class Sealer:
     async def _sweep_all(self) -> None:
         async with self._lock:
             for index in tuple(self._indexes.values()):
-                await asyncio.to_thread(self._sweep, index)
-
-    def _sweep(self, index: SliceIndex) -> None:
-        """Remove files that no row names: revisions that a crash kept from being removed may hold hidden text."""
-        public = self._room.settings.public
-        named = {self._files.slice_path(self._room.room, row, public=public).name for row in index.entries}
-        self._files.sweep_slices(self._room.room, index.broadcast, named, public=public)
+                await asyncio.to_thread(self.old.sweep, index)
 
     async def index(self, broadcast: int) -> SliceIndex:
         """The slice index of a broadcast, loaded from the catalog at first use."""
@@ -372,16 +367,13 @@ class Sealer:
     async def _seal(self) -> None:
         async with self._lock:
             noted_offset = self._noted_offset
-            unremoved, self._unremoved = self._unremoved, []
-            for row in unremoved:
-                if not self._is_listed(row):  # one that was never listed may have been written again meanwhile
-                    await self._remove(row)
+            await self.old.remove_left(self._is_listed)
             for number in sorted(self._indexes):
                 index = self._indexes[number]
                 await self._revise(index)
                 await self._cut(index)
             waits = any(index.waiting or index.dirty_state_us is not None for index in self._indexes.values())
-            waits = waits or bool(self._unremoved) or any(self._doubtful.values())
+            waits = waits or self.old.is_left or any(self._doubtful.values())
             if not waits and noted_offset > self._settled_offset:
                 self._settled_offset = noted_offset
                 self._room.records.put_mark("settled_offset", noted_offset)
@@ -531,7 +523,7 @@ class Sealer:
                 self._doubtful.setdefault(index.broadcast, []).append(doubtful)
             raise
         if row is not None:
-            await self._remove(row)
+            await self.old.remove(row)
         index.version = version
         if new_row is not None:
             index.put(new_row)
@@ -555,7 +547,7 @@ class Sealer:
         for row in (*self._doubtful.pop(index.broadcast), *index.entries):
             stands = listed.get(row.start_ms)
             if stands is None or name_of(stands) != name_of(row):
-                await self._remove(row)
+                await self.old.remove(row)
         index.entries, index.removed, index.version = rows, removed, version
         for row in rows:
             if before.get(row.start_ms) != row:
@@ -569,14 +561,6 @@ class Sealer:
         index = self._indexes.get(row.broadcast)
         entry = None if index is None else index.entry_at(us_from_ms(row.start_ms))
         return entry is not None and name_of(entry) == name_of(row)
-
-    async def _remove(self, row: SliceRow) -> None:
-        """Take a superseded file away; what the disk refuses is tried again with every pass."""
-        try:
-            await asyncio.to_thread(self._files.remove_slice, self._room.room, row, public=self._room.settings.public)
-        except OSError as error:
-            self._unremoved.append(row)
-            _log.warning("old_slice_not_removed", room=self._room.room, error=type(error).__name__)
 
     def _built(
         self, index: SliceIndex, within: Range, row: SliceRow | None, position: Position, revision: int

@@ -22,6 +22,7 @@ import pytest
 import chatsync.service.live_room
 from chatsync.chat.room import RoomLog
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.old_slices import OldSlices
 from chatsync.service.sealing import Sealer
 from chatsync.store.dedupe import Dedupe
 from chatsync.store.identity import ModerationStore
@@ -144,7 +145,7 @@ BREAKAGES: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
     "another stamp for a retry": (Journal, "append", _stamps_again),
     "a hidden text that stays in its slice": (Sealer, "_note_hidden", lambda _: lambda *_: None),
     "a hide that nobody is told of": (chatsync.service.live_room, "TAKING_KINDS", lambda _: frozenset()),
-    "an old revision that stays on the disk": (Sealer, "_remove", lambda _: _nothing),
+    "an old revision that stays on the disk": (OldSlices, "remove", lambda _: _nothing),
     "an erasure that leaves the moderators' copy": (ModerationStore, "forget_text", lambda _: lambda *_: None),
 }
 
