@@ -11,7 +11,7 @@ import hmac
 
 from fastapi import Response
 
-__all__ = ["Answer", "cache_control", "json_answer", "not_modified", "tag_of"]
+__all__ = ["Answer", "cache_control", "json_answer", "not_modified", "tag_of", "unkept"]
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -74,6 +74,12 @@ def json_answer(
 def not_modified(caching: str, tag: str, *, varies: bool = False) -> Answer:
     """The answer to who has this version already."""
     return Answer(304, _validators(caching, tag, varies=varies), b"", tag=tag)
+
+
+def unkept(answer: Answer) -> Answer:
+    """The same answer, which nobody may keep."""
+    headers = [(name, b"private, no-store" if name == b"cache-control" else value) for name, value in answer.headers]
+    return Answer(answer.status, headers, answer.body, tag=answer.tag)
 
 
 def _validators(caching: str, tag: str | None, *, varies: bool) -> Headers:

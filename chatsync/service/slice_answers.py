@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SLICE_NAME", "SliceAnswers", "SliceName"]
 
-SLICE_NAME = re.compile(r"(-?\d{1,16})-(-?\d{1,16})\.e(\d{1,18})\.r(\d{1,9})\.json", re.ASCII)
+SLICE_NAME = re.compile(
+    r"(0|-?[1-9]\d{0,15})-(0|-?[1-9]\d{0,15})\.e(0|[1-9]\d{0,17})\.r(0|[1-9]\d{0,8})\.json", re.ASCII
+)
+"""A name has one spelling: a cache that is told to drop it must not have it under another."""
 SliceName = tuple[int, int, int, int]
 """``start_ms``, ``end_ms``, epoch and revision, as a name gives them."""
 
@@ -57,7 +60,7 @@ class SliceAnswers:
         self._listings = Listings()
         self._kept: dict[tuple[object, ...], _Kept] = {}
         self._kept_bytes = 0
-        self._sealed: dict[tuple[str, int, SliceName], Answer] = {}
+        self._sealed: dict[tuple[str, bool, int, SliceName], Answer] = {}
         self._paces: dict[str, Pace] = {}
         self._making = asyncio.Lock()
         self._reads = self._reads_before = 0
@@ -130,7 +133,7 @@ class SliceAnswers:
         if body is None:
             return None
         self._count_slice.inc()
-        key = (running.live.room, broadcast, name)
+        key = (running.live.room, running.live.settings.public, broadcast, name)
         answer = self._sealed.get(key)
         if answer is None or answer.body is not body:
             answer = self._sealed_answer(running, row, body, gzipped=True)

@@ -1,8 +1,8 @@
 """The short path: three ways to an answer give the same one, and whatever is not plainly ours goes to the framework.
 
 The relay is in this process, on a clock that stands still, behind uvicorn's own protocol machinery on a real socket. How a request is put
-decides its way: as players put it, it is answered from the parser; with ``Connection: close`` by the application before FastAPI; with an
-empty query parameter nobody knows, by FastAPI's route.
+decides its way: as players put it, it is answered from the parser; with ``Connection: close`` by the application before FastAPI; with the
+length of a body, though it is 0, by FastAPI's route.
 """
 
 from __future__ import annotations
@@ -123,8 +123,7 @@ async def _paths(it: Stage, room: str = "class") -> dict[str, str]:
     }
 
 
-def _by_framework(path: str) -> str:
-    return path + ("&" if "?" in path else "?") + "x="
+BY_FRAMEWORK = "Content-Length: 0"
 
 
 @pytest.mark.parametrize("what", ["chat", "delta", "sealed", "open", "newer"])
@@ -146,14 +145,14 @@ async def test_three_ways_give_the_same_answer(tmp_path: Path, what: str, header
         quick = await relay.get(path, *headers)
         assert 200 == quick.status
         assert quick.same == (await relay.get(path, *headers, "Connection: close")).same
-        assert quick.same == (await relay.get(_by_framework(path), *headers)).same
+        assert quick.same == (await relay.get(path, *headers, BY_FRAMEWORK)).same
         tag = dict(quick.fields).get("etag")
         if tag is not None:
             known = (*headers, f"If-None-Match: {tag}")
             unchanged = await relay.get(path, *known)
             assert (304, b"") == (unchanged.status, unchanged.body)
             assert unchanged.same == (await relay.get(path, *known, "Connection: close")).same
-            assert unchanged.same == (await relay.get(_by_framework(path), *known)).same
+            assert unchanged.same == (await relay.get(path, *known, BY_FRAMEWORK)).same
 
 
 async def test_answers_carry_what_the_contract_says(tmp_path: Path) -> None:
@@ -218,7 +217,7 @@ async def test_requests_sent_ahead_are_answered_in_their_order(tmp_path: Path) -
         async with relay.wire() as wire:
             asked = [
                 paths["sealed"],
-                _by_framework(paths["chat"]),
+                paths["chat"] + "?x=",
                 paths["open"],
                 "/v1/rooms/never",
                 paths["sealed"],
@@ -277,6 +276,30 @@ async def test_whatever_is_odd_is_the_framework_s_to_judge(tmp_path: Path, path:
             assert "application/problem+json" == dict(answer.fields)["content-type"]
 
 
+async def test_a_slice_has_one_address_that_caches_may_keep(tmp_path: Path) -> None:
+    """A query, an encoded letter or a padded number: the same slice perhaps, but nothing a cache may keep; nobody could tell it what to drop."""
+    async with served(tmp_path) as relay:
+        path = (await _paths(relay.it))["sealed"]
+        folder, _, name = path.rpartition("/")
+        for other, status in (
+            (f"{path}?", 200),
+            (f"{path}?x", 200),
+            (f"{path}?x=1", 200),
+            (path.replace("class", "cl%61ss"), 200),
+            (path.replace(".json", "%2ejson"), 200),
+            (path.replace("/slices/1/", "/slices/01/"), 200),
+            (f"{folder}/0{name}", 404),
+            (path.replace(".r1.", ".r01."), 404),
+            (path.replace("class", "CLASS"), 404),
+            (path.replace("/slices/", "//slices/"), 404),
+        ):
+            for headers in (GZIP, (), (*GZIP, "Connection: close"), (*GZIP, BY_FRAMEWORK)):
+                answer = await relay.get(other, *headers)
+                assert (status, True) == (answer.status, "no-store" in dict(answer.fields)["cache-control"]), other
+        for headers in (GZIP, (), (*GZIP, "Connection: close"), (*GZIP, BY_FRAMEWORK)):
+            assert "public" in dict((await relay.get(path, *headers)).fields)["cache-control"]
+
+
 async def test_old_clients_and_requests_with_bodies_are_answered(tmp_path: Path) -> None:
     """HTTP/1.0, a GET with a body, Expect: each as uvicorn and the bounds on bodies have it."""
     async with served(tmp_path) as relay:
@@ -318,5 +341,5 @@ async def test_what_was_answered_is_counted(tmp_path: Path) -> None:
             before = counted(what)
             await relay.get(paths[path], *GZIP)
             await relay.get(paths[path], *GZIP, "Connection: close")
-            await relay.get(_by_framework(paths[path]), *GZIP)
+            await relay.get(paths[path], *GZIP, BY_FRAMEWORK)
             assert before + 3 == counted(what), what

@@ -7,7 +7,7 @@ from typing import Any
 
 from chatsync.instants import SECOND_US
 from chatsync.simulation import Scenario, playlist_at
-from tests.stage import START_US, URL, Stage, slice_path, stage
+from tests.stage import START_US, URL, Stage, quiet, slice_path, stage
 
 PRIVATE: dict[str, dict[str, Any]] = {"class": {"public": False, "playlist_url": URL}}
 LECTURE = Scenario(START_US)
@@ -119,6 +119,27 @@ async def test_files_of_a_private_room_are_in_a_tree_of_their_own(tmp_path: Path
         assert 200 == answer.status_code
         assert _is_private(answer.headers["cache-control"])
         assert 404 == (await it.slice(playlist, playlist["slices"][0])).status_code
+
+
+async def test_what_was_answered_while_a_room_was_public_is_not_answered_so_again(tmp_path: Path) -> None:
+    """Its slices, lists and open slice were read, and kept in memory; once it is private the same answers say that nothing may keep them."""
+    async with stage(tmp_path) as it:
+        await _lesson(it)
+        playlist = await it.chat(query="from_ms=0")
+        path = slice_path(playlist, playlist["slices"][0])
+        paths = (
+            path,
+            "/v1/rooms/class/chat.json",
+            f"{playlist['base']}1/open.json?from_ms={playlist['sealed_until_ms']}",
+        )
+        for one in (*paths, *paths):
+            assert "public" in (await it.get(one)).headers["cache-control"]
+        await it.hub.put_room("class", it.room().settings.model_copy(update={"public": False}))
+        await quiet(it)
+        token = it.token("class", "student")
+        for one in (*paths, *paths):
+            answer = await it.get(one, token)
+            assert (200, True) == (answer.status_code, _is_private(answer.headers["cache-control"])), one
 
 
 async def test_a_public_room_says_what_caches_may_do(tmp_path: Path) -> None:

@@ -137,6 +137,15 @@ def test_a_slice_is_served_as_the_relay_serves_it_and_the_relay_is_not_asked(sit
     assert before == site.reads("slice")
 
 
+def test_another_spelling_of_its_address_may_not_be_kept(site: Site) -> None:
+    """With a query or an encoded letter the relay answers, and says so: a cache further out could not be told to drop it."""
+    (path,) = site.slices()[:1]
+    for other in (f"{path}?", f"{path}?x", path.replace("math", "m%61th"), path.replace("/slices/", "//slices/")):
+        for headers in ({}, {"Origin": PAGE}, {"Origin": STRANGER}):
+            head = _raw(site.nginx.port, other, **headers).partition(b"\r\n\r\n")[0].lower()
+            assert b"\r\ncache-control: private, no-store" in head or b" 404 " in head, other
+
+
 def test_a_room_s_list_of_pages_holds_for_nginx_too(site: Site) -> None:
     """A listed page gets the CORS headers the relay gives; any other, whatever it calls itself, gets none."""
     (path,) = site.slices()[:1]
@@ -180,10 +189,12 @@ def test_a_private_slice_is_never_a_file(site: Site) -> None:
     assert 404 == site.get(chat).status_code
 
 
-def _raw(port: int, path: str) -> bytes:
+def _raw(port: int, path: str, **headers: str) -> bytes:
     """An answer to a path that no client library would send."""
+    fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.sendall(b"GET " + path.encode("latin-1") + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n"
+        connection.sendall(request.encode("latin-1"))
         answer = b""
         while part := connection.recv(65536):
             answer += part

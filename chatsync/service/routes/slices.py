@@ -22,7 +22,7 @@ from chatsync.instants import Range, ms_from_us, us_from_ms
 from chatsync.replay.cuts import Cuts, Piece, pieces, standing_at
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.state import folded
-from chatsync.service.answers import Answer, json_answer, tag_of
+from chatsync.service.answers import Answer, json_answer, tag_of, unkept
 from chatsync.service.answers import cache_control as caching_of
 from chatsync.service.chat_playlist import ChatQuery
 from chatsync.service.limit_table import CONTEXT_AHEAD_MS_MAX, CONTEXT_LAST_MAX
@@ -84,7 +84,7 @@ async def get_open_slice(
 
 @router.get("/slices/{broadcast}/{name}", summary="One sealed slice")
 async def get_slice(entered: Reader, request: Request, broadcast: int, name: str) -> Response:
-    """An immutable revision of a slice. 410 once a newer one stands, 404 if there never was one."""
+    """An immutable revision of a slice. 410 once a newer one stands, 404 if there never was one. Caches keep it at this one address."""
     match = SLICE_NAME.fullmatch(name)
     if match is None:
         raise NotFoundError("slice")
@@ -93,7 +93,14 @@ async def get_slice(entered: Reader, request: Request, broadcast: int, name: str
     answer = await _answers(request).sealed(
         entered.running, entered.broadcast(broadcast), (start_ms, end_ms, epoch, revision), gzipped=gzipped
     )
-    return _answered(request, answer)
+    return _answered(request, answer if _is_own_address(request, entered, broadcast, name) else unkept(answer))
+
+
+def _is_own_address(request: Request, entered: Entry, broadcast: int, name: str) -> bool:
+    """Whether a slice was asked for at the one address that lists give. What caches keep at another, nobody could tell them to drop."""
+    own = f"/v1/rooms/{entered.room.room}/slices/{broadcast}/{name}"
+    raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
+    return bool(raw_path == own.encode() and not request.scope["query_string"])
 
 
 @router.get("/at", summary="The room at an instant")
