@@ -15,6 +15,7 @@ from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.instants import HOUR_US, MS_US, SECOND_US
 from chatsync.service.auth import TokenAuthority
 from chatsync.service.limit_table import Limits
+from chatsync.service.purge_settings import PurgeHook, purge_reasons
 from chatsync.service.room_settings import RoomSettings, read_request_headers
 from chatsync.service.settings import Settings, token_key
 from tests.limit_trials import (
@@ -202,6 +203,31 @@ async def _slice_age(folder: Path) -> None:
         answer = await it.slice(playlist, playlist["slices"][0])
         assert "max-age=60" in answer.headers["Cache-Control"].replace(" ", "").split(",")
     refuses(lambda: Limits(slice_age_s=61), ValidationError)
+
+
+@trial("slice_cache_s")
+async def _slice_cache(folder: Path) -> None:
+    for seconds in (300, 1):
+        async with stage(folder / str(seconds), OPEN, limits=FAST | {"slice_cache_s": seconds}) as it:
+            await it.say("something")
+            it.advance(700)
+            await it.seal()
+            playlist = await it.chat()
+            answer = await it.slice(playlist, playlist["slices"][0])
+            assert f"s-maxage={seconds}" in answer.headers["Cache-Control"].replace(" ", "").split(",")
+    assert [] != purge_reasons({}, Limits(slice_cache_s=301))
+    for seconds in (0, 86_401):
+        refuses(partial(Limits, slice_cache_s=seconds), ValidationError)
+
+
+@trial("purges")
+async def _purges(folder: Path) -> None:
+    hook = PurgeHook(kind="ban", url="http://127.0.0.1:9")
+    async with stage(folder, OPEN, purge={"edge": hook}) as it:
+        (cache,) = it.hub.purging._caches
+        bound = FIXED["purges"]
+        cache.note(ROOM, (f"slice:{number}" for number in range(bound + 5)), since_us=None)
+        assert bound + 1 == cache.waiting  # five of them are their room now
 
 
 @trial("rooms_max")

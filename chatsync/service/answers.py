@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from fastapi import Response
 
@@ -53,7 +54,13 @@ def tag_of(key: bytes, *parts: object) -> str:
 
 
 def json_answer(
-    body: bytes, *, caching: str, tag: str | None = None, varies: bool = False, gzipped: bool = False
+    body: bytes,
+    *,
+    caching: str,
+    tag: str | None = None,
+    varies: bool = False,
+    gzipped: bool = False,
+    keys: Sequence[tuple[bytes, bytes]] = (),
 ) -> Answer:
     """A JSON answer.
 
@@ -63,30 +70,27 @@ def json_answer(
         tag: ``ETag``; None for an answer without one.
         varies: it may be had compressed and not.
         gzipped: ``body`` is.
+        keys: headers for caches that are told what to drop.
     """
-    headers = _validators(caching, tag, varies=varies)
+    headers = [(b"cache-control", caching.encode())]
+    if tag is not None:
+        headers.append((b"etag", tag.encode()))
+    if varies:
+        headers.append((b"vary", b"Accept-Encoding"))
+    headers += [(b"x-content-type-options", b"nosniff"), *keys]
     if gzipped:
         headers.append((b"content-encoding", b"gzip"))
     headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]
     return Answer(200, headers, body, tag=tag or "")
 
 
-def not_modified(caching: str, tag: str, *, varies: bool = False) -> Answer:
-    """The answer to who has this version already."""
-    return Answer(304, _validators(caching, tag, varies=varies), b"", tag=tag)
+def not_modified(answer: Answer) -> Answer:
+    """The answer to who has this version already: all that a cache goes by, without the body and what describes it."""
+    headers = [(name, value) for name, value in answer.headers if not name.startswith(b"content-")]
+    return Answer(304, headers, b"", tag=answer.tag)
 
 
 def unkept(answer: Answer) -> Answer:
     """The same answer, which nobody may keep."""
     headers = [(name, b"private, no-store" if name == b"cache-control" else value) for name, value in answer.headers]
     return Answer(answer.status, headers, answer.body, tag=answer.tag)
-
-
-def _validators(caching: str, tag: str | None, *, varies: bool) -> Headers:
-    headers = [(b"cache-control", caching.encode())]
-    if tag is not None:
-        headers.append((b"etag", tag.encode()))
-    if varies:
-        headers.append((b"vary", b"Accept-Encoding"))
-    headers.append((b"x-content-type-options", b"nosniff"))
-    return headers

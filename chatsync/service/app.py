@@ -18,17 +18,20 @@ from fastapi import FastAPI, Response
 from starlette.staticfiles import StaticFiles
 
 from chatsync import __version__
+from chatsync.instants import SECOND_US
 from chatsync.service.archiving import Archiving
 from chatsync.service.auth import TokenAuthority
 from chatsync.service.bodies import BodyLimit
 from chatsync.service.clock import Clock, SteadyClock
 from chatsync.service.deliveries import Deliveries
-from chatsync.service.fetching import PlaylistFetcher
+from chatsync.service.fetching import PlaylistFetcher, client_to
 from chatsync.service.hub import Hub
 from chatsync.service.loop_lag import LoopLag, measure
 from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
 from chatsync.service.problems import install
+from chatsync.service.purge_keys import PurgeKeys
+from chatsync.service.purging import KEPT_MORE_S, Cache, Purging
 from chatsync.service.reading import Reading
 from chatsync.service.routes import admin, api_page, health, messages, recordings, rooms, slices
 from chatsync.service.settings import Settings, check_safe, token_key
@@ -146,6 +149,10 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
     query = Query(files, journal, catalog)
     query.on_damaged = archive.note_damaged
     metrics = Metrics()
+    authority = TokenAuthority(token_key(settings), issuer=settings.token_issuer)
+    purging = _purging(
+        settings, stack, authority=authority, catalog=catalog, writer=writer, clock=clock, metrics=metrics
+    )
     journal.on_read = metrics.journal_reads.inc
     return Hub(
         settings,
@@ -156,10 +163,36 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
         catalog=catalog,
         archiving=Archiving(Store(files, writer, journal, catalog, archive, query), clock),
         reading=Reading(query, journal, at_once=settings.limits.heavy_reads_max),
-        authority=TokenAuthority(token_key(settings), issuer=settings.token_issuer),
+        authority=authority,
         fetcher=fetcher,
+        purging=purging,
         metrics=metrics,
     )
+
+
+def _purging(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    authority: TokenAuthority,
+    catalog: Catalog,
+    writer: Writer,
+    clock: Clock,
+    metrics: Metrics,
+) -> Purging:
+    """What tells the caches that the settings name."""
+    hooks = settings.purge
+    keys = PurgeKeys(authority.purge_key, {hook.kind for hook in hooks.values()})
+    caches = []
+    if hooks:
+        client = client_to([hook.base_url for hook in hooks.values()])
+        stack.push_async_callback(client.aclose)
+        kept_us = (settings.limits.slice_cache_s + KEPT_MORE_S) * SECOND_US
+        caches = [
+            Cache(name, hook, keys=keys, kept_us=kept_us, clock=clock, metrics=metrics, client=client)
+            for name, hook in hooks.items()
+        ]
+    return Purging(caches, keys=keys, catalog=catalog, writer=writer, clock=clock)
 
 
 class PlayerFiles(StaticFiles):

@@ -125,6 +125,7 @@ class TokenAuthority:
         self._author_key = lru_cache(maxsize=_AUTHOR_KEYS)(self._made_author_key)
         self._cursor_key = _derived(secret, "cursor")
         self.etag_key = _derived(secret, "etag")
+        self.purge_key = _derived(secret, "purge")
 
     def __repr__(self) -> str:
         return "TokenAuthority(***)"

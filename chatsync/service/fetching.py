@@ -1,6 +1,6 @@
 """Loading playlists from addresses we were given, without becoming somebody's way into our network.
 
-Owns: which URLs, addresses and answers are accepted; limits of time and size. Does not know: what a playlist says, when to
+Owns: which URLs, addresses and answers are accepted; limits of time and size; connections to hosts that the operator has named. Does not know: what a playlist says, when to
 load it (``service.following``). Units: µs; sizes in bytes. Source: RFC 8216 §4, RFC 9110, RFC 6890 (special addresses).
 
 The address check stands where the connection is made: a name is resolved once, every address it gave is looked up in our own
@@ -18,7 +18,7 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 import httpcore2
 import httpx2
@@ -29,7 +29,7 @@ from chatsync.service.limit_table import GZIP_RATIO_MAX, URL_CHARACTERS_MAX
 from chatsync.service.room_settings import RequestHeaders, url_origin
 from chatsync.service.settings import Settings
 
-__all__ = ["AddressKind", "Loaded", "PlaylistFetcher", "Resolver", "address_kind"]
+__all__ = ["AddressKind", "Loaded", "PlaylistFetcher", "Resolver", "address_kind", "client_to"]
 
 AddressKind = Literal["global", "private", "loopback", "refused"]
 Resolver = Callable[[str, int], Awaitable[list[str]]]
@@ -126,18 +126,7 @@ class PlaylistFetcher:
     ) -> None:
         self._limits = settings.limits
         self._gate = _Gate(settings, resolver or _system_resolver)
-        # Given by hand so that neither proxies, nor netrc, nor certificates come from the environment.
-        transport = _Transport(_GuardedBackend(self._gate), tls or httpx2.create_ssl_context(trust_env=False))
-        # A playlist that needs cookies gets them from the headers file; none are kept from answers.
-        no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self._client = httpx2.AsyncClient(
-            transport=transport,
-            cookies=no_cookies,
-            trust_env=False,
-            follow_redirects=False,
-            timeout=None,
-            headers={"User-Agent": _USER_AGENT},
-        )
+        self._client = _client(self._gate, tls, pools=_POOLS)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -221,6 +210,36 @@ class PlaylistFetcher:
         return bytes(body.removeprefix(_BOM))
 
 
+def client_to(
+    urls: Iterable[str], *, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
+) -> httpx2.AsyncClient:
+    """A client that connects to the hosts of these URLs and nowhere else: the operator's own settings, so they may be anywhere.
+
+    It follows no redirect and has no deadline of its own. Close it with ``aclose``.
+
+    Args:
+        urls: http or https; of each its host and port are let through, also in a private network and on this machine.
+        resolver: None: the system's.
+        tls: None: the system's trusted certificates.
+    """
+    return _client(_NamedGate(urls, resolver or _system_resolver), tls, pools=1)
+
+
+def _client(gate: _Addresses, tls: ssl.SSLContext | None, *, pools: int) -> httpx2.AsyncClient:
+    # Given by hand so that neither proxies, nor netrc, nor certificates come from the environment.
+    transport = _Transport(_GuardedBackend(gate), tls or httpx2.create_ssl_context(trust_env=False), pools=pools)
+    # A playlist that needs cookies gets them from the headers file; none are kept from answers.
+    no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+    return httpx2.AsyncClient(
+        transport=transport,
+        cookies=no_cookies,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=None,
+        headers={"User-Agent": _USER_AGENT},
+    )
+
+
 class _RefusedError(Exception):
     """Why we do not go on; never holds an address or anything that came from outside."""
 
@@ -289,10 +308,43 @@ class _Gate:
         return addresses
 
 
+class _NamedGate:
+    """Which addresses are let through for somebody who has named every host: those of these hosts, wherever they are."""
+
+    def __init__(self, urls: Iterable[str], resolver: Resolver) -> None:
+        self._named = frozenset(_host_port(httpx2.URL(url)) for url in urls)
+        self._resolver = resolver
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Resolve a host that was named.
+
+        Raises:
+            httpcore2.ConnectError: it was not, or it has no address we may connect to: link-local ones, with those of a cloud's metadata,
+                are nobody's cache.
+        """
+        if (host.lower().rstrip("."), port) not in self._named:
+            raise httpcore2.ConnectError("the host was not named")
+        try:
+            addresses = await self._resolver(host, port)
+        except (OSError, UnicodeError):
+            addresses = []
+        if not addresses or any(address_kind(address) == "refused" for address in addresses):
+            raise httpcore2.ConnectError("the host has no address we may connect to")
+        return addresses
+
+
+class _Addresses(Protocol):
+    """A gate, as far as connecting goes."""
+
+    async def addresses(self, host: str, port: int) -> list[str]:
+        """Resolve a host and check what it gave."""
+        ...
+
+
 class _GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Opens sockets only to addresses the gate has just checked."""
 
-    def __init__(self, gate: _Gate) -> None:
+    def __init__(self, gate: _Addresses) -> None:
         self._gate = gate
         self._inner = httpcore2.AnyIOBackend()
 
@@ -321,7 +373,7 @@ class _Transport(httpx2.AsyncBaseTransport):
     There are many instead, and a playlist always uses the same one.
     """
 
-    def __init__(self, backend: httpcore2.AsyncNetworkBackend, tls: ssl.SSLContext) -> None:
+    def __init__(self, backend: httpcore2.AsyncNetworkBackend, tls: ssl.SSLContext, *, pools: int) -> None:
         self._pools = [
             httpcore2.AsyncConnectionPool(
                 ssl_context=tls,
@@ -330,7 +382,7 @@ class _Transport(httpx2.AsyncBaseTransport):
                 keepalive_expiry=_KEEP_S,
                 network_backend=backend,
             )
-            for _ in range(_POOLS)
+            for _ in range(pools)
         ]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -351,7 +403,7 @@ class _Transport(httpx2.AsyncBaseTransport):
 
     def _pool(self, url: httpx2.URL) -> httpcore2.AsyncConnectionPool:
         """The pool of a playlist, whatever its query is this time."""
-        return self._pools[zlib.crc32(url.netloc + url.raw_path.partition(b"?")[0]) % _POOLS]
+        return self._pools[zlib.crc32(url.netloc + url.raw_path.partition(b"?")[0]) % len(self._pools)]
 
     async def aclose(self) -> None:
         """Close the pools."""

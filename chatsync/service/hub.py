@@ -30,6 +30,7 @@ from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
 from chatsync.service.packed_slices import PackedSlices
+from chatsync.service.purging import Purging
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
 from chatsync.service.retention import Retention
@@ -81,12 +82,14 @@ class Hub:
         reading: Reading,
         authority: TokenAuthority,
         fetcher: PlaylistFetcher,
+        purging: Purging,
         metrics: Metrics,
     ) -> None:
         self.settings, self.clock, self.metrics = settings, clock, metrics
         self.files, self.writer, self.journal, self.catalog = files, writer, journal, catalog
         self.archiving, self.reading = archiving, reading
         self.authority, self.fetcher = authority, fetcher
+        self.purging, self.purge_keys = purging, purging.keys
         self._running: dict[str, RunningRoom] = {}
         self._packed = PackedSlices()
         self._asleep: dict[str, RoomSettings] = {}  # rooms of this node that nobody has asked for yet
@@ -115,7 +118,7 @@ class Hub:
         stored = await asyncio.to_thread(self.catalog.rooms)
         rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
         public = {room for room, room_settings in rooms.items() if room_settings.public}
-        await asyncio.to_thread(self.files.hide_public_slices, public)
+        left = await asyncio.to_thread(self.files.hide_public_slices, public)
         self._asleep, unsealed = await asyncio.to_thread(self._resting, rooms)
         awake = [(room, rooms[room]) for room in sorted(rooms) if room not in self._asleep]
         for first in range(0, len(awake), _STARTED_AT_ONCE):  # what they write goes into the same commits
@@ -128,6 +131,7 @@ class Hub:
         if self._asleep:
             _log.info("rooms_asleep", rooms=len(self._asleep), to_be_woken=len(unsealed))
             self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
+        self.purging.start(public, left)
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
         self._keeping = asyncio.create_task(self.keeper.run(self.clock.monotonic_us), name="sockets")
         self._counting = asyncio.create_task(self.audience.run(), name="audience")
@@ -145,6 +149,7 @@ class Hub:
             running.live.flush()
             running.live.send_everyone_away(gone=False)
             await running.sealer.stop()
+        await self.purging.stop()
 
     async def send_away(self) -> None:
         """The relay stops: tell everyone to come back, while the sockets are still open, and wait a moment for them to go."""
@@ -181,6 +186,7 @@ class Hub:
         await asyncio.to_thread(self._place_slices, room, room_settings)
         sealer = Sealer(live, self.files, self._packed)
         await sealer.restore()
+        self.purging.watch(live, sealer)
         live.on_broadcast_closed.append(lambda broadcast: self.archiving.want(room, broadcast))
         await live.receive_tick()
         live.note_absence()
@@ -275,7 +281,10 @@ class Hub:
             try:
                 del self._running[room]
                 await self._stop_room(before, gone=False)
-                return await self._restarted(room, before.live.settings, room_settings)
+                running = await self._restarted(room, before.live.settings, room_settings)
+                if before.live.settings.public and not room_settings.public:
+                    await self.purging.note_room(room)
+                return running
             finally:
                 self._restarting.pop(room, None)
 
@@ -319,6 +328,8 @@ class Hub:
             await asyncio.to_thread(
                 self.files.move_slices, room, public=False
             )  # a web server does not ask whether it is gone
+            if running.live.settings.public:
+                await self.purging.note_room(room)
 
     async def _stop_room(self, running: RunningRoom, *, gone: bool) -> None:
         for task in running.tasks:

@@ -42,10 +42,12 @@ __all__ = [
     "PRIVATE_FILE_BYTES_MAX",
     "PRIVATE_PEOPLE_MAX",
     "REACTIONS_MAX",
+    "PURGES_WAITING_MAX",
     "REASON_CHARACTERS_MAX",
     "RECOVERY_EVENTS_MAX",
     "SECRET_BYTES_MIN",
     "SEGMENTS_SHOWN_MAX",
+    "SLICE_CACHE_S_BARE",
     "SPANS_MAX",
     "SUBJECT_CHARACTERS_MAX",
     "TOKEN_BYTES_MAX",
@@ -139,6 +141,13 @@ class Limits(SettingModel):
     slice_age_s: int = setting(
         60, "How long a player may keep a slice of a public room without asking again.", unit="s", ge=0, le=60
     )
+    slice_cache_s: int = setting(
+        300,
+        "How long caches may keep a slice of a public room; above 300 only where they are told what is hidden (`purge`).",
+        unit="s",
+        ge=1,
+        le=86_400,
+    )
     head_bytes_max: int = setting(
         16 * 1024, "The head of an HTTP request: its line and headers.", unit="bytes", ge=1024, le=MIB
     )
@@ -195,6 +204,8 @@ CONTEXT_AHEAD_MS_MAX = 120_000
 SPANS_MAX = 20_000
 CLIPS_MAX = 1_000
 URL_CHARACTERS_MAX = 4_096
+SLICE_CACHE_S_BARE = 300  # of caches that nobody tells anything
+PURGES_WAITING_MAX = 10_000
 GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
 
 
@@ -256,6 +267,7 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("context_ahead", CONTEXT_AHEAD_MS_MAX, "ms", "`ahead_ms` of `GET …/at`."),
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
+    FixedLimit("purges", PURGES_WAITING_MAX, "keys", "Waiting for one cache that does not answer."),
     FixedLimit("playlist_url", URL_CHARACTERS_MAX, "characters", "The address of a playlist."),
     FixedLimit("playlist_segments", SEGMENTS_MAX, "segments", "Of a playlist: 4.6 days of 2 s segments."),
     FixedLimit("playlist_line", LINE_CHARACTERS_MAX, "characters", "Of a playlist; a longer one is cut."),

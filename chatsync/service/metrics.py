@@ -58,6 +58,28 @@ class Metrics:
         self.slices = Counter(
             "chatsync_slices_total", "Slices sealed and revised.", ["room", "what"], registry=self.registry
         )
+        self.purges = Counter(
+            "chatsync_purges_total", "Keys and paths that a cache was told to drop.", ["cache"], registry=self.registry
+        )
+        self.purge_failures = Counter(
+            "chatsync_purge_failures_total",
+            "Times a cache could not be told, or said no.",
+            ["cache"],
+            registry=self.registry,
+        )
+        self.purges_waiting = Gauge(
+            "chatsync_purges_waiting",
+            "Keys and paths that a cache is still to be told.",
+            ["cache"],
+            registry=self.registry,
+        )
+        self.purge_s = Histogram(
+            "chatsync_purge_seconds",
+            "From a durable deed to the answer of the cache that was told of it.",
+            ["cache"],
+            buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 15, 60, 300),
+            registry=self.registry,
+        )
         self.sealed_behind_s = Gauge(
             "chatsync_sealed_behind_seconds", "Program clock less what is sealed.", ["room"], registry=self.registry
         )

@@ -186,6 +186,9 @@ class Retention:
         for room, _, broadcast, record in taken:
             counts = {name: record[name] for name in ("events", "archived_rows", "slices", "files", "names")}
             _log.info("past_its_time_and_deleted", room=room, broadcast=broadcast, **counts)
+            known = self._hub.settings_of(room)
+            if known is not None and known.public:
+                self._hub.purging.note_expired(room)
 
     async def _take_out(self, room: str, began_us: int, broadcast: int, record: dict[str, Any]) -> Deletion:
         before = await self._let_go(room, broadcast, record)

@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
 from chatsync.service.limit_table import FIXED_LIMITS, SECRET_BYTES_MIN, Limits, SettingModel, setting
+from chatsync.service.purge_settings import PurgeHook, checked_hooks, purge_reasons
 from chatsync.service.room_settings import RetentionDays, RoomSettings, read_private_file, read_request_headers
 
 __all__ = [
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
         unit="days",
     )
     limits: Limits = Field(default_factory=Limits, description="See below.")
+    purge: dict[str, PurgeHook] = Field(default_factory=dict, description="See below.")
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
 
     @field_validator(
@@ -133,6 +135,11 @@ class Settings(BaseSettings):
             ):
                 raise ValueError("must be host:port, such as 127.0.0.1:8000")
         return tuple(origin.lower() for origin in origins)
+
+    @field_validator("purge")
+    @classmethod
+    def _are_hooks(cls, hooks: dict[str, PurgeHook]) -> dict[str, PurgeHook]:
+        return checked_hooks(hooks)
 
     @field_validator("rooms")
     @classmethod
@@ -266,6 +273,7 @@ def unsafe_reasons(settings: Settings) -> list[str]:
         token_key(settings)
     except SettingsError as error:
         reasons.append(str(error))
+    reasons += purge_reasons(settings.purge, settings.limits)
     for room, room_settings in settings.rooms.items():
         if room_settings.request_headers_file is not None:
             try:
@@ -306,17 +314,18 @@ class SettingRow(SettingModel):
 
 
 def describe() -> tuple[SettingRow, ...]:
-    """Every setting, in the order of the code; those of rooms have no environment variable of their own."""
+    """Every setting, in the order of the code; those of rooms and caches have no environment variable of their own."""
     return (
         *_rows(Settings.model_fields, "", "CHATSYNC_"),
         *_rows(Limits.model_fields, "limits.", "CHATSYNC_LIMITS__"),
+        *_rows(PurgeHook.model_fields, "purge.<name>.", None),
         *_rows(RoomSettings.model_fields, "rooms.<id>.", None),
     )
 
 
 def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -> Iterator[SettingRow]:
     for name, field in fields.items():
-        if name in {"limits", "rooms"}:
+        if name in {"limits", "purge", "rooms"}:
             continue
         bounds = {type(part).__name__: part for part in field.metadata}
         limit = ""
@@ -357,7 +366,12 @@ def settings_page() -> str:
         "`chatsync config show` prints what holds, with secrets masked.",
         "",
     ]
-    for title, prefix in (("The node", ""), ("Limits", "limits."), ("Rooms", "rooms.<id>.")):
+    for title, prefix in (
+        ("The node", ""),
+        ("Limits", "limits."),
+        ("Caches that are told", "purge.<name>."),
+        ("Rooms", "rooms.<id>."),
+    ):
         rows = [row for row in describe() if row.name.rpartition(".")[0] == prefix.rstrip(".")]
         has_variables = rows[0].variable is not None
         lines += [f"## {title}", ""]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from prometheus_client import Counter
 
     from chatsync.service.hub import Hub, RunningRoom
+    from chatsync.service.live_room import LiveRoom
     from chatsync.service.slice_index import SliceIndex
 
 __all__ = ["SLICE_NAME", "SliceAnswers", "SliceName"]
@@ -102,6 +103,7 @@ class SliceAnswers:
                 "public, max-age=1" if view.is_live else "public, max-age=30", is_public=live.settings.public
             ),
             tag=tag_of(self._hub.authority.etag_key, live.room, "chat", hashlib.sha256(body).hexdigest()),
+            keys=self._keys(live),
         )
         self._keep(key, _Kept(running, view.stamp, 0, answer))
         return answer
@@ -193,14 +195,16 @@ class SliceAnswers:
         return row
 
     def _sealed_answer(self, running: RunningRoom, row: SliceRow, body: bytes, *, gzipped: bool) -> Answer:
-        room = running.live.room
-        public = f"public, max-age={self._hub.settings.limits.slice_age_s}, s-maxage=300, immutable"
+        room, is_public = running.live.room, running.live.settings.public
+        limits = self._hub.settings.limits
+        public = f"public, max-age={limits.slice_age_s}, s-maxage={limits.slice_cache_s}, immutable"
         return json_answer(
             body,
-            caching=cache_control(public, is_public=running.live.settings.public),
+            caching=cache_control(public, is_public=is_public),
             tag=tag_of(self._hub.authority.etag_key, room, "slice", row.broadcast, *_name_of(row)),
             varies=True,
             gzipped=gzipped,
+            keys=self._hub.purge_keys.of_slice(room, row.broadcast, row.start_ms) if is_public else (),
         )
 
     # --- the open slice -------------------------------------------------------------------------------------------
@@ -271,9 +275,13 @@ class SliceAnswers:
     def _open_answer(self, running: RunningRoom, tail: Tail, body: bytes) -> Answer:
         live = running.live
         caching = cache_control("public, max-age=1", is_public=live.settings.public)
-        answer = json_answer(body, caching=caching)
+        answer = json_answer(body, caching=caching, keys=self._keys(live))
         self._keep(_open_key(live.room, tail), _Kept(running, tail.stamp, live.clock.wall_us(), answer))
         return answer
+
+    def _keys(self, live: LiveRoom) -> list[tuple[bytes, bytes]]:
+        """What caches call the lists of a room and its open slices."""
+        return self._hub.purge_keys.of_now(live.room) if live.settings.public else []
 
     # --- what is kept ---------------------------------------------------------------------------------------------
 
@@ -289,8 +297,7 @@ class SliceAnswers:
         """304 if the asker has this version already, else the answer."""
         if not answer.tag or answer.tag not in if_none_match:
             return answer
-        caching = dict(answer.headers)[b"cache-control"].decode()
-        return not_modified(caching, answer.tag, varies=(b"vary", b"Accept-Encoding") in answer.headers)
+        return not_modified(answer)
 
 
 def _name_of(row: SliceRow) -> SliceName:

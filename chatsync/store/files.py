@@ -307,16 +307,22 @@ class Files:
             os.fchmod(descriptor, 0o644)
             os.close(descriptor)
 
-    def hide_public_slices(self, served: Container[str]) -> None:
+    def hide_public_slices(self, served: Container[str]) -> list[str]:
         """Move away the public slices of rooms that are not served as public rooms now: a web server does not ask us.
 
         Args:
             served: the public rooms of this node.
+
+        Returns:
+            The rooms that had any.
         """
+        hidden = []
         if self._public_slices.is_dir():
             for folder in sorted(self._public_slices.iterdir()):
                 if folder.name not in served and _ROOM_ID.fullmatch(folder.name):
+                    hidden += [folder.name] if any(folder.glob("*/*.json.gz")) else []
                     self.move_slices(folder.name, public=False)
+        return hidden
 
     # --- archive --------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chatsync.errors import SettingsError
 from chatsync.service.metrics import Metrics
 from chatsync.service.settings import check_safe, load_settings, settings_page
 
@@ -27,6 +28,19 @@ def test_the_example_is_a_safe_settings_file(tmp_path: Path, monkeypatch: pytest
 
     assert ["math-101"] == list(settings.rooms)
     assert settings.rooms["math-101"].public
+
+
+def test_the_example_of_caches_loads(tmp_path: Path) -> None:
+    """Its tables are settings; only their tokens are not there."""
+    (example,) = re.findall(r"^```toml\n(\[purge\..*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    file = tmp_path / "chatsync.toml"
+    file.write_text(example)
+
+    settings = load_settings(file)
+
+    assert ["ban", "http", "fastly", "cloudflare"] == [hook.kind for hook in settings.purge.values()]
+    with pytest.raises(SettingsError, match=r"purge\.fastly\.token_file cannot be read.*purge\.cloudflare\.token_file"):
+        check_safe(settings)
 
 
 def test_every_metric_stands_in_the_table_with_its_kind_and_labels() -> None:

@@ -7,11 +7,12 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
 from chatsync.instants import SECOND_US
-from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind
+from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind, client_to
 from chatsync.service.room_settings import RequestHeaders
 from chatsync.service.settings import Settings
 from tests.service.hostile_urls import HOSTILE
@@ -447,3 +448,20 @@ async def test_tls_checks_the_name_although_the_address_was_given(tmp_path: Path
         wrong = await refused(given, url.replace("origin", "other"), resolver=resolver, tls=client)
         untrusted = await refused(given, url, resolver=resolver)
         assert {"the origin's certificate was not accepted"} == {wrong, untrusted}
+
+
+async def test_who_has_named_a_host_reaches_it_wherever_it_is_and_no_other() -> None:
+    """The operator's own caches may be on this machine; another port or host is refused, as is a name that leads to link-local addresses."""
+    async with origin(live__m3u8=reply(b"there")) as near, origin(live__m3u8=reply(b"there")) as other:
+        client = client_to([near.url("/base"), f"http://metadata.example:{near.port}"], resolver=_named)
+        async with client:
+            answer = await client.get(near.url())
+            assert (200, b"there") == (answer.status_code, answer.content)
+            for url in (other.url(), near.url(host="localhost"), near.url(host="metadata.example")):
+                with pytest.raises(httpx2.ConnectError):
+                    await client.get(url)
+        assert (1, 0) == (near.connections, other.connections)
+
+
+async def _named(host: str, port: int) -> list[str]:
+    return {"127.0.0.1": ["127.0.0.1"], "metadata.example": ["169.254.169.254"]}[host]
