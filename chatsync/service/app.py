@@ -108,6 +108,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,
+        redirect_slashes=False,  # another spelling is another path: a redirect would repeat the client's own Host
     )
     for routes in (slices, rooms, recordings, messages, admin, health, api_page):
         app.include_router(routes.router)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -95,6 +95,7 @@ class Hub:
         self._asleep: dict[str, RoomSettings] = {}  # rooms of this node that nobody has asked for yet
         self._restarting: dict[str, bool] = {}  # whether a guest may know of the room meanwhile
         self._changing = asyncio.Lock()  # one change of rooms at a time
+        self._listed_pages: frozenset[str] | None = None  # origins that any room lists; None: to be put together
         self._connections: Counter[str] = Counter()
         limits = settings.limits
         self.doors = Doors(limits)
@@ -272,21 +273,25 @@ class Hub:
             StoreError: nothing was changed.
         """
         async with self._changing:
-            await self._wake(room)
-            await self._keep_settings(room, room_settings)
-            before = self._running.get(room)
-            if before is None:
-                return await self._start_room(room, room_settings)
-            self._restarting[room] = before.live.settings.public and room_settings.public
             try:
-                del self._running[room]
-                await self._stop_room(before, gone=False)
-                running = await self._restarted(room, before.live.settings, room_settings)
-                if before.live.settings.public and not room_settings.public:
-                    await self.purging.note_room(room)
-                return running
+                return await self._put_room(room, room_settings)
             finally:
                 self._restarting.pop(room, None)
+                self._listed_pages = None
+
+    async def _put_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+        await self._wake(room)
+        await self._keep_settings(room, room_settings)
+        before = self._running.get(room)
+        if before is None:
+            return await self._start_room(room, room_settings)
+        self._restarting[room] = before.live.settings.public and room_settings.public
+        del self._running[room]
+        await self._stop_room(before, gone=False)
+        running = await self._restarted(room, before.live.settings, room_settings)
+        if before.live.settings.public and not room_settings.public:
+            await self.purging.note_room(room)
+        return running
 
     async def _keep_settings(self, room: str, room_settings: RoomSettings) -> None:
         record = room_settings.model_dump(mode="json")
@@ -323,6 +328,7 @@ class Hub:
             running = self._running.pop(room, None)
             if running is None:
                 raise UnknownRoomError
+            self._listed_pages = None
             await self._stop_room(running, gone=True)
             await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
             await asyncio.to_thread(
@@ -388,6 +394,18 @@ class Hub:
         if running is None:
             raise UnknownRoomError
         return running
+
+    def pages_that_may_knock(self, room: str) -> Collection[str]:
+        """Origins whose pages are heard before anybody was let in: the room's own list where everybody may know of the room.
+
+        Else, and where there is no room, those of all lists, so that what a page is told does not say whether there is one.
+        """
+        known = self.settings_of(room)
+        if known is not None and known.public:
+            return known.origins
+        if self._listed_pages is None:
+            self._listed_pages = frozenset(page for one in self.known_rooms().values() for page in one.origins)
+        return self._listed_pages
 
     async def admitted(self, room: str, token: str | None) -> tuple[LiveRoom, Identity]:
         """Who comes in with this token.

@@ -1,16 +1,22 @@
 """Which web pages may talk to a room: exact origins, no patterns. Source: security-and-privacy §1.
 
 Owns: the Origin check of sockets and the CORS answers of HTTP. A native client sends no Origin; it is held by its token.
+
+Before a caller was let into a room that not everybody may know of, a page is judged by the lists of all rooms together: by the room's own,
+it could find out which rooms there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["RoomCors", "cors_headers", "is_allowed_origin"]
+__all__ = ["ENTERED", "RoomCors", "cors_headers", "foreign_page", "is_allowed_origin"]
+
+ENTERED = "chatsync.origins"
+"""In a request's scope once its caller was let into a room: the origins that this room lists."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _EXPOSED = b"ETag, Retry-After"
@@ -18,7 +24,7 @@ _METHODS = b"GET, HEAD, POST, PUT, DELETE"
 _REQUEST_HEADERS = b"Authorization, Content-Type, If-None-Match, Last-Event-ID"
 
 
-def is_allowed_origin(origins: Sequence[str], *, host: str, allowed: Sequence[str]) -> bool:
+def is_allowed_origin(origins: Sequence[str], *, host: str, allowed: Collection[str]) -> bool:
     """Whether a page of these Origin headers may connect.
 
     Args:
@@ -33,6 +39,16 @@ def is_allowed_origin(origins: Sequence[str], *, host: str, allowed: Sequence[st
     return origins[0] in allowed or _is_same(origins[0], host)
 
 
+def foreign_page(origins: Sequence[str], *, host: str) -> str | None:
+    """The origin of a page that is not the relay's own; None for that, and for a native client.
+
+    Args:
+        origins: all Origin headers of a request that :func:`is_allowed_origin` lets pass.
+        host: the Host header.
+    """
+    return None if is_allowed_origin(origins, host=host, allowed=()) else origins[0]
+
+
 def _is_same(origin: str, host: str) -> bool:
     try:
         parts, own = urlsplit(origin), urlsplit(f"//{host}")
@@ -44,7 +60,7 @@ def _is_same(origin: str, host: str) -> bool:
     return plain and parts.scheme in _DEFAULT_PORTS and parts.hostname == own.hostname and port == own_port
 
 
-def cors_headers(origin: str | None, allowed: Sequence[str]) -> list[tuple[bytes, bytes]]:
+def cors_headers(origin: str | None, allowed: Collection[str]) -> list[tuple[bytes, bytes]]:
     """What a room's answer says to web pages.
 
     Args:
@@ -67,12 +83,13 @@ class RoomCors:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Add the headers where the room allows the page; answer preflights itself."""
-        if scope["type"] != "http" or _room_of(scope) is None:
+        room = _room_of(scope) if scope["type"] == "http" else None
+        if room is None:
             await self._app(scope, receive, send)
             return
         origin = _origin_of(scope)
-        allowed = _allow_list(scope)
-        if origin is not None and origin in allowed and scope["method"] == "OPTIONS":
+        knocking: Collection[str] = scope["app"].state.hub.pages_that_may_knock(room)
+        if origin is not None and origin in knocking and scope["method"] == "OPTIONS":
             headers = [
                 (b"vary", b"Origin"),
                 (b"access-control-allow-origin", origin.encode("latin-1")),
@@ -84,10 +101,10 @@ class RoomCors:
             await send({"type": "http.response.start", "status": 204, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        headers = cors_headers(origin, allowed)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                headers = cors_headers(origin, scope.get(ENTERED, knocking))
                 message["headers"] = [*message.get("headers", []), *headers]
             await send(message)
 
@@ -103,9 +120,3 @@ def _room_of(scope: Scope) -> str | None:
     """The room a path is below, whether it exists or not."""
     parts = scope.get("path", "").split("/")
     return parts[3] if len(parts) >= 4 and parts[1:3] == ["v1", "rooms"] else None
-
-
-def _allow_list(scope: Scope) -> Sequence[str]:
-    room = _room_of(scope)
-    settings = None if room is None else scope["app"].state.hub.settings_of(room)
-    return () if settings is None else settings.origins

@@ -79,6 +79,7 @@ class LiveConnection:
         "_expiry",
         "_hub",
         "_is_guest",
+        "_page",
         "_person",
         "_room",
         "_room_id",
@@ -91,8 +92,9 @@ class LiveConnection:
         "is_staff",
     )
 
-    def __init__(self, socket: LiveSocket, hub: Hub, room_id: str, address: str) -> None:
+    def __init__(self, socket: LiveSocket, hub: Hub, room_id: str, address: str, page: str | None = None) -> None:
         self._socket, self._hub, self._room_id, self.address = socket, hub, room_id, address
+        self._page = page  # origin of a web page that is not ours
         self._session = Session(now_us=hub.clock.monotonic_us())
         self._room: LiveRoom | None = None
         self._author: Author | None = None
@@ -204,6 +206,9 @@ class LiveConnection:
                 self.receive_message(data)
         self._socket.resume_reading()
 
+    def _close_as_unknown(self) -> None:
+        self.close(CloseCode.UNKNOWN_ROOM, "there is no such room")
+
     def _may_knock(self) -> bool:
         """Whether one more stranger of this address may try; a good token is never counted."""
         if self._hub.doors.knock(self.address, self._hub.clock.monotonic_us()):
@@ -227,7 +232,10 @@ class LiveConnection:
             self.send_banned()
             return
         except UnknownRoomError:
-            self.close(CloseCode.UNKNOWN_ROOM, "there is no such room")
+            self._close_as_unknown()
+            return
+        if self._page is not None and self._page not in room.settings.origins:
+            self._close_as_unknown()
             return
         author = self._hub.author_of(identity, self._room_id)
         room.floor.note_staff(author)

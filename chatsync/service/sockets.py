@@ -29,7 +29,7 @@ from websockets.typing import Subprotocol
 
 from chatsync.chat.wire import SUBPROTOCOL, CloseCode
 from chatsync.instants import SECOND_US
-from chatsync.service.origins import is_allowed_origin
+from chatsync.service.origins import foreign_page, is_allowed_origin
 from chatsync.service.peers import peer_address
 from chatsync.service.relay import LiveConnection
 
@@ -202,9 +202,11 @@ class LiveSocket(asyncio.Protocol):
                 response = self._framing.reject(refusal, "")
                 del response.headers["Connection"]
                 response.headers["Connection"] = "close"
-                response.headers["Cache-Control"] = "no-store"
                 if refusal == 503:
                     response.headers["Retry-After"] = "5"
+        if response.status_code != 101:
+            response.headers["Cache-Control"] = "private, no-store"
+            response.headers["X-Content-Type-Options"] = "nosniff"
         self._framing.send_response(response)
         self._send_owed()
         if response.status_code != 101:
@@ -217,7 +219,8 @@ class LiveSocket(asyncio.Protocol):
         hub.keeper.sockets.add(self)
         forwarded = request.headers.get_all("X-Forwarded-For") if hub.settings.behind_proxy else []
         address = peer_address(self._peer(), forwarded, hub.settings.trusted_proxies)
-        self.connection = LiveConnection(self, hub, room, address)
+        page = foreign_page(request.headers.get_all("Origin"), host=request.headers.get("Host") or "")
+        self.connection = LiveConnection(self, hub, room, address, page)
         if hub.is_stopping:
             self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
 
@@ -227,11 +230,9 @@ class LiveSocket(asyncio.Protocol):
         room = self._room_of(request)
         if room is None:
             return 404
-        settings = hub.settings_of(room)
-        allowed = () if settings is None else settings.origins
         headers = request.headers
-        origins = headers.get_all("Origin")
-        if not is_allowed_origin(origins, host=headers.get("Host") or "", allowed=allowed):
+        host = headers.get("Host") or ""
+        if not is_allowed_origin(headers.get_all("Origin"), host=host, allowed=hub.pages_that_may_knock(room)):
             return 403
         if len(hub.connections) >= hub.settings.limits.sockets_max:
             return 503

@@ -136,6 +136,19 @@ async def test_who_may_enter(tmp_path: Path, public: bool) -> None:
             await it.hub.entrant("class", "no token at all")
 
 
+async def test_whose_pages_may_knock(tmp_path: Path) -> None:
+    """At a public room those that it lists; at a private one, and where there is none, those that any room lists, as the lists are now."""
+    pages = [f"https://{name}.example" for name in ("first", "second", "third")]
+    rooms = {"open": {"public": True, "origins": pages[:1]}, "shut": {"public": False, "origins": pages[1:2]}}
+    async with stage(tmp_path, rooms) as it:
+        assert pages[:1] == list(it.hub.pages_that_may_knock("open"))
+        assert [set(pages[:2])] * 2 == [set(it.hub.pages_that_may_knock(room)) for room in ("shut", "nowhere")]
+        await it.hub.put_room("shut", RoomSettings(origins=tuple(pages[2:])))
+        assert {pages[0], pages[2]} == set(it.hub.pages_that_may_knock("nowhere"))
+        await it.hub.delete_room("shut")
+        assert {pages[0]} == set(it.hub.pages_that_may_knock("shut"))
+
+
 async def test_a_person_has_so_many_connections(tmp_path: Path) -> None:
     """One more than allowed is closed with 4008; when one leaves there is room again."""
     async with stage(tmp_path, OPEN, limits=FAST | {"connections_per_person_max": 2}) as it:

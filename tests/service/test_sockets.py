@@ -147,7 +147,7 @@ async def test_a_full_relay_says_when_to_come_back(tmp_path: Path) -> None:
             await first.ask()
             answer = await second.ask()
             assert answer.startswith("HTTP/1.1 503 ")
-            assert {"Retry-After: 5", "Cache-Control: no-store"} <= set(answer.split("\r\n"))
+            assert {"Retry-After: 5", "Cache-Control: private, no-store"} <= set(answer.split("\r\n"))
         while it.hub.connections:  # noqa: ASYNC110 - the loop takes a turn to hear of it
             await asyncio.sleep(0)
         async with _plugged(it) as third:

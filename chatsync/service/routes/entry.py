@@ -15,6 +15,7 @@ from chatsync.errors import NotAllowedError, NotFoundError
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.hub import Hub, RunningRoom
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.origins import ENTERED
 
 __all__ = ["Entry", "Ms", "allowed", "entry", "hub_of", "reader"]
 
@@ -64,6 +65,7 @@ async def entry(request: Request, room: str) -> Entry:
     """
     hub = hub_of(request)
     running, identity = await hub.entrant(room, bearer_token(request.headers))
+    request.scope[ENTERED] = running.live.settings.origins
     return Entry(hub, running, identity)
 
 
