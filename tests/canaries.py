@@ -480,7 +480,8 @@ class Wire:
         lines = [f"{ask.method} {ask.path.replace('{room}', room)} HTTP/1.1", "Host: relay", *ask.headers]
         if token is not None:
             lines.append(f"Authorization: Bearer {token}")
-        if ask.body or ask.method in {"POST", "PUT"}:
+        is_told = any(line.startswith("Content-Length") for line in ask.headers)
+        if not is_told and (ask.body or ask.method in {"POST", "PUT"}):
             lines.append(f"Content-Length: {len(ask.body)}")
         self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + ask.body)
         head = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from fastapi import Response
 
+from chatsync.service.answer_headers import INERT
+
 __all__ = ["Answer", "cache_control", "json_answer", "not_modified", "tag_of", "unkept"]
 
 Headers = list[tuple[bytes, bytes]]
@@ -77,7 +79,7 @@ def json_answer(
         headers.append((b"etag", tag.encode()))
     if varies:
         headers.append((b"vary", b"Accept-Encoding"))
-    headers += [(b"x-content-type-options", b"nosniff"), *keys]
+    headers += [*INERT, *keys]
     if gzipped:
         headers.append((b"content-encoding", b"gzip"))
     headers += [(b"content-length", b"%d" % len(body)), (b"content-type", b"application/json")]

@@ -21,6 +21,7 @@ from chatsync.service.limit_table import Limits
 
 __all__ = ["BoundedHttp"]
 
+_MALFORMED = 400
 _TOO_LARGE = 431
 _TOO_LATE = 408
 
@@ -90,8 +91,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """What the parser refuses; nothing if it was answered here already."""
-        if not self.transport.is_closing():
-            super().send_400_response(msg)
+        del msg  # the parser's words, for nobody
+        self._refuse(_MALFORMED, b"Bad Request")
 
     def _await_head(self) -> None:
         if self._head_due is None and not self.transport.is_closing():

@@ -26,7 +26,13 @@ from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
 from chatsync.service.limit_table import FIXED_LIMITS, SECRET_BYTES_MIN, Limits, SettingModel, setting
 from chatsync.service.purge_settings import PurgeHook, checked_hooks, purge_reasons
-from chatsync.service.room_settings import RetentionDays, RoomSettings, read_private_file, read_request_headers
+from chatsync.service.room_settings import (
+    RetentionDays,
+    RoomSettings,
+    normal_origin,
+    read_private_file,
+    read_request_headers,
+)
 
 __all__ = [
     "SECRET_BYTES_MIN",
@@ -88,6 +94,9 @@ class Settings(BaseSettings):
     loopback_origins: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "`host:port` of playlists on this very machine."
     )
+    framed_by: Annotated[tuple[str, ...], NoDecode] = setting(
+        (), "Web origins whose pages may show the relay's own pages, such as `/docs`, in a frame; empty: none may."
+    )
     retention_days: RetentionDays = setting(
         365,
         "How long what was said is kept after a broadcast's last event, where the room does not say; or `forever`.",
@@ -98,7 +107,13 @@ class Settings(BaseSettings):
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
 
     @field_validator(
-        "trusted_proxies", "origin_hosts", "origin_ports", "private_origins", "loopback_origins", mode="before"
+        "trusted_proxies",
+        "origin_hosts",
+        "origin_ports",
+        "private_origins",
+        "loopback_origins",
+        "framed_by",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:
@@ -119,6 +134,11 @@ class Settings(BaseSettings):
         if any(not re.fullmatch(r"[A-Za-z0-9._:-]+", host) for host in hosts):
             raise ValueError("a host is a name or an address, without scheme, port or wildcard")
         return tuple(host.lower().rstrip(".") for host in hosts)
+
+    @field_validator("framed_by")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(normal_origin(origin) for origin in origins)
 
     @field_validator("private_origins", "loopback_origins")
     @classmethod

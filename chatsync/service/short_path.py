@@ -28,6 +28,7 @@ from uvicorn.server import ServerState
 
 from chatsync.chat.policy import may
 from chatsync.errors import ChatsyncError
+from chatsync.service.answer_headers import completed
 from chatsync.service.answers import Answer
 from chatsync.service.auth import bearer_token
 from chatsync.service.chat_playlist import ChatQuery
@@ -219,20 +220,16 @@ class ShortPathApp(FastAPI):
     """The application: the short path first, then FastAPI. ``state.short_path`` is set once the relay serves."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or hand on. HEAD is answered as GET without a body, by every path of the API."""
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        """Answer, or hand on. HEAD is answered as GET without a body, and no answer lacks what all must have."""
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
-        method = scope["method"]
-        if method == "HEAD":
+        if scope["method"] == "HEAD":
             scope, send = {**scope, "method": "GET"}, _without_body(send)
-        elif method != "GET":
-            await super().__call__(scope, receive, send)
-            return
         short_path: ShortPath | None = getattr(self.state, "short_path", None)
-        found = None if short_path is None else await short_path.answer(scope)
+        found = None if short_path is None or scope["method"] != "GET" else await short_path.answer(scope)
         if found is None:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, completed(send))
             return
         answer, headers = found
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -50,7 +50,8 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 async def test_the_page_needs_nothing_that_its_policy_forbids(shop: Shop) -> None:
     """The policy allows no inline script or style, and the page has none; every file it names is there or the relay's."""
     page = await shop.http.get("/")
-    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "require-trusted-types-for 'script'" in page.headers["content-security-policy"]
     assert "unsafe" not in page.headers["content-security-policy"]
     assert "<style" not in page.text
     assert " style=" not in page.text

@@ -166,6 +166,8 @@ async def test_answers_carry_what_the_contract_says(tmp_path: Path) -> None:
             ("vary", "Accept-Encoding"),
             ("x-content-type-options", "nosniff"),
             ("content-encoding", "gzip"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+            ("referrer-policy", "no-referrer"),
             ("content-length", str(len(sealed.body))),
             ("content-type", "application/json"),
             ("vary", "Origin"),

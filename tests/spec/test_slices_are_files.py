@@ -122,7 +122,8 @@ def test_a_slice_is_served_as_the_relay_serves_it_and_the_relay_is_not_asked(sit
     by_nginx = site.get(path)
     assert by_relay.json() == by_nginx.json()
     assert MARK in by_nginx.text
-    for name in ("cache-control", "content-type", "content-encoding", "x-content-type-options", "content-length"):
+    told = {"cache-control", "content-type", "content-encoding", "content-length"}
+    for name in told | {"x-content-type-options", "content-security-policy", "referrer-policy"}:
         assert by_relay.headers[name] == by_nginx.headers[name], name
     assert {"Accept-Encoding", "Origin"} == set(by_nginx.headers["vary"].replace(" ", "").split(","))
     head = httpx2.head(site.nginx.url + path, headers=GZIP)

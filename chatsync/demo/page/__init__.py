@@ -19,13 +19,19 @@ from starlette.staticfiles import StaticFiles
 
 from chatsync.chat.text import clean_name
 from chatsync.media import BLOCKS
+from chatsync.service.answer_headers import page_headers
 
 __all__ = ["add_page"]
 
-_CSP = (
-    "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; connect-src 'self' ws: wss:; "
-    "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
+_SOURCES = {
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "media-src": "'self' blob:",  # hls.js hands the video what it has put together
+    "worker-src": "blob:",  # of hls.js, which makes it itself
+    "connect-src": "'self'",
+}
+_TRUSTED_TYPES = ("lit-html", "default")  # lit's own, and the one that lets hls.js have its worker (demo.js)
 _TYPES = {".m3u8": "application/vnd.apple.mpegurl", ".ts": "video/mp2t"}
 
 
@@ -57,7 +63,7 @@ def add_page(
 
     @app.get("/", include_in_schema=False)
     async def index() -> Response:
-        headers = {"Content-Security-Policy": _CSP, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        headers = page_headers(sources=_SOURCES, types=_TRUSTED_TYPES) | {"Cache-Control": "no-store"}
         return FileResponse(page / "index.html", headers=headers)
 
     @app.get("/demo/stream/{name}", include_in_schema=False)
@@ -73,7 +79,8 @@ def add_page(
 
     @app.get("/demo/setup.json", include_in_schema=False)
     async def setup() -> Response:
-        return JSONResponse({"room": room, "playlist": "/demo/stream/stream.m3u8", "blocks": BLOCKS._asdict()})
+        body = {"room": room, "playlist": "/demo/stream/stream.m3u8", "blocks": BLOCKS._asdict()}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     @app.post("/demo/token", include_in_schema=False)
     async def token(joining: Joining) -> Response:

@@ -7,15 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from chatsync.service.answer_headers import page_headers
+from chatsync.service.routes.entry import hub_of
+
 __all__ = ["router"]
 
 router = APIRouter()
-
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "public, max-age=300",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 @router.get("/docs", include_in_schema=False)
@@ -34,4 +31,5 @@ async def api_page(request: Request) -> Response:
                 f"<p><b>{escape(operation.get('summary', ''))}.</b> {escape(operation.get('description', ''))}"
                 f"<p>Parameters: {escape(names) or 'none'}."
             )
-    return Response("\n".join(parts), media_type="text/html", headers=_HEADERS)
+    headers = page_headers(hub_of(request).settings.framed_by) | {"Cache-Control": "public, max-age=300"}
+    return Response("\n".join(parts), media_type="text/html", headers=headers)
