@@ -1,6 +1,6 @@
 """What people may write: Unicode rules for texts and names, links and mentions in them, and a folded copy for filters.
 
-Owns: ``clean_text``, ``clean_name``, ``fragments``, ``folded``, and which room ids there can be. Does not know: rooms,
+Owns: ``clean_text``, ``clean_name``, ``clean_reason``, ``clean_title``, ``fragments``, ``folded``, and which ids there can be. Does not know: rooms,
 who writes, HTML (text is data; nothing here escapes or marks it up). Lengths are code points after cleaning.
 Source: contract §1 and §2; Unicode Standard Annex 9 (bidirectional controls), RFC 5892 appendix A (joiners).
 """
@@ -16,10 +16,14 @@ from chatsync.errors import MessageRejectedError
 __all__ = [
     "MARKS_MAX",
     "NAME_CODE_POINTS_MAX",
+    "REASON_CHARACTERS_MAX",
     "TEXT_CODE_POINTS_MAX",
+    "TITLE_CODE_POINTS_MAX",
     "Fragment",
     "clean_name",
+    "clean_reason",
     "clean_text",
+    "clean_title",
     "folded",
     "fragments",
     "is_room_id",
@@ -27,6 +31,8 @@ __all__ = [
 
 TEXT_CODE_POINTS_MAX = 500
 NAME_CODE_POINTS_MAX = 32
+TITLE_CODE_POINTS_MAX = 200
+REASON_CHARACTERS_MAX = 200
 MARKS_MAX = 3  # combining marks over one base; Vietnamese needs 2, pointed Hebrew 3, "zalgo" dozens
 
 _RAW_PER_CLEAN_MAX = 4  # NFC makes one code point of at most four, so four times the limit can still fit
@@ -40,6 +46,11 @@ _PDF, _PDI = "\u202c", "\u2069"
 _DROPPED = re.compile("[\ufeff\ufff9-\ufffb\u206a-\u206f\U000e0000-\U000e007f]")
 _ZWNJ, _ZWJ = "\u200c", "\u200d"
 _VIRAMA = 9  # canonical combining class of signs that kill a vowel and want a joiner after them
+_NO_CHARACTERS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
+    + "]"
+)
 _LINE_BREAKS = re.compile("\r\n|[\r\u2028\u2029]")
 
 _TOKEN = re.compile(
@@ -107,6 +118,27 @@ def clean_name(name: str, code_points_max: int = NAME_CODE_POINTS_MAX) -> str:
         if unicodedata.category(character) != "Cf" or _is_needed_joiner(name, index)
     )
     return " ".join(_finished(name, code_points_max).split())
+
+
+def clean_reason(reason: str) -> str:
+    """Return a moderator's reason as it is kept: as a text, cut to ``REASON_CHARACTERS_MAX``.
+
+    Raises:
+        MessageRejectedError: as for ``clean_text``.
+    """
+    return clean_text(clean_text(reason)[:REASON_CHARACTERS_MAX])  # a cut may part a control from its partner
+
+
+def clean_title(title: str) -> str:
+    """Return a room's title as it is kept and shown: one line, in NFC, without what no text may hold; empty if nothing can be read in it.
+
+    Nothing is refused: a title that was stored by an earlier version must not keep a relay from starting.
+    """
+    line = " ".join(_NO_CHARACTERS.sub(" ", title).split())[:TITLE_CODE_POINTS_MAX]
+    try:
+        return " ".join(clean_text(line, _RAW_PER_CLEAN_MAX * TITLE_CODE_POINTS_MAX).split())
+    except MessageRejectedError:
+        return ""
 
 
 def fragments(text: str) -> tuple[Fragment, ...]:

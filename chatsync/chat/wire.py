@@ -9,6 +9,7 @@ Unknown fields are ignored; a frame of an unknown ``type`` is answered, not fata
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Annotated, Any
@@ -42,6 +43,7 @@ __all__ = [
     "encoded",
     "event_to_wire",
     "events_frame",
+    "is_id",
     "is_shallow",
     "joined_events_frame",
     "position_to_wire",
@@ -73,14 +75,21 @@ _NUMBER_MAX = 2**53 - 1  # what JavaScript can say exactly
 _AS_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(range(256)).translate(None, b"[]{}")
 
+_ID = r"\A[^\x00-\x1f\x7f-\x9f]+\Z"  # whatever reads it later, an id is one line and ends where it ends
+
 Id = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)
-]  # UUIDv7 as text; any other text is taken as it is
-ShortId = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX)
-]  # of a poll: given by whoever opens it
+    str, msgspec.Meta(min_length=1, max_length=ID_CHARACTERS_MAX, pattern=_ID)
+]  # UUIDv7 as text; any other text without control characters is taken as it is
 Number = Annotated[int, msgspec.Meta(ge=-_NUMBER_MAX, le=_NUMBER_MAX)]  # so that ms can be told in µs in 64 bits
 Rate = Annotated[float, msgspec.Meta(ge=0, le=16)]
+
+
+def is_id(text: str, characters_max: int = ID_CHARACTERS_MAX) -> bool:
+    """Whether a text may be an id: not empty, not too long, no control characters."""
+    return len(text) <= characters_max and _is_id(text) is not None
+
+
+_is_id = re.compile(_ID).match
 
 
 class WirePosition(msgspec.Struct, frozen=True):
@@ -137,7 +146,7 @@ class ActFrame(msgspec.Struct, tag="act", frozen=True):
     how: str | None = None
     until_ms: Number | None = None  # wall time at which a mute or a ban ends; None: when somebody ends it
     mode: dict[str, Any] | None = None
-    poll: ShortId | None = None
+    poll: Id | None = None
     question: str | None = None
     choices: tuple[str | int, ...] | None = None  # texts when a poll opens, indexes in a vote
     multiple: bool = False

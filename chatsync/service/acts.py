@@ -14,11 +14,11 @@ from chatsync.chat.event import Author
 from chatsync.chat.mode import USUAL_MODE, Mode, changed_mode
 from chatsync.chat.policy import STAFF, why_not
 from chatsync.chat.polls import CHOICES_MAX, CHOICES_MIN
-from chatsync.chat.text import clean_text, fragments
-from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead
+from chatsync.chat.text import clean_reason, clean_text, fragments
+from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead, is_id
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotNowError
 from chatsync.replay.stamping import Playhead
-from chatsync.service.limit_table import CHOICE_CODE_POINTS_MAX, PRIVATE_PEOPLE_MAX, REASON_CHARACTERS_MAX
+from chatsync.service.limit_table import CHOICE_CODE_POINTS_MAX, PRIVATE_PEOPLE_MAX
 
 __all__ = ["DEEDS", "HELD_PREFIX", "OTHER_DEEDS", "TO_STAFF", "Act", "Seen", "act_of", "check_allowed", "say_of"]
 
@@ -169,7 +169,7 @@ def _addressees(frame: SayFrame, *, is_staff: bool) -> list[str]:
         raise MessageRejectedError("bad_addressee", f"A private message names 1 to {PRIVATE_PEOPLE_MAX} people.")
     if not is_staff and named != [TO_STAFF]:
         raise MessageRejectedError("bad_addressee", 'Private messages go to those who run the room: "to": ["host"].')
-    if any(not 0 < len(one) <= 64 for one in named):
+    if any(not (one.isascii() and is_id(one)) for one in named):
         raise MessageRejectedError("bad_addressee", "People are named by their key.")
     return named
 
@@ -192,6 +192,8 @@ def act_of(frame: ActFrame, author: Author, seen: Seen | None = None, mode: Mode
     if kind is None:
         raise MessageRejectedError("unknown_action", "This version does not know that action.")
     check_allowed(author, frame.action, mode)
+    if frame.author is not None and not (frame.author.isascii() and is_id(frame.author)):
+        raise MessageRejectedError("bad_id", "An author is named by their key.")
     check = _CHECKS.get(frame.action)
     if check is not None:
         check(frame)
@@ -224,7 +226,7 @@ def _needs_target(frame: ActFrame) -> None:
 
 
 def _needs_author(frame: ActFrame) -> None:
-    if not frame.author or len(frame.author) > 64:
+    if not frame.author:
         raise MessageRejectedError("needs_author", "Name the person by their key (author).")
 
 
@@ -289,7 +291,7 @@ _CHECKS: dict[str, Callable[[ActFrame], None]] = {
 
 def _reasoned(frame: ActFrame, mode: Mode) -> dict[str, Any]:
     del mode
-    reason = clean_text(frame.reason)[:REASON_CHARACTERS_MAX] if frame.reason else None
+    reason = clean_reason(frame.reason) if frame.reason else None
     return {"reason": reason} | ({} if frame.author is None else {"author": frame.author})
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from chatsync.chat.room import RING_EVENTS_MAX
 from chatsync.chat.session import HELLO_US_MAX
-from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, TEXT_CODE_POINTS_MAX
+from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, REASON_CHARACTERS_MAX, TEXT_CODE_POINTS_MAX
 from chatsync.chat.wire import ID_CHARACTERS_MAX, JSON_DEPTH_MAX
 from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
 from chatsync.instants import HOUR_US, SECOND_US
@@ -41,8 +41,8 @@ __all__ = [
     "PARTICIPANTS_SHOWN_MAX",
     "PRIVATE_FILE_BYTES_MAX",
     "PRIVATE_PEOPLE_MAX",
-    "REACTIONS_MAX",
     "PURGES_WAITING_MAX",
+    "REACTIONS_MAX",
     "REASON_CHARACTERS_MAX",
     "RECOVERY_EVENTS_MAX",
     "SECRET_BYTES_MIN",
@@ -189,7 +189,6 @@ PRIVATE_FILE_BYTES_MAX = 64 * 1024
 HELLO_LAST_MAX = 200
 RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (contract §5)
 BACK_EVENTS_MAX = 1_000  # contract §5
-REASON_CHARACTERS_MAX = 200
 CHOICE_CODE_POINTS_MAX = 200
 PRIVATE_PEOPLE_MAX = 20
 REACTIONS_MAX = 50

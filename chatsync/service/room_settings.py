@@ -19,6 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.reactions import REACTIONS
+from chatsync.chat.text import TITLE_CODE_POINTS_MAX
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
     PRIVATE_FILE_BYTES_MAX,
@@ -72,7 +73,7 @@ class RequestHeaders(Mapping[str, str]):
 class RoomSettings(SettingModel):
     """One room, ``[rooms.<id>]`` in the file."""
 
-    title: str = Field(default="", description="What people call it.", max_length=200)
+    title: str = Field(default="", description="What people call it.", max_length=TITLE_CODE_POINTS_MAX)
     host: str = Field(default="", description="Who gives the class, as people read it.", max_length=100)
     time_zone: str = Field(
         default="UTC",

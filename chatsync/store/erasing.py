@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import uuid_utils
 
 from chatsync.chat.event import MESSAGE_KINDS, Draft, Stamp
+from chatsync.chat.text import clean_reason
 from chatsync.errors import ErasureIncompleteError, NotFoundError
 from chatsync.instants import ms_from_us, whole_ms_us
 from chatsync.store.catalog import ArchiveFile
@@ -87,8 +88,11 @@ def erased_draft(found: Found, stamp: Stamp, *, wall_us: int, reason: str | None
         stamp: where the room's edge is.
         wall_us: the system's wall time now.
         reason: a word for staff, such as the number of a request; must not name the person.
+
+    Raises:
+        MessageRejectedError: the reason is no text.
     """
-    details = {"author": found.author_key} | ({} if reason is None else {"reason": reason})
+    details = {"author": found.author_key} | ({"reason": clean_reason(reason)} if reason else {})
     return Draft(
         room=found.room,
         kind="erased",

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatsync.chat.text import MARKS_MAX, clean_name, clean_text, folded, fragments, is_room_id
+from chatsync.chat.text import (
+    MARKS_MAX,
+    REASON_CHARACTERS_MAX,
+    clean_name,
+    clean_reason,
+    clean_text,
+    clean_title,
+    folded,
+    fragments,
+    is_room_id,
+)
 from chatsync.errors import MessageRejectedError
 
 LRI, RLI, FSI, PDI = "\u2066", "\u2067", "\u2068", "\u2069"
@@ -176,6 +186,40 @@ def test_a_clean_name_holds_no_directional_control(raw: str) -> None:
         return
 
     assert not set(clean) & set(f"{LRI}{RLI}{FSI}{PDI}{LRE}{RLE}{PDF}{LRO}{RLO}\n\u200b")
+
+
+@given(AWKWARD)
+def test_a_title_is_one_line_and_never_refused(raw: str) -> None:
+    """Whatever was stored once can be read again: no line break, no control, no surrogate, and cleaning twice is cleaning once."""
+    clean = clean_title(raw)
+    assert {"Cc", "Cs", "Zl", "Zp"}.isdisjoint(map(unicodedata.category, clean))
+    assert clean == clean_title(clean)
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("Analysis I: limits", "Analysis I: limits"),
+        (" two\nlines\ttabbed\0 ", "two lines tabbed"),
+        ("a\ud83d\uffff\U0001fffeb", "a b"),
+        (f"{RLO}open", "open"),
+        ("e" + "\u0301" * 9, "é" + "\u0301" * MARKS_MAX),
+        ("\u200b\u200b", ""),
+        ("", ""),
+    ],
+)
+def test_what_becomes_of_a_title(raw: str, clean: str) -> None:
+    """What no text may hold becomes a space, the rest is as in texts."""
+    assert clean == clean_title(raw)
+
+
+def test_a_reason_is_cut_and_closed() -> None:
+    """As a text, up to its length; a direction whose end is cut off goes too. What is no text is refused as one."""
+    assert "off topic" == clean_reason(" off topic\n")
+    assert REASON_CHARACTERS_MAX == len(clean_reason("x" * 300))
+    assert "x" * (REASON_CHARACTERS_MAX - 1) == clean_reason(RLO + "x" * 300 + PDF)
+    with pytest.raises(MessageRejectedError):
+        clean_reason("\0")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from chatsync.chat.wire import (
     encoded,
     event_to_wire,
     events_frame,
+    is_id,
     is_shallow,
     joined_events_frame,
     position_to_wire,
@@ -291,6 +292,21 @@ def test_text_travels_as_it_is(text: str) -> None:
     frame = decoded_frame(json.dumps({"type": "say", "id": "a" * 64, "text": text}))
     assert isinstance(frame, SayFrame)
     assert text == frame.text
+
+
+@pytest.mark.parametrize("message_id", ["a", "$abc:server", "a" * 64, "\u05d0", "0192f0c4-7d1e-7cc1-8a55-3f0d4c6b2a10"])
+def test_what_may_be_an_id(message_id: str) -> None:
+    """Any text of 1 to 64 characters without controls, as other platforms make them."""
+    assert is_id(message_id)
+    assert isinstance(decoded_frame(json.dumps({"type": "say", "id": message_id, "text": "x"})), SayFrame)
+
+
+@pytest.mark.parametrize("message_id", ["", "a" * 65, "a\0", "a\n", "\x1b[2J", "\x85", "a\x7fb"])
+def test_what_may_not(message_id: str) -> None:
+    """Nothing, too much, or what a terminal or a line-wise reader takes for something else."""
+    assert not is_id(message_id)
+    with pytest.raises(WireError):
+        decoded_frame(json.dumps({"type": "say", "id": message_id, "text": "x"}))
 
 
 @pytest.mark.parametrize(

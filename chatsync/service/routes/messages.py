@@ -15,14 +15,20 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from chatsync.chat.event import Author, Event
 from chatsync.chat.text import clean_name
-from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire, is_shallow
+from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire, is_id, is_shallow
 from chatsync.errors import ChatsyncError, MessageRejectedError
 from chatsync.instants import us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen, say_of
 from chatsync.service.drafting import claimed
-from chatsync.service.limit_table import FED_AGE_US_MAX, FED_BYTES_MAX, MESSAGES_MAX, PAGE_MAX
+from chatsync.service.limit_table import (
+    FED_AGE_US_MAX,
+    FED_BYTES_MAX,
+    MESSAGES_MAX,
+    PAGE_MAX,
+    SUBJECT_CHARACTERS_MAX,
+)
 from chatsync.service.relay import acked
 from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
@@ -150,8 +156,10 @@ def _refused(message_id: str, error: ChatsyncError) -> dict[str, Any]:
 
 
 def _act(entered: Entry, posted: PostedMessage) -> Act:
-    if not 0 < len(posted.id) <= 64 or not 0 < len(posted.author.id) <= 256:
-        raise MessageRejectedError("bad_id", "Ids have 1 to 64 characters, ids of authors 1 to 256.")
+    if not is_id(posted.id) or not is_id(posted.author.id, SUBJECT_CHARACTERS_MAX):
+        raise MessageRejectedError(
+            "bad_id", "Ids have 1 to 64 characters, ids of authors 1 to 256, none of them a control."
+        )
     if posted.author.role not in _ROLES:
         raise MessageRejectedError("unknown_role")
     key = entered.hub.authority.author_key(entered.room.room, f"ingest:{posted.author.id}")
