@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.reactions import REACTIONS
-from chatsync.chat.text import TITLE_CODE_POINTS_MAX
+from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_title
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
     PRIVATE_FILE_BYTES_MAX,
@@ -192,6 +192,11 @@ class RoomSettings(SettingModel):
         if len(self.reactions) > REACTIONS_MAX or any(not 0 < len(one) <= 16 for one in self.reactions):
             raise ValueError(f"at most {REACTIONS_MAX} reactions of 1 to 16 characters")
         return self
+
+    @field_validator("title", "host")
+    @classmethod
+    def _is_one_line(cls, text: str) -> str:
+        return clean_title(text)
 
     @field_validator("time_zone")
     @classmethod

@@ -142,11 +142,11 @@ class _Lesson:
             case "hold" | "private" as what:
                 await self._keep_back(it, what)
             case "approve" if self._waiting:
-                deed = chance.choice(("approve", "approve", "reject"))
+                decision = chance.choice(("approve", "approve", "reject"))
                 target = self._waiting.pop(chance.randrange(len(self._waiting)))
-                self.met[deed] += 1
-                told = await it.act(deed, self.room, target=target)
-                if deed == "approve":
+                self.met[decision] += 1
+                told = await it.act(decision, self.room, target=target)
+                if decision == "approve":
                     self._offsets.append(told["offset"])
             case "answer" if self._asked:
                 asked = it.room(self.room).log.event(self._asked.pop())
