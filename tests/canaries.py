@@ -372,6 +372,7 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
         replace(_with("POST", "/messages", _message(c)), headers=("Content-Type: application/x-ndjson",)),
     ],
     "POST /v1/rooms/{room}/actions": _deeds,
+    "GET /v1/rooms/{room}/participants": _always(_get("/participants")),
     "GET /v1/rooms/{room}/timeline": _always(_get("/timeline", shows=True), _get("/timeline?run=none")),
     "POST /v1/rooms/{room}/timeline": _always(_with("POST", "/timeline"), _with("POST", "/timeline", "#EXTM3U")),
     "GET /v1/rooms/{room}/recordings": _always(_get("/recordings", shows=True)),

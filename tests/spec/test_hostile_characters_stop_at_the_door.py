@@ -161,6 +161,27 @@ async def _hiding(it: Stage, text: str) -> str:
     return await _kept(it, await _frame(it, "moderator", frame), lambda event: event.details["reason"])
 
 
+async def _noting(it: Stage, text: str) -> str:
+    frame = {"type": "act", "id": str(uuid.uuid4()), "action": "note", "author": "a" * 16, "text": text}
+    return await _kept(it, await _frame(it, "moderator", frame), _text)
+
+
+def _in_a_poll(field: str) -> Try:
+    async def tried(it: Stage, text: str) -> str:
+        poll = {"poll": str(uuid.uuid4()), "question": "?", "choices": ["a", "b"]}
+        poll |= {"question": text} if field == "question" else {"choices": ["a", text]}
+        opening = {"type": "act", "id": str(uuid.uuid4()), "action": "poll_open"}
+        answer = await _frame(it, "host", opening | poll)
+        if answer["type"] == "ack":
+            closing = {"type": "act", "id": str(uuid.uuid4()), "action": "poll_close", "poll": poll["poll"]}
+            await _frame(it, "host", closing)
+        return await _kept(
+            it, answer, lambda event: event.details[field] if field == "question" else event.details[field][1]
+        )
+
+    return tried
+
+
 async def _id_of_a_frame(it: Stage, text: str) -> str:
     answer = await _frame(it, "participant", {"type": "say", "id": text, "text": "x"})
     return "=" if answer["type"] == "ack" else str(answer["code"])
@@ -254,6 +275,8 @@ FIELDS: dict[str, tuple[Try, dict[str, str]]] = {
     "say.text of an announcement": (_saying("announcement"), TEXT),
     "say.id": (_id_of_a_frame, IDS),
     "act.text of a pin": (_pinning, TEXT),
+    "act.text of a note": (_noting, TEXT),
+    "act.question of a poll": (_in_a_poll("question"), TEXT),
     "act.reason": (_hiding, REASON),
     "act.author": (_author_of_a_deed, KEYS),
     "messages.text": (_fed("text"), TEXT),
