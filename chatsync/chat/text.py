@@ -27,6 +27,7 @@ __all__ = [
     "folded",
     "fragments",
     "is_room_id",
+    "without_invisible",
 ]
 
 TEXT_CODE_POINTS_MAX = 500
@@ -37,6 +38,13 @@ MARKS_MAX = 3  # combining marks over one base; Vietnamese needs 2, pointed Hebr
 
 _RAW_PER_CLEAN_MAX = 4  # NFC makes one code point of at most four, so four times the limit can still fit
 _ROOM_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+# Characters without a shape that are not of the category Cf: fillers of Hangul (letters to Unicode), joiners of marks, vowels
+# of Khmer that are never drawn, variation selectors, and what Unicode keeps free for more of them.
+_SHAPELESS = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
+)
+_BLANK = "\u2800"  # a Braille cell without a dot: a symbol to Unicode, a space to the eye
 
 _EMBEDDINGS = frozenset("\u202a\u202b\u202d\u202e")  # LRE RLE LRO RLO, closed by PDF
 _ISOLATES = frozenset("\u2066\u2067\u2068")  # LRI RLI FSI, closed by PDI
@@ -175,12 +183,21 @@ def folded(text: str) -> str:
 
     Never shown and never kept instead of the text. Folding a folded text changes nothing.
     """
+    if text.isascii():
+        return " ".join(text.lower().split())
     previous = None
     while text != previous:  # folding case can undo NFKC and the other way round; two rounds are enough in practice
         previous = text
-        text = "".join(c for c in text if unicodedata.category(c) != "Cf" and not _is_variation_selector(c))
-        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", without_invisible(text)).casefold())
     return " ".join(text.split())
+
+
+def without_invisible(text: str) -> str:
+    """The text without characters that have no shape; blank ones are spaces."""
+    if text.isascii():
+        return text
+    shaped = _SHAPELESS.sub("", text).replace(_BLANK, " ")
+    return "".join(character for character in shaped if unicodedata.category(character) != "Cf")
 
 
 def _check_raw(text: str, code_points_max: int) -> None:
@@ -212,11 +229,9 @@ def _too_long(code_points_max: int) -> MessageRejectedError:
 
 
 def _is_visible(character: str) -> bool:
+    if character == _BLANK or _SHAPELESS.match(character):
+        return False
     return unicodedata.category(character) not in {"Cf", "Zs", "Zl", "Zp", "Cc", "Mn", "Me"}
-
-
-def _is_variation_selector(character: str) -> bool:
-    return "\ufe00" <= character <= "\ufe0f" or "\U000e0100" <= character <= "\U000e01ef"
 
 
 def _thinned(text: str) -> str:
