@@ -24,11 +24,12 @@ from chatsync.service.auth import TokenAuthority
 from chatsync.service.bodies import BodyLimit
 from chatsync.service.clock import Clock, SteadyClock
 from chatsync.service.deliveries import Deliveries
-from chatsync.service.fetching import PlaylistFetcher, client_to
+from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.hub import Hub
 from chatsync.service.loop_lag import LoopLag, measure
 from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
+from chatsync.service.outgoing import client_to
 from chatsync.service.problems import install
 from chatsync.service.purge_keys import PurgeKeys
 from chatsync.service.purging import KEPT_MORE_S, Cache, Purging

@@ -7,12 +7,11 @@ import gzip
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import pytest
 
 from chatsync.errors import OriginError, PlaylistSyntaxError, PlaylistUnavailableError
 from chatsync.instants import SECOND_US
-from chatsync.service.fetching import Loaded, PlaylistFetcher, address_kind, client_to
+from chatsync.service.fetching import Loaded, PlaylistFetcher
 from chatsync.service.room_settings import RequestHeaders
 from chatsync.service.settings import Settings
 from tests.service.hostile_urls import HOSTILE
@@ -41,40 +40,6 @@ async def test_no_hostile_url_reaches_a_loopback_service() -> None:
 
         assert len(urls) >= 80
         assert 0 == tripwire.connections
-
-
-@pytest.mark.parametrize(
-    ("addresses", "kind"),
-    [
-        (
-            "1.1.1.1 8.8.8.8 93.184.216.34 100.63.255.255 100.128.0.1 172.15.255.255 172.32.0.1 223.255.255.255",
-            "global",
-        ),
-        ("2606:4700::1111 2001:4860:4860::8888 2a00::1 64:ff9b::101:101", "global"),
-        ("127.0.0.1 127.255.255.255 ::1", "loopback"),
-        ("10.0.0.1 172.16.0.1 172.31.255.255 192.168.255.255 100.64.0.1 100.127.255.255 fc00::1 fdff::1", "private"),
-        (
-            "0.0.0.0 0.1.2.3 169.254.169.254 192.0.0.8 192.0.0.170 192.0.2.1 192.88.99.1 198.18.0.1 198.19.255.255",
-            "refused",
-        ),
-        ("198.51.100.1 203.0.113.1 224.0.0.1 239.255.255.255 240.0.0.1 255.255.255.255", "refused"),
-        (
-            ":: ::2 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:1.1.1.1 64:ff9b::7f00:1 64:ff9b::a00:1 64:ff9b::a9fe:a9fe",
-            "refused",
-        ),
-        (
-            "64:ff9b:1::1 100::1 2001::1 2001:10::1 2001:20::1 2001:db8::1 2002:7f00:1:: 3fff::1 3ffe::1 5f00::1",
-            "refused",
-        ),
-        (
-            "fe80::1 fe80::1%eth0 febf::1 fec0::1 feff::1 ff02::1 ff0e::1 4000::1 1.1.1.1%eth0 127.1 example.org 1",
-            "refused",
-        ),
-    ],
-)
-def test_the_table_of_addresses(addresses: str, kind: str) -> None:
-    """Every special range is what the registry says, where the standard library is too kind as well."""
-    assert dict.fromkeys(addresses.split(), kind) == {address: address_kind(address) for address in addresses.split()}
 
 
 async def test_a_name_that_rebinds_is_connected_where_it_was_checked() -> None:
@@ -448,20 +413,3 @@ async def test_tls_checks_the_name_although_the_address_was_given(tmp_path: Path
         wrong = await refused(given, url.replace("origin", "other"), resolver=resolver, tls=client)
         untrusted = await refused(given, url, resolver=resolver)
         assert {"the origin's certificate was not accepted"} == {wrong, untrusted}
-
-
-async def test_who_has_named_a_host_reaches_it_wherever_it_is_and_no_other() -> None:
-    """The operator's own caches may be on this machine; another port or host is refused, as is a name that leads to link-local addresses."""
-    async with origin(live__m3u8=reply(b"there")) as near, origin(live__m3u8=reply(b"there")) as other:
-        client = client_to([near.url("/base"), f"http://metadata.example:{near.port}"], resolver=_named)
-        async with client:
-            answer = await client.get(near.url())
-            assert (200, b"there") == (answer.status_code, answer.content)
-            for url in (other.url(), near.url(host="localhost"), near.url(host="metadata.example")):
-                with pytest.raises(httpx2.ConnectError):
-                    await client.get(url)
-        assert (1, 0) == (near.connections, other.connections)
-
-
-async def _named(host: str, port: int) -> list[str]:
-    return {"127.0.0.1": ["127.0.0.1"], "metadata.example": ["169.254.169.254"]}[host]

@@ -17,9 +17,9 @@ import pytest
 
 from chatsync.instants import SECOND_US
 from chatsync.service.clock import ManualClock
-from chatsync.service.fetching import client_to
 from chatsync.service.limit_table import PURGES_WAITING_MAX
 from chatsync.service.metrics import Metrics
+from chatsync.service.outgoing import client_to
 from chatsync.service.purge_keys import PurgeKeys
 from chatsync.service.purge_settings import PurgeHook
 from chatsync.service.purging import AGAIN_US, GATHER_US, LATE_US, Cache
