@@ -12,10 +12,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chatsync.chat.patterns import PATTERN_BYTES_MAX, PATTERNS_MAX, PROGRAM_MAX, PROGRAMS_MAX
 from chatsync.chat.room import RING_EVENTS_MAX
+from chatsync.chat.screening import AUTHORS_MAX, SAID_MAX, WORDS_MAX
 from chatsync.chat.session import HELLO_US_MAX
 from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, REASON_CHARACTERS_MAX, TEXT_CODE_POINTS_MAX
 from chatsync.chat.wire import ID_CHARACTERS_MAX, JSON_DEPTH_MAX
+from chatsync.chat.words import ENTRY_CODE_POINTS_MAX
 from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
 from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.replay.slices import EVENTS_MAX
@@ -30,9 +33,12 @@ __all__ = [
     "CONTEXT_LAST_MAX",
     "FED_AGE_US_MAX",
     "FED_BYTES_MAX",
+    "FILTER_ANSWER_BYTES_MAX",
     "FIXED_LIMITS",
     "GZIP_RATIO_MAX",
     "HELLO_LAST_MAX",
+    "HUMAN_CHECK_ANSWER_BYTES_MAX",
+    "HUMAN_TOKEN_CHARACTERS_MAX",
     "LEEWAY_US_MAX",
     "LIFETIME_US_MAX",
     "MESSAGES_MAX",
@@ -175,6 +181,12 @@ class Limits(SettingModel):
     heavy_reads_max: int = setting(
         2, "Reads of the archive at a time; others wait for their turn.", unit="reads", ge=1, le=64
     )
+    filter_requests_max: int = setting(
+        16, "Requests to the external filter of one room at a time; others wait, within their deadline.", ge=1, le=1_000
+    )
+    human_checks_max: int = setting(
+        16, "Checks of one room at a time whether a guest is human; others wait, within the deadline.", ge=1, le=1_000
+    )
 
 
 # --- what no setting changes --------------------------------------------------------------------------------------------
@@ -205,6 +217,9 @@ CLIPS_MAX = 1_000
 URL_CHARACTERS_MAX = 4_096
 SLICE_CACHE_S_BARE = 300  # of caches that nobody tells anything
 PURGES_WAITING_MAX = 10_000
+FILTER_ANSWER_BYTES_MAX = 64 * 1024
+HUMAN_CHECK_ANSWER_BYTES_MAX = 16 * 1024
+HUMAN_TOKEN_CHARACTERS_MAX = 8 * 1024  # reCAPTCHA's have about 2,000, and grow
 GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
 
 
@@ -267,6 +282,17 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
     FixedLimit("purges", PURGES_WAITING_MAX, "keys", "Waiting for one cache that does not answer."),
+    FixedLimit("patterns", PATTERNS_MAX, "patterns", "Of a room."),
+    FixedLimit("pattern", PATTERN_BYTES_MAX, "bytes", "One pattern."),
+    FixedLimit("pattern_program", PROGRAM_MAX, "instructions", "What RE2 makes of one pattern."),
+    FixedLimit("pattern_programs", PROGRAMS_MAX, "instructions", "What it makes of all patterns of a room."),
+    FixedLimit("words", WORDS_MAX, "words", "In a room's own lists."),
+    FixedLimit("word", ENTRY_CODE_POINTS_MAX, "code points", "One entry of a list of words."),
+    FixedLimit("said", SAID_MAX, "texts", "Of each room remembered, as numbers, to find duplicates."),
+    FixedLimit("paced", AUTHORS_MAX, "people", "Of each room whose pace is remembered, to find floods."),
+    FixedLimit("filter_answer", FILTER_ANSWER_BYTES_MAX, "bytes", "What an external filter answers."),
+    FixedLimit("human_token", HUMAN_TOKEN_CHARACTERS_MAX, "characters", "What a guest's CAPTCHA gave them."),
+    FixedLimit("human_check_answer", HUMAN_CHECK_ANSWER_BYTES_MAX, "bytes", "What the service behind it answers."),
     FixedLimit("playlist_url", URL_CHARACTERS_MAX, "characters", "The address of a playlist."),
     FixedLimit("playlist_segments", SEGMENTS_MAX, "segments", "Of a playlist: 4.6 days of 2 s segments."),
     FixedLimit("playlist_line", LINE_CHARACTERS_MAX, "characters", "Of a playlist; a longer one is cut."),

@@ -92,6 +92,24 @@ class Metrics:
             ["room", "cause"],
             registry=self.registry,
         )
+        self.filtered = Counter(
+            "chatsync_filtered_total",
+            "Messages an external filter was asked about, or was not because it rests, by what came of it.",
+            ["room", "outcome"],
+            registry=self.registry,
+        )
+        self.filter_rests = Gauge(
+            "chatsync_filter_rests",
+            "1 while an external filter has failed so often that it is left alone.",
+            ["room"],
+            registry=self.registry,
+        )
+        self.human_checks = Counter(
+            "chatsync_human_checks_total",
+            "Guests asked about before they write, by what came of it.",
+            ["room", "outcome"],
+            registry=self.registry,
+        )
         self.commit_s = Histogram(
             "chatsync_commit_seconds",
             "From receipt of an act to its durable ack.",

@@ -11,28 +11,35 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import Field, field_validator, model_validator
 
 from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
+from chatsync.chat.patterns import Patterns
 from chatsync.chat.reactions import REACTIONS
+from chatsync.chat.screening import WORDS_MAX
 from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_title
+from chatsync.chat.words import Entry
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
     PRIVATE_FILE_BYTES_MAX,
     REACTIONS_MAX,
+    SECRET_BYTES_MIN,
     URL_CHARACTERS_MAX,
     SettingModel,
     setting,
 )
 
 __all__ = [
+    "LANGUAGES",
+    "Language",
     "RequestHeaders",
     "RetentionDays",
     "RoomSettings",
+    "ScreeningSettings",
     "normal_origin",
     "read_private_file",
     "read_request_headers",
@@ -41,6 +48,10 @@ __all__ = [
 
 RetentionDays = Annotated[int, Ge(1), Le(36_500)] | Literal["forever"]
 """Days; for ever only where somebody has written that out."""
+
+Language = Literal["ar", "de", "en", "es", "fr"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+"""Languages of which there is a built-in list of words."""
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
@@ -68,6 +79,137 @@ class RequestHeaders(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"RequestHeaders({self.origin!r}, ***)"
+
+
+class ScreeningSettings(SettingModel):
+    """What messages of a room are checked against, ``[rooms.<id>.screening]`` in the file."""
+
+    languages: tuple[Language, ...] = setting(
+        (), "Built-in lists of words that are never meant otherwise: `ar`, `de`, `en`, `es`, `fr`."
+    )
+    languages_action: Literal["refuse", "hold"] = setting(
+        "refuse", "What a word of a built-in list leads to: `refuse`, or `hold` until a moderator has looked."
+    )
+    refused_words: tuple[str, ...] = setting(
+        (),
+        "Words that are refused; `word*` also where the word goes on. Disguises are seen through: docs/moderation.md.",
+    )
+    held_words: tuple[str, ...] = setting((), "Words that are held until a moderator has looked.")
+    refused_patterns: tuple[str, ...] = setting(
+        (), "Patterns (RE2) that are refused; they search a copy without capital letters and without look-alikes."
+    )
+    held_patterns: tuple[str, ...] = setting((), "Patterns that are held until a moderator has looked.")
+    link_hosts: tuple[str, ...] = setting(
+        (), "Hosts that may be linked to though the mode has `links` off, and what is below them: `school.example`."
+    )
+    duplicate_window_s: int = setting(
+        0,
+        "How long the same text of ten letters or more by the same person is refused; 0: never.",
+        unit="s",
+        ge=0,
+        le=3_600,
+    )
+    flood_messages: int = setting(
+        0, "How many messages one person may send in `flood_window_s`; 0: any number.", unit="messages", ge=0, le=1_000
+    )
+    flood_window_s: int = setting(10, "See there.", unit="s", ge=1, le=3_600)
+    filter_url: str | None = setting(
+        None, "An external filter that is asked about each message; needs `filter_secret_file`."
+    )
+    filter_secret_file: Path | None = setting(
+        None, "File of mode 0600 with the secret, at least 32 bytes, that requests to the filter are signed with."
+    )
+    filter_deadline_ms: int = setting(
+        300, "How long its answer is waited for, connecting included.", unit="ms", ge=10, le=10_000
+    )
+    filter_on_failure: Literal["hold", "allow"] = setting(
+        "hold", "What happens to a message that it did not judge: `hold` until a moderator has looked, or `allow`."
+    )
+    human_check_url: str | None = setting(
+        None,
+        "Where it is asked whether a guest is human before they write: the `siteverify` of reCAPTCHA, hCaptcha or "
+        "Turnstile; needs `human_check_secret_file`.",
+    )
+    human_check_secret_file: Path | None = setting(None, "File of mode 0600 with the secret that the service gave you.")
+    human_check_tells_address: bool = setting(False, "Whether the service is told the guest's address.")
+
+    @field_validator("refused_words", "held_words")
+    @classmethod
+    def _are_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for number, word in enumerate(words, start=1):
+            try:
+                Entry(word)
+            except ValueError as error:
+                raise ValueError(f"word {number}: {error}") from None
+        return words
+
+    @field_validator("link_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not re.fullmatch(r"(?:[a-z0-9-]+\.)+[a-z0-9-]+|localhost", host.lower()) for host in hosts):
+            raise ValueError(
+                "a host is a name such as school.example, without scheme, port or wildcard; punycode if need be"
+            )
+        return tuple(host.lower() for host in hosts)
+
+    @field_validator("filter_url", "human_check_url")
+    @classmethod
+    def _is_reachable(cls, url: str | None) -> str | None:
+        return None if url is None else _checked_url(url, "the secret file")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> ScreeningSettings:
+        for url, file, name in (
+            (self.filter_url, self.filter_secret_file, "filter"),
+            (self.human_check_url, self.human_check_secret_file, "human_check"),
+        ):
+            if (url is None) != (file is None):
+                raise ValueError(f"{name}_url and {name}_secret_file need each other")
+        if (count := len(self.refused_words) + len(self.held_words)) > WORDS_MAX:
+            raise ValueError(f"there are {count} refused_words and held_words; at most {WORDS_MAX}")
+        try:
+            Patterns(
+                [
+                    *((pattern, "refused_patterns") for pattern in self.refused_patterns),
+                    *((pattern, "held_patterns") for pattern in self.held_patterns),
+                ]
+            )
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def filter_secret(self) -> bytes | None:
+        """Read the key that requests to the external filter are signed with; None if there is no filter. Reads a file.
+
+        Raises:
+            SettingsError: the file is missing, can be read by others, or holds too short a secret.
+        """
+        if self.filter_secret_file is None:
+            return None
+        key = read_private_file(self.filter_secret_file, "filter_secret_file").strip().encode()
+        if len(key) < SECRET_BYTES_MIN:
+            raise SettingsError(
+                f"the secret in filter_secret_file has {len(key)} bytes; it needs at least {SECRET_BYTES_MIN}"
+            )
+        return key
+
+    def human_check_secret(self) -> str | None:
+        """Read the secret of the service that knows humans; None if there is none. Reads a file.
+
+        Raises:
+            SettingsError: the file is missing, can be read by others, or is empty.
+        """
+        if self.human_check_secret_file is None:
+            return None
+        secret = read_private_file(self.human_check_secret_file, "human_check_secret_file").strip()
+        if not secret:
+            raise SettingsError("human_check_secret_file is empty")
+        return secret
+
+    @property
+    def names_files(self) -> bool:
+        """Whether it names files of this machine, which nobody may do over HTTP."""
+        return self.filter_secret_file is not None or self.human_check_secret_file is not None
 
 
 class RoomSettings(SettingModel):
@@ -122,6 +264,7 @@ class RoomSettings(SettingModel):
         "How long what was said is kept after a broadcast's last event, or `forever`; without, as the node says.",
         unit="days",
     )
+    screening: ScreeningSettings = Field(default_factory=ScreeningSettings, description="See below.")
 
     def request_headers(self) -> RequestHeaders | None:
         """Read the headers of the protected playlist; None if there are none to send. Reads a file.
@@ -288,7 +431,7 @@ def url_origin(url: str) -> str:
     return normal_origin(f"{parts.scheme}://{shown_host}" + ("" if parts.port is None else f":{parts.port}"))
 
 
-def _checked_url(url: str) -> str:
+def _checked_url(url: str, instead: str = "request_headers_file") -> str:
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
@@ -297,7 +440,7 @@ def _checked_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not has_host:
         raise ValueError("must be an http or https URL with a host")
     if "@" in parts.netloc:
-        raise ValueError("must not carry a user name or password; use request_headers_file")
+        raise ValueError(f"must not carry a user name or password; use {instead}")
     if len(url) > URL_CHARACTERS_MAX or not url.isprintable() or " " in url:
         raise ValueError("must be at most 4096 printable characters without spaces")
     return url

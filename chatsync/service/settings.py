@@ -29,6 +29,7 @@ from chatsync.service.purge_settings import PurgeHook, checked_hooks, purge_reas
 from chatsync.service.room_settings import (
     RetentionDays,
     RoomSettings,
+    ScreeningSettings,
     normal_origin,
     read_private_file,
     read_request_headers,
@@ -89,10 +90,10 @@ class Settings(BaseSettings):
         (), "Ports playlists may come from, besides 80 and 443.", unit="ports"
     )
     private_origins: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "`host:port` of playlists that live in a private network."
+        (), "`host:port` of playlists and filters that live in a private network."
     )
     loopback_origins: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "`host:port` of playlists on this very machine."
+        (), "`host:port` of playlists and filters on this very machine."
     )
     framed_by: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Web origins whose pages may show the relay's own pages, such as `/docs`, in a frame; empty: none may."
@@ -300,6 +301,11 @@ def unsafe_reasons(settings: Settings) -> list[str]:
                 read_request_headers(room_settings.request_headers_file)
             except SettingsError as error:
                 reasons.append(f"rooms.{room}: {error}")
+        for secret in (room_settings.screening.filter_secret, room_settings.screening.human_check_secret):
+            try:
+                secret()
+            except SettingsError as error:
+                reasons.append(f"rooms.{room}.screening: {error}")
     return reasons
 
 
@@ -317,8 +323,13 @@ def shown(settings: Settings) -> dict[str, Any]:
     if settings.token_secret is not None:
         view["token_secret"] = _MASK
     for room in view["rooms"].values():
-        if room["playlist_url"] is not None and "?" in room["playlist_url"]:
-            room["playlist_url"] = room["playlist_url"].partition("?")[0] + f"?{_MASK}"
+        for part, name in (
+            (room, "playlist_url"),
+            (room["screening"], "filter_url"),
+            (room["screening"], "human_check_url"),
+        ):
+            if part[name] is not None and "?" in part[name]:
+                part[name] = part[name].partition("?")[0] + f"?{_MASK}"
     return view
 
 
@@ -340,12 +351,13 @@ def describe() -> tuple[SettingRow, ...]:
         *_rows(Limits.model_fields, "limits.", "CHATSYNC_LIMITS__"),
         *_rows(PurgeHook.model_fields, "purge.<name>.", None),
         *_rows(RoomSettings.model_fields, "rooms.<id>.", None),
+        *_rows(ScreeningSettings.model_fields, "rooms.<id>.screening.", None),
     )
 
 
 def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -> Iterator[SettingRow]:
     for name, field in fields.items():
-        if name in {"limits", "purge", "rooms"}:
+        if name in {"limits", "purge", "rooms", "screening"}:
             continue
         bounds = {type(part).__name__: part for part in field.metadata}
         limit = ""
@@ -391,6 +403,7 @@ def settings_page() -> str:
         ("Limits", "limits."),
         ("Caches that are told", "purge.<name>."),
         ("Rooms", "rooms.<id>."),
+        ("What messages of a room are checked against", "rooms.<id>.screening."),
     ):
         rows = [row for row in describe() if row.name.rpartition(".")[0] == prefix.rstrip(".")]
         has_variables = rows[0].variable is not None

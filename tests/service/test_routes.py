@@ -178,6 +178,27 @@ async def test_the_admin_api_makes_and_removes_rooms(tmp_path: Path) -> None:
         assert bad.status_code in {404, 422}
 
 
+async def test_what_a_room_screens_by_is_set_over_http_but_for_files(tmp_path: Path) -> None:
+    """Words and patterns are; a pattern that cannot be used and a file of the server are refused, and nothing is changed."""
+    async with stage(tmp_path, OPEN) as it:
+        admin = {
+            "Authorization": f"Bearer {it.hub.authority.mint('op', wall_us=it.clock.system_wall_us(), admin=True)}"
+        }
+        path = "/v1/rooms/seminar"
+        file = {"filter_url": "https://x.example/", "filter_secret_file": "/etc/hostname"}
+        for screening, status in (
+            ({"languages": ["en"], "held_words": ["exam"], "refused_patterns": [r"\d{6}"]}, 200),
+            ({"refused_patterns": ["(?=x)"]}, 422),
+            (file, 422),
+        ):
+            answer = await it.http.put(path, json={"screening": screening}, headers=admin)
+            assert status == answer.status_code
+        assert "headers_file" == answer.json()["reason"]
+        settings = it.hub.settings_of("seminar")
+        assert settings is not None
+        assert (("en",), ("exam",)) == (settings.screening.languages, settings.screening.held_words)
+
+
 async def test_health_says_nothing_of_rooms(tmp_path: Path) -> None:
     """Alive, ready and metrics: no names of people, no texts."""
     async with stage(tmp_path, OPEN) as it:

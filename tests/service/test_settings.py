@@ -12,8 +12,17 @@ import pytest
 from pydantic import SecretStr
 
 from chatsync.errors import SettingsError
-from chatsync.service.room_settings import RoomSettings, read_request_headers
-from chatsync.service.settings import Settings, check_safe, describe, load_settings, settings_page, shown, token_key
+from chatsync.service.room_settings import RoomSettings, ScreeningSettings, read_request_headers
+from chatsync.service.settings import (
+    Settings,
+    check_safe,
+    describe,
+    load_settings,
+    settings_page,
+    shown,
+    token_key,
+    unsafe_reasons,
+)
 
 SECRET = "9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c"
 
@@ -125,6 +134,53 @@ def test_request_headers_are_read_and_ours_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ('refused_words = ["fine", "x"]', "screening.refused_words: word 2: a word of a list has at least two letters"),
+        ('refused_patterns = ["fine", "(?=secret)"]', "refused_patterns, pattern 2 is no RE2: invalid perl operator"),
+        ('held_patterns = ["x*"]', "held_patterns, pattern 1 matches every text"),
+        ('languages = ["tlh"]', "screening.languages.0"),
+        ('link_hosts = ["https://x.example/"]', "a host is a name such as"),
+        ('filter_url = "https://x.example/"', "filter_url and filter_secret_file need each other"),
+        ('human_check_secret_file = "x"', "human_check_url and human_check_secret_file need each other"),
+        ('filter_url = "https://user:pw@x.example/"', "must not carry a user name or password; use the secret file"),
+        ("filter_deadline_ms = 9", "greater than or equal to 10"),
+    ],
+)
+def test_what_cannot_be_screened_by_is_told(tmp_path: Path, given: str, reason: str) -> None:
+    """Which setting it is, and which of its words or patterns; none of them is repeated."""
+    file = tmp_path / "chatsync.toml"
+    file.write_text(f"[rooms.math.screening]\n{given}\n")
+
+    with pytest.raises(SettingsError) as refused:
+        load_settings(file)
+    assert str(refused.value).startswith("rooms.math.screening")
+    assert reason in str(refused.value)
+    assert "secret)" not in str(refused.value)
+
+
+def test_secrets_of_filters_are_checked_at_the_start(tmp_path: Path) -> None:
+    """The relay does not start with one that others can read, or that is too short."""
+    good, short = private(tmp_path / "good", SECRET), private(tmp_path / "short", "short")
+
+    def reasons(filter_secret: Path, human_secret: Path) -> list[str]:
+        screening = ScreeningSettings(
+            filter_url="https://x.example/",
+            filter_secret_file=filter_secret,
+            human_check_url="https://y.example/",
+            human_check_secret_file=human_secret,
+        )
+        return unsafe_reasons(settings(rooms={"math": RoomSettings(screening=screening)}))
+
+    assert [] == reasons(good, short)
+    assert ["rooms.math.screening: the secret in filter_secret_file has 5 bytes; it needs at least 32"] == reasons(
+        short, good
+    )
+    good.chmod(0o644)
+    assert 2 == len(reasons(good, good))
+
+
+@pytest.mark.parametrize(
     "url", ["ftp://x/y", "file:///etc/passwd", "http://user:pw@x/y", "http://", "http://x y/", "x"]
 )
 def test_a_playlist_address_must_be_plain_http(url: str) -> None:
@@ -144,7 +200,14 @@ def test_an_origin_is_exact(origin: str) -> None:
 
 def test_what_is_shown_masks_secrets() -> None:
     """Also a token in an address."""
-    room = RoomSettings(playlist_url="https://x.example/a.m3u8?token=abc")
+    file = Path("/secret")
+    screening = ScreeningSettings(
+        filter_url="https://x.example/?key=abc",
+        filter_secret_file=file,
+        human_check_url="https://x.example/?key=abc",
+        human_check_secret_file=file,
+    )
+    room = RoomSettings(playlist_url="https://x.example/a.m3u8?token=abc", screening=screening)
     text = json.dumps(shown(settings(rooms={"math": room})))
     assert SECRET not in text
     assert "abc" not in text

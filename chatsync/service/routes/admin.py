@@ -36,7 +36,7 @@ def _admin(request: Request, room: str | None = None) -> tuple[Hub, Identity]:
 async def put_room(request: Request, room: str, settings: RoomSettings) -> Response:
     """Create a room, or change its settings; what was said in it stays."""
     hub, _ = _admin(request, room)
-    if settings.request_headers_file is not None:
+    if settings.request_headers_file is not None or settings.screening.names_files:
         raise MessageRejectedError(
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
         )
