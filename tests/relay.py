@@ -149,9 +149,11 @@ class Client:
         self._reading: asyncio.Task[None] | None = None
         self.through: dict[str, Any] | None = None
 
-    async def hello(self, token: str | None, *, after: dict[str, Any] | None = None, last: int = 50) -> dict[str, Any]:
+    async def hello(
+        self, token: str | None, *, after: dict[str, Any] | None = None, last: int = 50, **fields: Any
+    ) -> dict[str, Any]:
         """Say hello and wait for the welcome."""
-        await self.send({"type": "hello", "token": token, "after": after, "last": last})
+        await self.send({"type": "hello", "token": token, "after": after, "last": last} | fields)
         self._reading = asyncio.create_task(self._read())
         await self.until(lambda: bool(self.welcome))
         return self.welcome

@@ -111,6 +111,9 @@ class HelloFrame(msgspec.Struct, tag="hello", frozen=True):
     token: str | None = None
     after: WirePosition | None = None
     last: Number = 50
+    human: Annotated[str, msgspec.Meta(max_length=4_096)] | None = (
+        None  # what a CAPTCHA gave, of a guest who wants to write
+    )
 
 
 class SayPlayhead(msgspec.Struct, frozen=True):

@@ -14,13 +14,24 @@ from chatsync.chat.event import Author
 from chatsync.chat.mode import USUAL_MODE, Mode, changed_mode
 from chatsync.chat.policy import STAFF, why_not
 from chatsync.chat.polls import CHOICES_MAX, CHOICES_MIN
-from chatsync.chat.text import clean_reason, clean_text, fragments
+from chatsync.chat.text import clean_reason, clean_text
 from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead, is_id
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotNowError
 from chatsync.replay.stamping import Playhead
 from chatsync.service.limit_table import CHOICE_CODE_POINTS_MAX, PRIVATE_PEOPLE_MAX
 
-__all__ = ["DEEDS", "HELD_PREFIX", "OTHER_DEEDS", "TO_STAFF", "Act", "Seen", "act_of", "check_allowed", "say_of"]
+__all__ = [
+    "DEEDS",
+    "HELD_PREFIX",
+    "OTHER_DEEDS",
+    "TO_STAFF",
+    "Act",
+    "Seen",
+    "act_of",
+    "check_allowed",
+    "held_act",
+    "say_of",
+]
 
 SAYINGS = {"message": "say_message", "question": "say_question", "announcement": "say_announcement"}
 """Kinds one may say, and the action each needs."""
@@ -129,8 +140,6 @@ def say_of(frame: SayFrame, author: Author, seen: Seen | None = None, mode: Mode
         action = "say_reply"
     check_allowed(author, action, mode)
     is_staff = author.role in STAFF
-    if not is_staff and not mode.links and any(part["type"] == "link" for part in fragments(text)):
-        raise MessageRejectedError("links_not_allowed", "Links are not allowed in this room.")
     act = Act(
         kind=frame.kind,
         id=frame.id,
@@ -146,8 +155,10 @@ def say_of(frame: SayFrame, author: Author, seen: Seen | None = None, mode: Mode
     return act
 
 
-def held_act(act: Act, why: str) -> Act:
-    """The same, kept back until somebody approves it."""
+def held_act(act: Act, why: str, entry: str | None = None) -> Act:
+    """The same, kept back until somebody approves it; ``entry`` is what of the room's lists it was, for moderators."""
+    if act.kind == "held":
+        return act
     return Act(
         kind="held",
         id=HELD_PREFIX + act.id,
@@ -156,7 +167,7 @@ def held_act(act: Act, why: str) -> Act:
         claim=act.claim,
         text=act.text,
         reply_to=act.reply_to,
-        details=act.details | {"of": act.kind, "why": why},
+        details=act.details | {"of": act.kind, "why": why} | ({} if entry is None else {"entry": entry}),
         source=act.source,
         wall_us=act.wall_us,
     )

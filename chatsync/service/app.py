@@ -29,7 +29,7 @@ from chatsync.service.hub import Hub
 from chatsync.service.loop_lag import LoopLag, measure
 from chatsync.service.metrics import Metrics
 from chatsync.service.origins import RoomCors
-from chatsync.service.outgoing import client_to
+from chatsync.service.outgoing import Outgoing, client_to
 from chatsync.service.problems import install
 from chatsync.service.purge_keys import PurgeKeys
 from chatsync.service.purging import KEPT_MORE_S, Cache, Purging
@@ -143,6 +143,8 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
     stack.push_async_callback(partial(asyncio.to_thread, writer.close))
     fetcher = PlaylistFetcher(settings)
     stack.push_async_callback(fetcher.aclose)
+    outgoing = Outgoing(settings)
+    stack.push_async_callback(outgoing.aclose)
     maker: Maker = FileMaker(files, journal, catalog, Recall(files, catalog))
     if has_worker:
         maker = worker = Worker(files.root, maker)
@@ -167,6 +169,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
         reading=Reading(query, journal, at_once=settings.limits.heavy_reads_max),
         authority=authority,
         fetcher=fetcher,
+        outgoing=outgoing,
         purging=purging,
         metrics=metrics,
     )

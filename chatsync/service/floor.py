@@ -12,10 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatsync.chat.event import Author, Draft, Event, Visibility, visibility_of
+from chatsync.chat.lookalikes import is_lookalike
 from chatsync.chat.mode import Mode, changed_mode
 from chatsync.chat.policy import STAFF
 from chatsync.chat.polls import checked_choices
 from chatsync.chat.reactions import Reactions
+from chatsync.chat.screening import Screening, Verdict
+from chatsync.chat.skeleton import is_mixed_script
 from chatsync.chat.standing import Restriction, Sanction
 from chatsync.chat.wire import ActFrame, SayFrame, SayPlayhead
 from chatsync.errors import (
@@ -23,12 +26,16 @@ from chatsync.errors import (
     MessageRejectedError,
     NotAllowedError,
     NotFoundError,
+    RateLimitedError,
     SanctionedError,
     SlowModeError,
 )
 from chatsync.instants import MS_US, ms_from_us
-from chatsync.service.acts import HELD_PREFIX, Act, Seen, act_of, check_allowed, say_of
+from chatsync.service.acts import HELD_PREFIX, Act, Seen, act_of, check_allowed, held_act, say_of
 from chatsync.service.drafting import drafted
+from chatsync.service.external_filter import ExternalFilter
+from chatsync.service.human_check import HumanCheck
+from chatsync.service.screening_rules import rules_of
 
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
@@ -48,8 +55,13 @@ class Floor:
     def __init__(self, room: LiveRoom) -> None:
         self._room = room
         self._said_us: OrderedDict[str, int] = OrderedDict()  # by author key: monotonic time of their last utterance
+        self._staff_names: set[str] = set()
         self._staff: dict[str, str] = {}  # keys of hosts and moderators who have been here, and their role
+        self._imitators: dict[str, bool] = {}  # by name: whether it passes for a host's or moderator's
         self.reactions = Reactions(room.settings.reactions)
+        self.screening = Screening(rules_of(room.settings.screening))
+        self.external: ExternalFilter | None = None  # set by whoever started the room, where its settings name one
+        self.human_check: HumanCheck | None = None
 
     @property
     def mode(self) -> Mode:
@@ -58,8 +70,10 @@ class Floor:
 
     def note_staff(self, author: Author) -> None:
         """Somebody is here; of those who run the room it is remembered, so that nobody turns on them."""
-        if author.role in STAFF:
+        if author.role in STAFF and self._staff.get(author.key) != author.role:
             self._staff[author.key] = author.role
+            self._staff_names.add(author.name)
+            self._imitators.clear()
 
     # --- who comes in -----------------------------------------------------------------------------------------------
 
@@ -93,8 +107,35 @@ class Floor:
         self._check_guest(author)
         act = say_of(frame, author, seen, self.mode)
         self._check_unmuted(author)
+        self._check_name(author)
         self._check_pace(act)
-        return act
+        return self._screened(act, frame.id)
+
+    def _screened(self, act: Act, message_id: str) -> Act:
+        """What the room's lists say of it; staff is not screened."""
+        if act.author.role in STAFF or act.text is None:
+            return act
+        now_us = self._room.clock.monotonic_us()
+        verdict = self.screening.judge(act.text, act.author.key, now_us, id=message_id, links=self.mode.links)
+        return act if verdict is None else _judged(act, verdict)
+
+    def asks_others(self, author: Author) -> bool:
+        """Whether :meth:`filtered` must be waited for before what this author says is written."""
+        is_unproven = self.human_check is not None and author.role == "guest"
+        return is_unproven or (self.external is not None and author.role not in STAFF)
+
+    async def filtered(self, act: Act, message_id: str) -> Act:
+        """What the operator's own filter says of it, within its deadline.
+
+        Raises:
+            MessageRejectedError: it is refused.
+        """
+        if self.external is None or act.author.role in STAFF or act.text is None:
+            return act
+        kind = str(act.details.get("of", act.kind))
+        program_ms = self._room.clock_ms()
+        verdict = await self.external.judge(act.text, act.author.key, id=message_id, kind=kind, program_ms=program_ms)
+        return act if verdict is None else _judged(act, verdict)
 
     def act(self, frame: ActFrame, author: Author, seen: Seen) -> Act:
         """A deed that may be done. One of kind :data:`APPROVAL` is about a held event.
@@ -179,7 +220,7 @@ class Floor:
         """What was held, where its author said it; its own id, so that it is said once however often it is approved."""
         if held is None or held.kind != "held" or held.author is None or held.text is None:
             raise NotFoundError("held message")
-        kept = {name: value for name, value in held.details.items() if name not in {"of", "why"}}
+        kept = {name: value for name, value in held.details.items() if name not in {"of", "why", "entry"}}
         now_us, system_us = self._room.clock.wall_us(), self._room.clock.system_wall_us()
         return Draft(
             room=self._room.room,
@@ -206,6 +247,21 @@ class Floor:
         if sanction is not None:
             raise SanctionedError(_until_ms(sanction))
 
+    def _check_name(self, author: Author) -> None:
+        """Nobody writes under a name that passes for one of those who run the room, or mixes scripts to look like another."""
+        if author.role in STAFF or not author.name:
+            return
+        known = self._imitators.get(author.name)
+        if known is None:
+            known = is_lookalike(author.name, self._staff_names) or is_mixed_script(author.name)
+            if len(self._imitators) >= _SAID_MAX:
+                self._imitators.clear()
+            self._imitators[author.name] = known
+        if known:
+            raise MessageRejectedError(
+                "name_imitates", "Your name could be taken for somebody else's; write under another."
+            )
+
     def _check_pace(self, act: Act) -> None:
         slow_us = self.mode.slow_ms * MS_US
         if not slow_us or act.author.role in STAFF:
@@ -224,6 +280,24 @@ class Floor:
         role = self._staff.get(str(frame.author))
         if frame.author == author.key or role == "host" or (role == "moderator" and author.role != "host"):
             raise NotAllowedError(frame.action)
+
+
+def _judged(act: Act, verdict: Verdict) -> Act:
+    if verdict.action == "hold":
+        return held_act(act, verdict.rule, verdict.entry)
+    if verdict.rule == "flood":
+        raise RateLimitedError(-(-verdict.retry_after_us // MS_US))
+    raise MessageRejectedError(_REASONS[verdict.rule], "The room does not let this be written.")
+
+
+_REASONS = {
+    "word": "word",
+    "pattern": "pattern",
+    "link": "links_not_allowed",
+    "duplicate": "duplicate",
+    "filter": "filter",
+}
+"""What an author is told by a rule; never which word it was."""
 
 
 def _until_ms(sanction: Sanction) -> int | None:

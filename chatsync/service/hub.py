@@ -24,11 +24,14 @@ from chatsync.service.audience import Audience
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
 from chatsync.service.doors import Doors
+from chatsync.service.external_filter import ExternalFilter
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.following import follow
+from chatsync.service.human_check import HumanCheck
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
+from chatsync.service.outgoing import Outgoing
 from chatsync.service.packed_slices import PackedSlices
 from chatsync.service.purging import Purging
 from chatsync.service.pushing import PushedPlaylist
@@ -82,13 +85,14 @@ class Hub:
         reading: Reading,
         authority: TokenAuthority,
         fetcher: PlaylistFetcher,
+        outgoing: Outgoing,
         purging: Purging,
         metrics: Metrics,
     ) -> None:
         self.settings, self.clock, self.metrics = settings, clock, metrics
         self.files, self.writer, self.journal, self.catalog = files, writer, journal, catalog
         self.archiving, self.reading = archiving, reading
-        self.authority, self.fetcher = authority, fetcher
+        self.authority, self.fetcher, self.outgoing = authority, fetcher, outgoing
         self.purging, self.purge_keys = purging, purging.keys
         self._running: dict[str, RunningRoom] = {}
         self._packed = PackedSlices()
@@ -184,6 +188,7 @@ class Hub:
             clock=self.clock,
             metrics=self.metrics,
         )
+        self._guard(live)
         await asyncio.to_thread(self._place_slices, room, room_settings)
         sealer = Sealer(live, self.files, self._packed)
         await sealer.restore()
@@ -192,6 +197,18 @@ class Hub:
         await live.receive_tick()
         live.note_absence()
         self._running[room] = RunningRoom(live, sealer)
+
+    def _guard(self, live: LiveRoom) -> None:
+        """Where a room's settings name a filter or a CAPTCHA service: ask them before anything is written."""
+        rules, limits = live.settings.screening, self.settings.limits
+        if rules.filter_url is not None:
+            live.floor.external = ExternalFilter(
+                live.room, rules, limits=limits, outgoing=self.outgoing, clock=self.clock, metrics=self.metrics
+            )
+        if rules.human_check_url is not None:
+            live.floor.human_check = HumanCheck(
+                live.room, rules, limits=limits, outgoing=self.outgoing, metrics=self.metrics
+            )
 
     def _set_going(self, room: str) -> RunningRoom:
         """Begin to seal a room that was loaded, and to follow its stream."""

@@ -78,7 +78,9 @@ class LiveConnection:
         "_early",
         "_expiry",
         "_hub",
+        "_human",
         "_is_guest",
+        "_is_human",
         "_page",
         "_person",
         "_room",
@@ -99,6 +101,8 @@ class LiveConnection:
         self._room: LiveRoom | None = None
         self._author: Author | None = None
         self._person = ""
+        self._human: str | None = None  # what a CAPTCHA gave
+        self._is_human = False
         self._is_guest = False  # and counted as one of its address
         self._seen = Seen()
         self._early: list[bytes] | None = None  # what came while the hello is being answered; None else
@@ -248,7 +252,7 @@ class LiveConnection:
             self.close(CloseCode.TOO_SLOW, "too many connections of this person")
             return
         self._person = identity.person(self._room_id)
-        self._author, self.author_key = author, author.key
+        self._author, self.author_key, self._human = author, author.key, hello.human
         self.is_staff = may(self._author.role, "read_staff")
         self._hub.metrics.connections.labels(room.room).inc()
         self._room = room
@@ -357,7 +361,9 @@ class LiveConnection:
                 act = floor.say(frame, self._author, self._seen)
             else:
                 act = floor.act(frame, self._author, self._seen)
-            if act.target is None:
+            if isinstance(frame, SayFrame) and floor.asks_others(self._author):
+                self._spawn(self._answer_checked(frame.id, act, started_us))
+            elif act.target is None:
                 self._here.hand_in(floor.draft(act, None), partial(self._answer, frame.id, started_us))
             else:
                 self._spawn(self._answer_act(frame.id, act, started_us))
@@ -375,6 +381,27 @@ class LiveConnection:
             self._refuse(frame.id, error)
             return
         self._send({"type": "ack", "id": frame.id})
+
+    async def _answer_checked(self, frame_id: str, act: Act, started_us: int) -> None:
+        """As :meth:`_answer_act`, once others have been asked: whether this is a person, and what the operator's filter says."""
+        room = self._here
+        try:
+            await self._prove_human(room)
+            act = await room.floor.filtered(act, frame_id)
+            room.hand_in(room.floor.draft(act, None), partial(self._answer, frame_id, started_us))
+        except Exception as error:
+            self._note_failed(frame_id, error)
+
+    async def _prove_human(self, room: LiveRoom) -> None:
+        """A guest who writes shows once that they are a person, where the room asks for it."""
+        check = room.floor.human_check
+        if check is None or not self._is_guest or self._is_human:
+            return
+        self._is_human = bool(self._human) and await check.check(str(self._human), self.address)
+        if not self._is_human:
+            raise MessageRejectedError(
+                "human_check", "Show that you are a person: solve the page's CAPTCHA and connect again."
+            )
 
     async def _answer_act(self, frame_id: str, act: Act, started_us: int) -> None:
         try:

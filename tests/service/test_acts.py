@@ -167,15 +167,6 @@ def test_predefined_replies_may_be_said_where_free_text_may_not() -> None:
         say_of(SayFrame("a", "slower please"), author(), mode=mode)
 
 
-def test_links_are_for_staff_where_the_mode_has_them_off() -> None:
-    """A pupil's is refused with a code that says why."""
-    mode = Mode(links=False)
-    with pytest.raises(MessageRejectedError) as refused:
-        say_of(SayFrame("a", "see https://example.org"), author(), mode=mode)
-    assert "links_not_allowed" == refused.value.reason
-    assert say_of(SayFrame("a", "see https://example.org"), author(role="host"), mode=mode).text
-
-
 def test_a_text_makes_an_answer_one_by_text() -> None:
     """And without one it was given live."""
     answers = [act_of(ActFrame("a", "answer", target=1, text=text), author(role="host")) for text in (None, "yes")]

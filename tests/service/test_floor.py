@@ -15,6 +15,8 @@ from chatsync.service.auth import PersonRole
 from chatsync.service.clock import ManualClock
 from chatsync.simulation import Scenario
 from tests.relay import Client
+from tests.service.tripwire import reply
+from tests.service.webhook import webhook
 from tests.stage import START_US, URL, Stage, stage
 
 ROOMS: dict[str, dict[str, Any]] = {"class": {"public": True}}
@@ -305,3 +307,87 @@ async def test_a_room_goes_from_scheduled_to_archived(tmp_path: Path) -> None:
         await asyncio.to_thread(it.hub.archiving.store.archive.archive_now, "class")
         seen.append(await lifecycle())
         assert ["scheduled", "waiting", "live", "ended", "archived"] == seen
+
+
+async def test_what_the_lists_refuse_or_hold_is_not_written(tmp_path: Path) -> None:
+    """The author is told the rule, never the word; staff is not screened; the moderator of what is held sees what it was."""
+    screening = {"refused_words": ["zebrafinch"], "held_words": ["wombat"], "flood_messages": 3}
+    async with stage(tmp_path, {"class": {"public": True, "screening": screening}}) as it, AsyncExitStack() as stack:
+        ann, mod = await _in(it, stack, ANN), await _in(it, stack, MODERATOR)
+        refused = await _said(ann, "what a z\u0435brafinch")  # with a Cyrillic letter
+        assert ("error", "word") == (refused["type"], refused["code"])
+        assert "zebrafinch" not in str(refused)
+        assert "held" == (await _said(ann, "a wombat"))["type"]
+        assert "ack" == (await _said(mod, "zebrafinch"))["type"]
+        it.room().flush()
+        await mod.until(lambda: any(one["kind"] == "held" for one in mod.events))
+        (held,) = [one for one in mod.events if one["kind"] == "held"]
+        assert ("word", "held_words: wombat") == (held["why"], held["entry"])
+        answers = [(await _said(ann, f"number {number}")).get("code", "ack") for number in range(4)]
+        assert "rate_limited" == answers[-1]
+
+
+async def test_links_go_only_where_the_room_lets_them(tmp_path: Path) -> None:
+    """With links off, to the hosts that its settings name; staff may link anywhere."""
+    room = {"public": True, "mode": {"links": False}, "screening": {"link_hosts": ["school.example"]}}
+    async with stage(tmp_path, {"class": room}) as it, AsyncExitStack() as stack:
+        ann, host = await _in(it, stack, ANN), await _in(it, stack, HOST)
+        assert "links_not_allowed" == (await _said(ann, "see https://evil.example/x"))["code"]
+        assert "ack" == (await _said(ann, "see https://www.school.example/x"))["type"]
+        assert "ack" == (await _said(host, "see https://anywhere.example/x"))["type"]
+
+
+async def test_nobody_writes_under_a_name_that_passes_for_the_teachers(tmp_path: Path) -> None:
+    """Look-alike letters included; whoever has another name is not bothered."""
+    async with stage(tmp_path, ROOMS) as it, AsyncExitStack() as stack:
+        await _in(it, stack, ("Prof. Ada Klein", "host"))
+        for name, expected in (
+            ("Prof. \u0410da Klein", "name_imitates"),
+            ("Moderator", "name_imitates"),
+            ("Ben", "ack"),
+        ):
+            client = await _in(it, stack, (name, "participant"))
+            answer = await _said(client)
+            assert expected == answer.get("code", answer["type"])
+
+
+async def test_the_operators_filter_is_asked_before_anything_is_written(tmp_path: Path) -> None:
+    """It allows, holds or refuses; staff is not asked about."""
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef0123456789abcdef")
+    secret.chmod(0o600)
+    async with webhook() as hook, AsyncExitStack() as stack:
+        screening = {"filter_url": hook.url, "filter_secret_file": str(secret)}
+        rooms = {"class": {"public": True, "screening": screening}}
+        named = (f"127.0.0.1:{hook.port}",)
+        it = await stack.enter_async_context(stage(tmp_path, rooms, loopback_origins=named))
+        ann, host = await _in(it, stack, ANN), await _in(it, stack, HOST)
+        answers = []
+        for verdict in ("allow", "hold", "refuse"):
+            hook.answer = reply(f'{{"verdict":"{verdict}"}}'.encode())
+            answer = await _said(ann, f"one to {verdict}")
+            answers.append(answer.get("code", answer["type"]))
+        assert ["ack", "held", "filter"] == answers
+        assert "ack" == (await _said(host))["type"]
+        assert 3 == len(hook.asked)
+
+
+async def test_a_guest_proves_to_be_a_person_once(tmp_path: Path) -> None:
+    """Where the room asks for a CAPTCHA; whoever did not solve it reads on."""
+    secret = tmp_path / "secret"
+    secret.write_text("0123456789abcdef0123456789abcdef")
+    secret.chmod(0o600)
+    async with webhook() as hook, AsyncExitStack() as stack:
+        screening = {"human_check_url": hook.url, "human_check_secret_file": str(secret)}
+        rooms = {"class": {"public": True, "guests": "write", "mode": {"write": "everyone"}, "screening": screening}}
+        named = (f"127.0.0.1:{hook.port}",)
+        it = await stack.enter_async_context(stage(tmp_path, rooms, loopback_origins=named))
+        told = []
+        for human, success in ((None, True), ("wrong", False), ("solved", True)):
+            hook.answer = reply(f'{{"success":{str(success).lower()}}}'.encode())
+            client: Client = await stack.enter_async_context(it.connected("class"))
+            await client.hello(None, human=human)
+            answers = [await _said(client, f"{human} {number}") for number in range(2)]
+            told.append([one.get("code", one["type"]) for one in answers])
+        assert [["human_check"] * 2, ["human_check"] * 2, ["ack", "ack"]] == told
+        assert 3 == len(hook.asked)  # once for who solved it, each time for who did not
