@@ -362,6 +362,19 @@ class ModerationStore(_Private):
     def _reads_in_writer(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
         return [self._writing().execute(sql, values).fetchall() for sql, values in queries]
 
+    def peek(self, room: str, offsets: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        """Any thread: the words of hidden messages that are still kept, as (text, said) by offset.
+
+        Raises:
+            sqlite3.Error: moderation.db cannot be read.
+        """
+        found: dict[int, tuple[str | None, str | None]] = {}
+        for first in range(0, len(offsets), 500):
+            some = offsets[first : first + 500]
+            sql = f"SELECT offset, text, said FROM hidden_text WHERE room = ? AND offset IN ({', '.join('?' * len(some))})"
+            found |= {offset: (text, said) for offset, text, said in self.reader().execute(sql, (room, *some))}
+        return found
+
     def texts(self) -> list[tuple[Any, ...]]:
         """Any thread: everything that is kept, as (room, offset, text, said, salt).
 

@@ -393,6 +393,10 @@ class JournalReads(Readers):
         ((count,),) = self.read("SELECT count(*) FROM dirty_hours WHERE room = ?", (room,))
         return int(count)
 
+    def hidden_words(self, room: str, offsets: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
+        """The words of hidden messages that are still kept, as (text, said) by offset. For those who may see them."""
+        return self._moderation.peek(room, offsets)
+
     def standing(self, room: str) -> Standing:
         """What holds in a room beyond its broadcasts.
 

@@ -391,3 +391,37 @@ async def test_a_guest_proves_to_be_a_person_once(tmp_path: Path) -> None:
             told.append([one.get("code", one["type"]) for one in answers])
         assert [["human_check"] * 2, ["human_check"] * 2, ["ack", "ack"]] == told
         assert 3 == len(hook.asked)  # once for who solved it, each time for who did not
+
+
+async def test_the_past_as_it_happened_shows_what_was_hidden_and_by_whom(tmp_path: Path) -> None:
+    """For those who run the room; everyone else sees it as moderated, and is refused the other view."""
+    async with stage(tmp_path, ROOMS) as it, AsyncExitStack() as stack:
+        ann = await _in(it, stack, ANN)
+        said = await _said(ann, "rude words")
+        await _deed(it, MODERATOR, "hide", target=said["offset"], reason="unkind")
+        staff = await it.get("/v1/rooms/class/messages?class=staff", it.token("class", *MODERATOR))
+        (shown,) = [one for one in staff.json()["messages"] if one["offset"] == said["offset"]]
+        assert ("rude words", "hidden", "mod", "unkind") == (
+            shown["text"],
+            shown["hidden"]["kind"],
+            shown["hidden"]["by"]["name"],
+            shown["hidden"]["reason"],
+        )
+        assert "private, no-store" == staff.headers["cache-control"]
+        assert "rude words" not in (await it.get("/v1/rooms/class/messages")).text
+        for token in (None, it.token("class", *ANN)):
+            assert 403 == (await it.get("/v1/rooms/class/messages?class=staff", token)).status_code
+
+
+async def test_ones_own_held_and_private_messages_can_be_read_again(tmp_path: Path) -> None:
+    """On another device; nobody else's, and not what staff noted about them."""
+    async with stage(tmp_path, ROOMS) as it, AsyncExitStack() as stack:
+        await _deed(it, HOST, "mode", mode={"private": True, "approval": True})
+        ann, host = await _in(it, stack, ANN), await _in(it, stack, HOST)
+        await _said(ann, "held one")
+        await _said(ann, "to the host", to=["host"])
+        await _said(host, "to Ann", to=[_key(it, ANN)])
+        await _deed(it, HOST, "note", author=_key(it, ANN), text="late again")
+        for who, expected in ((ANN, ["held one", "to the host", "to Ann"]), (BEN, [])):
+            own = await it.get("/v1/rooms/class/messages?class=own", it.token("class", *who))
+            assert expected == [one["text"] for one in own.json()["messages"]]

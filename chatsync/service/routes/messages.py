@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -17,7 +17,7 @@ from chatsync.chat.event import Author, Event
 from chatsync.chat.text import clean_name
 from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire, is_id, is_shallow
 from chatsync.errors import ChatsyncError, MessageRejectedError
-from chatsync.instants import us_from_ms
+from chatsync.instants import ms_from_us, us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen, say_of
@@ -32,6 +32,7 @@ from chatsync.service.limit_table import (
 from chatsync.service.relay import acked
 from chatsync.service.routes.entry import Entry, Ms, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
+from chatsync.store.as_it_happened import Happened
 from chatsync.store.journal import Appended
 
 __all__ = ["no_store", "router"]
@@ -211,19 +212,79 @@ async def get_messages(
     to_ms: Ms | None = None,
     cursor: str | None = None,
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1_000,
+    seen_by: Annotated[Literal["public", "staff", "own"], Query(alias="class")] = "public",
 ) -> Response:
-    """Public events of a broadcast by (program time, offset), for tools; read through DuckDB where they are archived."""
+    """Events of a broadcast by (program time, offset), for tools: what everyone sees, read through DuckDB where it is archived.
+
+    With ``class=staff`` the past as it happened, for those who run the room; with ``class=own`` what of the caller's is held or private.
+    """
     live = entered.room
     number = entered.broadcast(broadcast)
     start_us = -(2**61) if from_ms is None else us_from_ms(from_ms)
     end_us = 2**61 if to_ms is None else us_from_ms(to_ms)
     after = None if cursor is None else entered.hub.authority.opened_cursor(cursor, live.room, number)
+    if seen_by != "public":
+        return await _happened(entered, number, (start_us, end_us), after, limit, seen_by)
     events = await entered.hub.reading.page(live.room, number, start_us, end_us, after=after, limit=limit)
     more = len(events) == limit
     cursor_after = entered.hub.authority.sealed_cursor(events[-1].place, live.room, number) if more else None
     body = await asyncio.to_thread(_page, events, cursor_after)
     headers = {"Cache-Control": cache_control(entered, "public, max-age=1"), "X-Content-Type-Options": "nosniff"}
     return Response(body, media_type="application/json", headers=headers)
+
+
+async def _happened(
+    entered: Entry, number: int, within: tuple[int, int], after: tuple[int, int] | None, limit: int, seen_by: str
+) -> Response:
+    """A page of what not everyone may see."""
+    live, identity = entered.room, entered.identity
+    if seen_by == "staff":
+        allowed(entered, "read_staff")
+    key = "" if seen_by == "staff" else entered.hub.author_of(identity, live.room).key
+    happened = await entered.hub.reading.happened(live.room, number, *within, after=after, limit=limit)
+    last = happened[-1].event.place if happened else None
+    more = len(happened) >= limit and last is not None
+    cursor = entered.hub.authority.sealed_cursor(last, live.room, number) if more and last is not None else None
+    body = await asyncio.to_thread(_happened_page, [one for one in happened if not key or _is_own(one, key)], cursor)
+    headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _is_own(one: Happened, key: str) -> bool:
+    """Whether it is the caller's own and not for everyone, or was written to them. What staff did about it is not told."""
+    event = one.event
+    is_theirs = event.author is not None and event.author.key == key
+    return not event.hidden and (
+        (is_theirs and event.kind == "held") or ("to" in event.details and (is_theirs or key in event.details["to"]))
+    )
+
+
+def _happened_page(happened: Sequence[Happened], cursor: str | None) -> bytes:
+    messages = []
+    for one in happened:
+        wire = event_to_wire(
+            one.event, author=one.event.author, as_staff=one.taken_by is not None or "to" not in one.event.details
+        )
+        if one.event.hidden:
+            wire["hidden"] = {} if one.taken_by is None else _taken(one.taken_by)
+        messages.append(wire)
+    return encoded({"messages": messages, "cursor": cursor})
+
+
+def _taken(cause: Event) -> dict[str, Any]:
+    by = (
+        None
+        if cause.author is None
+        else {"key": cause.author.key, "name": cause.author.name, "role": cause.author.role}
+    )
+    return {
+        "kind": cause.kind,
+        "offset": cause.offset,
+        "program_ms": ms_from_us(cause.program_us),
+        "wall_ms": ms_from_us(cause.wall_us),
+        "by": by,
+        "reason": cause.details.get("reason"),
+    }
 
 
 def _page(events: Sequence[Event], cursor: str | None) -> bytes:
