@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
+.PHONY: help setup demo check checks test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,8 +96,8 @@ bench-quick: setup $(VENV)/.bench bench-servers ## the same in less than five mi
 bench-servers:
 	@bash tests/install_servers.sh redis-server libnginx-mod-nchan postgresql
 
-# Files of tests go to as many processes as there are cores; what measures runs alone.
-SPREAD := -n auto --dist loadfile
+# Files of tests go to one process more than there are cores, since many wait for a stream; what measures runs alone.
+SPREAD := -n $(shell expr $$(nproc) + 1) --dist loadfile
 # Tests that ARGS names may all be of one sort: pytest's 5 says that the other has none.
 OR_NONE = $(if $(ARGS),|| test $$? -eq 5)
 
@@ -129,7 +129,11 @@ player-test: setup ## the player's own tests
 e2e: setup ## the page in Chromium; writes build/sync-report.json
 	@$(RUN)/pytest -m e2e $(ARGS)
 
-STEPS := setup chromium servers check player-test unit fuzz faults e2e
+# What needs one core each runs side by side.
+checks:
+	@$(MAKE) -j2 --output-sync=target check player-test
+
+STEPS := setup chromium servers checks unit fuzz faults e2e
 test: ## set-up, checks and every test; says what was left out
 	@rm -f build/left-out.txt; begin=$$SECONDS; \
 	for step in $(STEPS); do \
