@@ -373,6 +373,12 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
     ],
     "POST /v1/rooms/{room}/actions": _deeds,
     "GET /v1/rooms/{room}/participants": _always(_get("/participants")),
+    "GET /v1/rooms/{room}/events": lambda c: [
+        _get("/events?last=200", shows=True),
+        replace(_get("/events"), headers=(f"Last-Event-ID: 1:{c.offset}",)),
+        replace(_get("/events"), headers=("Last-Event-ID: 9:1",)),
+        _get("/events?last=none"),
+    ],
     "GET /v1/rooms/{room}/timeline": _always(_get("/timeline", shows=True), _get("/timeline?run=none")),
     "POST /v1/rooms/{room}/timeline": _always(_with("POST", "/timeline"), _with("POST", "/timeline", "#EXTM3U")),
     "GET /v1/rooms/{room}/recordings": _always(_get("/recordings", shows=True)),
@@ -469,11 +475,19 @@ def marks_in(text: str) -> set[str]:
 
 
 class Wire:
-    """One connection to the relay, as a browser or a proxy has it."""
+    """One connection to the relay, as a browser or a proxy has it; another one after an answer without end."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self._writer = reader, writer
+    def __init__(self, port: int) -> None:
+        self._port = port
         self.asked = 0
+
+    async def open(self) -> None:
+        """Connect."""
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
+
+    def close(self) -> None:
+        """Be gone."""
+        self._writer.close()
 
     async def answer(self, ask: Ask, room: str, token: str | None = None) -> Answered:
         """Ask and wait."""
@@ -492,6 +506,11 @@ class Wire:
             if name and name.lower() != "date":
                 before = answered.fields.get(name.lower())
                 answered.fields[name.lower()] = value if before is None else f"{before}, {value}"
+        if ask.method != "HEAD" and answered.fields.get("content-type", "").startswith("text/event-stream"):
+            answered.body = await self._reader.readuntil(b"\n\n")  # the first event, and that is enough
+            self.close()
+            await self.open()
+            return answered
         length = int(answered.fields.get("content-length", 0))
         if ask.method != "HEAD" and length:
             answered.body = await self._reader.readexactly(length)
@@ -508,11 +527,12 @@ async def wired(it: Stage) -> AsyncIterator[Wire]:
     server = await asyncio.get_running_loop().create_server(
         lambda: ShortPathProtocol(config, shared, state), "127.0.0.1", 0
     )
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.sockets[0].getsockname()[1])
+    wire = Wire(server.sockets[0].getsockname()[1])
+    await wire.open()
     try:
-        yield Wire(reader, writer)
+        yield wire
     finally:
-        writer.close()
+        wire.close()
         server.close()
         for connection in tuple(shared.connections):
             connection.transport.abort()

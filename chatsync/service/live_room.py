@@ -536,13 +536,12 @@ class LiveRoom:
             self.flush()
 
     def _deliver(self, frames: Frames) -> None:
-        public, staff = Batch(frames.public), Batch(frames.staff)
-        own = {key: Batch((frame,)) for key, frame in frames.own.items()}
+        through = self.log.position
+        public, staff = Batch(frames.public, through), Batch(frames.staff, through)
+        own = {key: Batch((*frames.public, frame), through) for key, frame in frames.own.items()}
 
         def tell(receiver: Receiver) -> None:
-            receiver.receive_batch(staff if receiver.is_staff else public)
-            if own and not receiver.is_staff and (batch := own.get(receiver.author_key)) is not None:
-                receiver.receive_batch(batch)
+            receiver.receive_batch(staff if receiver.is_staff else own.get(receiver.author_key, public))
 
         self.fanout.tell(tell)
 

@@ -1,14 +1,14 @@
-"""The live socket: one connection from handshake to close.
+"""One live connection from hello to close, over a socket or as server-sent events.
 
 Owns: hello, the send queue and its limits, turning frames into acts and results into acks. Does not know: how an act becomes
-durable (``live_room``), which frame may come when (``chat.session``). Source: contract §5; limits of security-and-privacy §9.
+durable (``live_room``), which frame may come when (``chat.session``), how frames travel (``sockets``, ``event_stream``). Source: contract §5; limits of security-and-privacy §9.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import structlog
@@ -44,16 +44,16 @@ from chatsync.errors import (
 )
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import Act, Seen
-from chatsync.service.framing import Batch, text_frame
+from chatsync.service.framing import Batch
 from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
 from chatsync.service.live_room import LiveRoom
 from chatsync.store.journal import Appended
 
 if TYPE_CHECKING:
+    from chatsync.service.auth import Identity
     from chatsync.service.hub import Hub
-    from chatsync.service.sockets import LiveSocket
 
-__all__ = ["LiveConnection", "acked"]
+__all__ = ["LiveConnection", "Outlet", "acked"]
 
 _log = structlog.get_logger(__name__)
 
@@ -70,8 +70,45 @@ def acked(act_id: str, appended: Appended) -> dict[str, Any]:
     }
 
 
+class Outlet(Protocol):
+    """Where a live connection's frames go: a socket, or a stream of server-sent events."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the peer has not taken yet, without what it asked for itself."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """All that the peer has not taken yet."""
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the goodbye was said or the connection is gone."""
+
+    def send_batch(self, batch: Batch, *, excused: bool = False) -> None:
+        """Frames that others get too; excused ones do not count as waiting."""
+
+    def send_frame(self, payload: bytes) -> None:
+        """One frame that is the peer's alone."""
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say goodbye with a documented code, once."""
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the peer for now."""
+
+    def resume_reading(self) -> None:
+        """Take from the peer again."""
+
+
 class LiveConnection:
-    """One live connection: give it messages, and it tells its socket what to send. Not a coroutine: nothing runs while nobody speaks."""
+    """One live connection: give it messages, and it tells its socket what to send. Not a coroutine: nothing runs while nobody speaks.
+
+    Attributes:
+        room_id: the room it wants to be in.
+        identity: who it is, once it was let in.
+        is_staff: whether it is told what only staff may see.
+    """
 
     __slots__ = (
         "_author",
@@ -84,19 +121,21 @@ class LiveConnection:
         "_page",
         "_person",
         "_room",
-        "_room_id",
         "_seen",
         "_session",
         "_socket",
         "_tasks",
         "address",
         "author_key",
+        "identity",
         "is_staff",
+        "room_id",
     )
 
-    def __init__(self, socket: LiveSocket, hub: Hub, room_id: str, address: str, page: str | None = None) -> None:
-        self._socket, self._hub, self._room_id, self.address = socket, hub, room_id, address
+    def __init__(self, socket: Outlet, hub: Hub, room_id: str, address: str, page: str | None = None) -> None:
+        self._socket, self._hub, self.room_id, self.address = socket, hub, room_id, address
         self._page = page  # origin of a web page that is not ours
+        self.identity: Identity | None = None
         self._session = Session(now_us=hub.clock.monotonic_us())
         self._room: LiveRoom | None = None
         self._author: Author | None = None
@@ -170,7 +209,7 @@ class LiveConnection:
             self._note_failure(error)
 
     def _note_failure(self, error: BaseException) -> None:
-        _log.error("connection_failed", room=self._room_id, error=type(error).__name__)
+        _log.error("connection_failed", room=self.room_id, error=type(error).__name__)
         self.close(CloseCode.SHUTTING_DOWN, "come back in a moment")
 
     def _receive_frame(self, data: bytes) -> None:
@@ -182,9 +221,7 @@ class LiveConnection:
             case Close(code=code, reason=reason):
                 self.close(code, reason)
             case HelloFrame() as hello:
-                self._early = []
-                self._socket.pause_reading()
-                self._spawn(self._receive_hello(hello))
+                self.receive_hello(hello)
             case PingFrame():
                 self._send({"type": "pong", "wall_ms": ms_from_us(self._hub.clock.system_wall_us())})
             case TypingFrame():
@@ -199,7 +236,13 @@ class LiveConnection:
 
     # --- hello ----------------------------------------------------------------------------------------------------
 
-    async def _receive_hello(self, hello: HelloFrame) -> None:
+    def receive_hello(self, hello: HelloFrame) -> None:
+        """The peer says who it is, and where it left off: let it in, or close."""
+        self._early = []
+        self._socket.pause_reading()
+        self._spawn(self._answer_hello(hello))
+
+    async def _answer_hello(self, hello: HelloFrame) -> None:
         try:
             await self._enter(hello)
         except Exception as error:
@@ -224,7 +267,7 @@ class LiveConnection:
         if hello.token is None and not self._may_knock():
             return
         try:
-            room, identity = await self._hub.admitted(self._room_id, hello.token)
+            room, identity = await self._hub.admitted(self.room_id, hello.token)
         except TokenError:
             if self._may_knock():
                 self.close(CloseCode.TOKEN, "the token was not accepted")
@@ -241,17 +284,17 @@ class LiveConnection:
         if self._page is not None and self._page not in room.settings.origins:
             self._close_as_unknown()
             return
-        author = self._hub.author_of(identity, self._room_id)
+        author = self._hub.author_of(identity, self.room_id)
         room.floor.note_staff(author)
         if hello.token is None:
             if not self._hub.doors.enter(self.address):
                 self.close(CloseCode.TOO_SLOW, "too many guests of this address")
                 return
             self._is_guest = True
-        if not self._hub.enter(identity.person(self._room_id)):
+        if not self._hub.enter(identity.person(self.room_id)):
             self.close(CloseCode.TOO_SLOW, "too many connections of this person")
             return
-        self._person = identity.person(self._room_id)
+        self.identity, self._person = identity, identity.person(self.room_id)
         self._author, self.author_key, self._human = author, author.key, hello.human
         self.is_staff = may(self._author.role, "read_staff")
         self._hub.metrics.connections.labels(room.room).inc()
@@ -276,7 +319,7 @@ class LiveConnection:
         if self._socket.is_closing:  # it went away meanwhile
             return
         room.receivers.add(self)
-        self._send_welcome(self._welcome(recovery))
+        self._send_welcome(self._welcome(recovery), room.log.position)
 
     async def _recovered(self, after: Position | None, last: int) -> Recovery | None:
         """What the client missed; None when it must start afresh. Nothing is awaited after the last look at memory."""
@@ -421,7 +464,7 @@ class LiveConnection:
         if isinstance(error, ChatsyncError):
             self._refuse(frame_id, error)
         else:
-            _log.error("act_failed", room=self._room_id, error=type(error).__name__)
+            _log.error("act_failed", room=self.room_id, error=type(error).__name__)
             self._send({"type": "error", "id": frame_id, "code": "internal"})
 
     def _ack(self, frame_id: str, appended: Appended, started_us: int) -> None:
@@ -453,27 +496,27 @@ class LiveConnection:
     def _send(self, frame: dict[str, Any]) -> None:
         if self._is_too_slow():
             return
-        self._socket.send_soon(text_frame(encoded(frame)))
+        self._socket.send_frame(encoded(frame))
 
     def receive_reset(self, reason: str, position: Position) -> None:
         """Tell the peer to start afresh; a welcome without events follows (contract §5)."""
         if self._socket.is_closing or self._room is None:
             return
         self._send_reset(reason, position)
-        self._send_welcome(self._welcome(None, position))
+        self._send_welcome(self._welcome(None, position), position)
 
     def _send_reset(self, reason: str, position: Position) -> None:
         self._send({"type": "reset", "reason": reason, "position": position_to_wire(position)})
 
-    def _send_welcome(self, frame: bytes) -> None:
+    def _send_welcome(self, frame: bytes, through: Position) -> None:
         # It may be larger than the bound on what waits, being the peer's own request, answered once. It does not count: else
         # the next event would close whoever missed much, again at each return.
-        self._socket.send(Batch((frame,)).wire, excused=True)
+        self._socket.send_batch(Batch((frame,), through), excused=True)
 
     def receive_batch(self, batch: Batch) -> None:
         """Send frames to the peer; one that reads too slowly is closed and comes back later."""
         if not self._is_too_slow():
-            self._socket.send(batch.wire)
+            self._socket.send_batch(batch)
 
     def _is_too_slow(self) -> bool:
         """Whether too much waits for the peer; then it is closed."""

@@ -39,7 +39,13 @@ from chatsync.service.slice_answers import SLICE_NAME, SliceAnswers, SliceName
 if TYPE_CHECKING:
     from chatsync.service.hub import Hub, RunningRoom
 
-__all__ = ["ShortPath", "ShortPathApp", "ShortPathProtocol"]
+__all__ = ["HEAD", "TRANSPORT", "ShortPath", "ShortPathApp", "ShortPathProtocol"]
+
+HEAD = "chatsync.head"
+"""In the scope of a GET that was a HEAD: for an answer without end, which has none to leave out."""
+
+TRANSPORT = "transport"
+"""In ``scope["state"]``: the connection itself, for an answer without end that must know what its reader has not taken."""
 
 MS_MAX = 253_402_300_799_999  # as in routes/entry.py: the end of the year 9999
 _BROADCAST_MAX = 2**31
@@ -225,7 +231,7 @@ class ShortPathApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         if scope["method"] == "HEAD":
-            scope, send = {**scope, "method": "GET"}, _without_body(send)
+            scope, send = {**scope, "method": "GET", HEAD: True}, _without_body(send)
         short_path: ShortPath | None = getattr(self.state, "short_path", None)
         found = None if short_path is None or scope["method"] != "GET" else await short_path.answer(scope)
         if found is None:
@@ -290,6 +296,7 @@ class ShortPathProtocol(BoundedHttp):
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expects
         self.headers.extend(headers)
+        self.scope["state"][TRANSPORT] = self.transport
         super().on_headers_complete()
 
     def _answered(self) -> bool:

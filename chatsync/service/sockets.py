@@ -17,7 +17,7 @@ import logging
 import re
 import socket
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 import structlog
@@ -29,6 +29,7 @@ from websockets.typing import Subprotocol
 
 from chatsync.chat.wire import SUBPROTOCOL, CloseCode
 from chatsync.instants import SECOND_US
+from chatsync.service.framing import Batch, text_frame
 from chatsync.service.origins import foreign_page, is_allowed_origin
 from chatsync.service.peers import peer_address
 from chatsync.service.relay import LiveConnection
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from chatsync.service.hub import Hub
 
-__all__ = ["LiveSocket", "SocketKeeper"]
+__all__ = ["Kept", "LiveSocket", "SocketKeeper"]
 
 _LIVE_PATH = re.compile(r"/v1/rooms/([^/]+)/live")
 _CLOSE_US = 10 * SECOND_US  # for a peer to take the goodbye and answer it; then the connection is cut
@@ -296,6 +297,14 @@ class LiveSocket(asyncio.Protocol):
         if excused:
             self._excused_until = self._written
 
+    def send_batch(self, batch: Batch, *, excused: bool = False) -> None:
+        """As :meth:`send`, of frames that others get too."""
+        self.send(batch.wire, excused=excused)
+
+    def send_frame(self, payload: bytes) -> None:
+        """As :meth:`send_soon`, of one frame that is the peer's alone."""
+        self.send_soon(text_frame(payload))
+
     def send_soon(self, wire: bytes) -> None:
         """Write frames together with what else this turn of the loop has for the peer: alone, an ack costs a system call."""
         if self._transport is None or self._closing_since_us is not None:
@@ -419,8 +428,22 @@ def _chosen(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | 
     return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in offered else None
 
 
+class Kept(Protocol):
+    """A connection that is looked after: a socket, or a reader of server-sent events."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """All that the peer has not taken yet."""
+
+    def receive_time(self, now_us: int) -> None:
+        """A second has passed; monotonic time."""
+
+    def close(self, code: CloseCode, reason: str) -> None:
+        """Say goodbye."""
+
+
 class SocketKeeper:
-    """Looks after all sockets of the node once a second: one task instead of three timers a connection.
+    """Looks after all live connections of the node once a second: one task instead of three timers a connection.
 
     Args:
         waiting_bytes_max: what may wait for slow readers in all.
@@ -428,6 +451,7 @@ class SocketKeeper:
 
     def __init__(self, waiting_bytes_max: int) -> None:
         self.sockets: set[LiveSocket] = set()
+        self.streams: set[Kept] = set()  # readers of server-sent events
         self._waiting_bytes_max = waiting_bytes_max
 
     async def run(self, monotonic_us: Callable[[], int]) -> None:
@@ -440,9 +464,10 @@ class SocketKeeper:
                 _log.exception("sockets_not_looked_after")
 
     async def look(self, monotonic_us: Callable[[], int]) -> None:
-        """Look at every socket once; then shed whoever is furthest behind while too much waits in all."""
-        buffered: list[tuple[int, LiveSocket]] = []
-        for count, one in enumerate(tuple(self.sockets), start=1):
+        """Look at every connection once; then shed whoever is furthest behind while too much waits in all."""
+        buffered: list[tuple[int, Kept]] = []
+        every: list[Kept] = [*self.sockets, *self.streams]
+        for count, one in enumerate(every, start=1):
             one.receive_time(monotonic_us())
             waiting = one.buffered_bytes
             if waiting:
