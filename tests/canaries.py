@@ -292,6 +292,10 @@ def _with(method: str, tail: str, body: Any = None) -> Ask:
     return Ask(method, _ROOM + tail, _JSON if held else (), held, changes=True)
 
 
+def _post(path: str, body: Any) -> Ask:
+    return Ask("POST", path, _JSON, json.dumps(body).encode(), changes=True)
+
+
 def _always(*asks: Ask) -> Callable[[Canary], Sequence[Ask]]:
     """A row for which it does not matter what the room holds."""
 
@@ -388,6 +392,13 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
     ],
     "DELETE /v1/rooms/{room}/recordings/{recording}": lambda c: [_with("DELETE", f"/recordings/{c.recording}")],
     "PUT /v1/rooms/{room}/recordings/{recording}": _recordings,
+    "POST /v1/tokens": lambda c: [_post("/v1/tokens", {"subject": "x", "rooms": [c.room], "role": "host"})],
+    "POST /v1/revocations": lambda c: [
+        _post("/v1/revocations", {"person": "x", "room": c.room}),
+        _post("/v1/revocations", {"jti": "x"}),
+        _post("/v1/revocations", {"jti": "x", "room": c.room}),
+    ],
+    "GET /v1/revocations": _always(Ask("GET", "/v1/revocations"), Ask("GET", "/v1/revocations?room={room}")),
     "POST /v1/rooms/{room}/restamp": _always(
         _with("POST", "/restamp?dry_run=true"),
         _with("POST", "/restamp?broadcast=none"),
@@ -403,6 +414,9 @@ FOR_ADMINISTRATORS = frozenset(
         "GET /v1/rooms",
         "PUT /v1/rooms/{room}",
         "DELETE /v1/rooms/{room}",
+        "POST /v1/tokens",
+        "POST /v1/revocations",
+        "GET /v1/revocations",
         "POST /v1/rooms/{room}/restamp",
         "GET /v1/rooms/{room}/authors/{author}",
         "DELETE /v1/rooms/{room}/authors/{author}",

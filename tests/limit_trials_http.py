@@ -14,6 +14,7 @@ from chatsync.errors import PlaylistSyntaxError, SettingsError
 from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.instants import HOUR_US, MS_US, SECOND_US
 from chatsync.service.auth import TokenAuthority
+from chatsync.service.keys import read_keys
 from chatsync.service.limit_table import Limits
 from chatsync.service.purge_settings import PurgeHook, purge_reasons
 from chatsync.service.room_settings import RoomSettings, read_request_headers
@@ -35,6 +36,10 @@ from tests.limit_trials import (
 from tests.relay import SECRET, relay_with
 from tests.service import test_auth as tokens
 from tests.service import test_fetching as fetching
+from tests.service import test_keys as keys
+from tests.service import test_openid as openid
+from tests.service import test_revoking as revoking
+from tests.service.tripwire import reply
 from tests.stage import FAST, START_US, stage
 
 # --- tokens, secrets ----------------------------------------------------------------------------------------------------
@@ -86,6 +91,43 @@ def _token_subject(_: Path) -> None:
     given: dict[str, Any] = {"wall_us": NOW_US, "rooms": (ROOM,), "role": "participant"}
     authority.mint("x" * FIXED["token_subject"], **given)
     refuses(lambda: authority.mint("x" * (FIXED["token_subject"] + 1), **given), ValueError)
+
+
+@trial("token_audiences")
+def _token_audiences(_: Path) -> None:
+    for more, is_taken in ((0, True), (1, False)):
+        audiences = ["chat-app", *(f"a{number}" for number in range(FIXED["token_audiences"] + more - 1))]
+        work = partial(tokens.AUTHORITY.identify, tokens.provided(aud=audiences), wall_us=tokens.NOW_US)
+        if is_taken:
+            work()
+        else:
+            refuses(work)
+
+
+@trial("rsa_bits")
+def _rsa_bits(folder: Path) -> None:
+    keys.test_a_key_is_read_from_its_file(folder, keys.pem(tokens.RSA_KEY), "RS256")
+    assert FIXED["rsa_bits"] == tokens.RSA_KEY.key_size
+    (folder / "key").write_bytes(keys.pem(keys.WEAK_RSA))
+    refuses(lambda: read_keys([keys.one(folder / "key", "RS256")]))
+
+
+@trial("jwks")
+async def _jwks(_: Path) -> None:
+    await openid.test_a_document_at_the_limit_is_taken()
+    too_large = reply(b"x" * (FIXED["jwks"] + 1))
+    await openid.test_what_is_not_plainly_a_document_is_refused(too_large, "larger than")
+
+
+@trial("jwks_pause", "jwks_grace")
+async def _jwks_times(_: Path) -> None:
+    await openid.test_made_up_names_cause_one_load_a_minute()
+    await openid.test_a_key_that_left_the_set_is_good_for_its_grace()
+
+
+@trial("revocations")
+async def _revocations(folder: Path) -> None:
+    await revoking.test_there_are_not_more_than_memory_is_for(folder)
 
 
 @trial("secret")

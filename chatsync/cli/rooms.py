@@ -62,6 +62,10 @@ def erase(
     subject: Annotated[
         bool, typer.Option("--subject", help="AUTHOR is your platform's own id of the person, as in their tokens.")
     ] = False,
+    issuer: Annotated[
+        str | None,
+        typer.Option(help="With --subject: whose id it is, if an OpenID provider's, as in the `iss` of its tokens."),
+    ] = None,
     reason: Annotated[
         str | None, typer.Option(help="A word for staff, such as the number of a request; not the person's name.")
     ] = None,
@@ -85,7 +89,8 @@ def erase(
     try:
         settings = load_settings(config, data_folder=data)
         if subject:
-            author = TokenAuthority(token_key(settings), settings.token_issuer).author_key(room, author)
+            authority = TokenAuthority(token_key(settings), settings.token_issuer)
+            author = authority.author_key(room, authority.subject_of(author, issuer))
         try:
             with open_store(settings.data_folder) as store:
                 if dry_run:

@@ -26,15 +26,17 @@ from chatsync.service.clock import Clock, SteadyClock
 from chatsync.service.deliveries import Deliveries
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.hub import Hub
+from chatsync.service.keys import read_keys
 from chatsync.service.loop_lag import LoopLag, measure
 from chatsync.service.metrics import Metrics
+from chatsync.service.openid import provider_keys_of
 from chatsync.service.origins import RoomCors
 from chatsync.service.outgoing import Outgoing, client_to
 from chatsync.service.problems import install
 from chatsync.service.purge_keys import PurgeKeys
 from chatsync.service.purging import KEPT_MORE_S, Cache, Purging
 from chatsync.service.reading import Reading
-from chatsync.service.routes import admin, api_page, events, health, messages, recordings, rooms, slices
+from chatsync.service.routes import admin, api_page, events, health, messages, recordings, rooms, slices, tokens
 from chatsync.service.settings import Settings, check_safe, token_key
 from chatsync.service.short_path import ShortPath, ShortPathApp
 from chatsync.service.slice_answers import SliceAnswers
@@ -111,7 +113,7 @@ def create_app(
         separate_input_output_schemas=False,
         redirect_slashes=False,  # another spelling is another path: a redirect would repeat the client's own Host
     )
-    for routes in (slices, rooms, recordings, messages, events, admin, health, api_page):
+    for routes in (slices, rooms, recordings, messages, events, admin, tokens, health, api_page):
         app.include_router(routes.router)
     _add_player(app)
     install(app)
@@ -145,6 +147,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
     stack.push_async_callback(fetcher.aclose)
     outgoing = Outgoing(settings)
     stack.push_async_callback(outgoing.aclose)
+    authority = TokenAuthority(token_key(settings), issuer=settings.token_issuer, keys=read_keys(settings.token_keys))
     maker: Maker = FileMaker(files, journal, catalog, Recall(files, catalog))
     if has_worker:
         maker = worker = Worker(files.root, maker)
@@ -153,7 +156,6 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
     query = Query(files, journal, catalog)
     query.on_damaged = archive.note_damaged
     metrics = Metrics()
-    authority = TokenAuthority(token_key(settings), issuer=settings.token_issuer)
     purging = _purging(
         settings, stack, authority=authority, catalog=catalog, writer=writer, clock=clock, metrics=metrics
     )
@@ -172,6 +174,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
         outgoing=outgoing,
         purging=purging,
         metrics=metrics,
+        provider_keys=provider_keys_of(settings, outgoing, authority.ring, clock),
     )
 
 

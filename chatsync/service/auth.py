@@ -1,12 +1,15 @@
 """Tokens: who somebody is, in which rooms, until when; and the keys made from the one secret.
 
 Owns: the strict reading and the minting of JWTs, author keys, sealed cursors, the bearer header. Does not know: the clock
-(wall time is an argument), what a role may do (``chat.policy``), which rooms exist. Units: µs since the Unix epoch.
-Source: RFC 7515, RFC 7519; contract §5.
+(wall time is an argument), where keys come from (``keys``), what a role may do (``chat.policy``), which rooms exist.
+Units: µs since the Unix epoch. Source: RFC 7515, RFC 7519, OpenID Connect Core §2; contract §5.
 
 PyJWT checks the signature and nothing else. It would accept a token without ``exp``, with ``exp`` as text or 1e30, with a
 list as ``role``, and it reads the clock; so every claim is checked here. A token that fails any check is answered by
 the same ``TokenError``: the reason is not told.
+
+An OpenID provider's tokens are read by its own words for role, rooms and name, and never as those of programs or administrators. Its
+people are not ours: the same ``sub`` is another person there.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 import jwt
@@ -29,16 +33,19 @@ from starlette.datastructures import Headers
 
 from chatsync.chat.event import Role
 from chatsync.chat.policy import permitted
-from chatsync.chat.text import clean_name, is_room_id
+from chatsync.chat.text import NAME_CODE_POINTS_MAX, clean_name
 from chatsync.errors import ChatsyncError, CursorError, TokenError
 from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.service.keys import MAIN, KeyRing, TokenKey, is_room_pattern
 from chatsync.service.limit_table import (
+    AUDIENCES_MAX,
     LEEWAY_US_MAX,
     LIFETIME_US_MAX,
     SUBJECT_CHARACTERS_MAX,
     TOKEN_BYTES_MAX,
     TOKEN_ROOMS_MAX,
 )
+from chatsync.service.revoking import Revocations
 
 __all__ = [
     "ADMIN_AUDIENCE",
@@ -54,7 +61,6 @@ __all__ = [
 AUDIENCE = "chatsync"
 ADMIN_AUDIENCE = "chatsync-admin"  # administrators have tokens of their own, and no other token opens their doors
 
-_KID = "main"
 _AUTHOR_KEYS = 20_000  # remembered
 
 PersonRole = Literal["host", "moderator", "participant", "viewer", "guest"]
@@ -67,7 +73,6 @@ _SCOPES: dict[str, frozenset[str]] = {
 }
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/=-]+)")
-_PREFIX = re.compile(r"([a-z0-9][a-z0-9_-]{0,62}[_-])\*")  # "math-*", not "math*": a prefix ends where a word ends
 _jws = jwt.PyJWS(options={"enforce_minimum_key_length": True})
 
 
@@ -75,12 +80,14 @@ _jws = jwt.PyJWS(options={"enforce_minimum_key_length": True})
 class Identity:
     """Who somebody is, as a token says."""
 
-    subject: str  # the platform's own id of a person or program; stays between us and identity.db
+    subject: str  # the platform's own id of a person or program; of a provider's, its issuer and a line feed before it
     name: str  # clean; may be empty
     role: Role
     rooms: tuple[str, ...] | None  # ids and prefixes such as ``math-*``; None: all
     scopes: frozenset[str]  # every *action* that the token's scopes allow, by chat.policy
     expires_us: int | None  # system wall time; None: never, for guests
+    issued_us: int = 0  # the same
+    token_id: str | None = None  # `jti`, as `subject`
 
     def may_enter(self, room: str) -> bool:
         """Whether the token is for this room. Says nothing of what may be done in it."""
@@ -98,28 +105,28 @@ def guest() -> Identity:
     return Identity(f"guest:{secrets.token_hex(8)}", "", "guest", (), frozenset(), None)
 
 
-@dataclass(frozen=True, slots=True)
-class _TokenKey:
-    """A key and the one algorithm it is for: a token never chooses."""
-
-    algorithm: str
-    key: bytes
-
-
 class TokenAuthority:
     """Reads and mints tokens, and makes every other key from the same secret, each under its own label.
 
     Args:
         secret: at least 32 bytes (``settings.token_key``).
-        issuer: the ``iss`` every token must carry.
+        issuer: the ``iss`` every token must carry that is not a provider's.
+        keys: more keys that tokens may be signed with, by kid.
+
+    Attributes:
+        ring: all keys tokens may be signed with.
+        revocations: tokens that were taken back.
     """
 
-    def __init__(self, secret: bytes, issuer: str = "chatsync") -> None:
+    def __init__(
+        self, secret: bytes, issuer: str = "chatsync", *, keys: Mapping[str, TokenKey] = MappingProxyType({})
+    ) -> None:
         if len(secret) < 32:
             raise ValueError("a token secret needs at least 32 bytes")
         self._issuer = issuer
-        # By kid. Another algorithm is another line here; the header's alg must agree with the line, never the reverse.
-        self._keys: Mapping[str, _TokenKey] = {_KID: _TokenKey("HS256", secret)}
+        self._secret = secret
+        self.ring = KeyRing({**keys, MAIN: TokenKey("HS256", secret, is_admin=True)})
+        self.revocations = Revocations(_derived(secret, "revocation"))
         self._author_key_key = _derived(secret, "author key")
         # A digest lets another thread have Python, and a platform that feeds a thousand messages would wait a thousand times.
         self._author_key = lru_cache(maxsize=_AUTHOR_KEYS)(self._made_author_key)
@@ -141,12 +148,26 @@ class TokenAuthority:
         Raises:
             TokenError: for every fault alike.
 
-        Cost: one HMAC over at most 8 KiB.
+        Cost: one check of a signature over at most 8 KiB: some 20 µs for HS256, 60 for RS256, 150 for EdDSA.
         """
         try:
-            return self._identity(self._claims(token), wall_us, ADMIN_AUDIENCE if admin else AUDIENCE)
+            key, payload = self._checked(token)
+            identity = self._identity(_object(payload), key, wall_us, admin=admin)
+            if self.revocations.refuses(identity):
+                raise _BadTokenError
+            return identity
         except (_BadTokenError, jwt.PyJWTError, ChatsyncError, ValueError, TypeError, RecursionError):
             raise TokenError from None  # what was wrong is not told, nor kept as context
+
+    def unknown_kid(self, token: str) -> str | None:
+        """Which key a token wants to be read with that is not there; None if it is, or if this is no token of a provider."""
+        try:
+            facts = _header(token)
+        except (_BadTokenError, ValueError, TypeError, RecursionError):
+            return None
+        kid = facts.get("kid")
+        is_known = not isinstance(kid, str) or self.ring.get(kid) is not None
+        return None if is_known or facts.get("alg") not in {"RS256", "EdDSA"} else kid
 
     def mint(
         self,
@@ -186,10 +207,10 @@ class TokenAuthority:
             "role": role,
             "name": name,
             "scope": " ".join(sorted({*scopes, "admin"} if admin else scopes)) or None,
+            "jti": secrets.token_urlsafe(16),
         }
-        key = self._keys[_KID]
         payload = json.dumps({name: value for name, value in claims.items() if value is not None}).encode()
-        token = _jws.encode(payload, key.key, algorithm=key.algorithm, headers={"kid": _KID})
+        token = _jws.encode(payload, self._secret, algorithm="HS256", headers={"kid": MAIN})
         try:
             self.identify(token, wall_us=wall_us, admin=admin)
         except TokenError:
@@ -230,47 +251,56 @@ class TokenAuthority:
     def _seal(self, body: bytes, room: str, broadcast: int) -> bytes:
         return hmac.digest(self._cursor_key, f"{room}\n{broadcast}\n".encode() + body, "sha256")[:16]
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        if len(token) > TOKEN_BYTES_MAX or not _SHAPE.fullmatch(token):
-            raise _BadTokenError
-        header, payload, signature = token.split(".")
-        if any(_encoded(_decoded(part)) != part for part in (header, payload, signature)):
-            raise _BadTokenError  # the same bytes in other letters would be a second token
-        facts = _object(_decoded(header))
-        key = self._keys.get(facts.get("kid", _KID)) if isinstance(facts.get("kid", _KID), str) else None
+    def subject_of(self, person: str, issuer: str | None = None) -> str:
+        """A person as identities name them: ``sub`` of the tokens of an issuer, by default of our own platform."""
+        return person if issuer is None or issuer == self._issuer else _provided(issuer, person)
+
+    def _checked(self, token: str) -> tuple[TokenKey, bytes]:
+        """The key that a token was signed with, and its payload."""
+        facts = _header(token)
+        kid = facts.get("kid", MAIN)
+        key = self.ring.get(kid) if isinstance(kid, str) else None
         if key is None or facts.get("alg") != key.algorithm or "crit" in facts or "b64" in facts:
             raise _BadTokenError
         if facts.get("typ", "JWT") not in {"JWT", "jwt", "at+jwt"} or "cty" in facts:
             raise _BadTokenError
-        _jws.decode(token, key.key, algorithms=[key.algorithm])  # header jwk, jku, x5u and x5c are not looked at
-        return _object(_decoded(payload))
+        payload: bytes = _jws.decode(token, key.key, algorithms=[key.algorithm])
+        return key, payload  # header jwk, jku, x5u and x5c were not looked at
 
-    def _identity(self, claims: dict[str, Any], wall_us: int, audience: str) -> Identity:
-        if claims.get("iss") != self._issuer or claims.get("aud") != audience:
-            raise _BadTokenError
-        subject = claims.get("sub")
-        if not isinstance(subject, str) or not 0 < len(subject) <= SUBJECT_CHARACTERS_MAX or not subject.isprintable():
-            raise _BadTokenError
-        issued_us, expires_us = _instant_us(claims.get("iat")), _instant_us(claims.get("exp"))
-        if not 0 < expires_us - issued_us <= LIFETIME_US_MAX:
-            raise _BadTokenError
-        not_before_us = _instant_us(claims["nbf"]) if "nbf" in claims else issued_us
-        if wall_us < max(issued_us, not_before_us) - LEEWAY_US_MAX or wall_us >= expires_us + LEEWAY_US_MAX:
+    def _identity(self, claims: dict[str, Any], key: TokenKey, wall_us: int, *, admin: bool) -> Identity:
+        issued_us, expires_us = _lifetime(claims, wall_us)
+        subject = _text(claims.get("sub"))
+        token_id = _text(claims["jti"]) if "jti" in claims else None
+        provider = key.provider
+        if provider is not None:
+            if admin or claims.get("iss") != provider.issuer or not _is_for(claims.get("aud"), provider.audience):
+                raise _BadTokenError
+            return Identity(
+                subject=_provided(provider.issuer, subject),
+                name=_shortened(claims.get(provider.name_claim, "")),
+                role=_role(claims.get(provider.role_claim, provider.default_role)),
+                rooms=_rooms(claims.get(provider.rooms_claim, list(provider.default_rooms))),
+                scopes=frozenset(),
+                expires_us=expires_us,
+                issued_us=issued_us,
+                token_id=None if token_id is None else _provided(provider.issuer, token_id),
+            )
+        audience = ADMIN_AUDIENCE if admin else AUDIENCE
+        if claims.get("iss") != self._issuer or claims.get("aud") != audience or (admin and not key.is_admin):
             raise _BadTokenError
         scopes = _scopes(claims.get("scope", ""), audience)
-        role = claims.get("role", "guest" if scopes else None)
-        if not isinstance(role, str) or role not in _ROLES:
-            raise _BadTokenError
         name = claims.get("name", "")
         if not isinstance(name, str):
             raise _BadTokenError
         return Identity(
             subject=subject,
             name=clean_name(name) if name else "",
-            role=role,  # type: ignore[arg-type]
-            rooms=_rooms(claims, audience),
+            role=_role(claims.get("role", "guest" if scopes else None)),
+            rooms=None if admin and "rooms" not in claims else _rooms(claims.get("rooms")),
             scopes=frozenset(action for scope in scopes for action in permitted(scope)),
             expires_us=expires_us,
+            issued_us=issued_us,
+            token_id=token_id,
         )
 
 
@@ -293,6 +323,11 @@ def bearer_token(headers: Headers) -> str | None:
     return match[1]
 
 
+def _provided(issuer: str, text: str) -> str:
+    """What an OpenID provider calls somebody or something, told from what our own platform does: it has no line feeds."""
+    return f"{issuer}\n{text}"
+
+
 def _derived(secret: bytes, label: str) -> bytes:
     """A key of its own for each use, so that no two uses can be played against each other."""
     return hmac.digest(secret, b"chatsync 1 " + label.encode(), hashlib.sha256)
@@ -304,6 +339,16 @@ def _decoded(part: str) -> bytes:
 
 def _encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _header(token: str) -> dict[str, Any]:
+    """The header of a well-formed token; nothing in it is believed yet."""
+    if len(token) > TOKEN_BYTES_MAX or not _SHAPE.fullmatch(token):
+        raise _BadTokenError
+    header, payload, signature = token.split(".")
+    if any(_encoded(_decoded(part)) != part for part in (header, payload, signature)):
+        raise _BadTokenError  # the same bytes in other letters would be a second token
+    return _object(_decoded(header))
 
 
 def _object(raw: bytes) -> dict[str, Any]:
@@ -336,6 +381,44 @@ def _instant_us(value: object) -> int:
     return int(value * SECOND_US)
 
 
+def _lifetime(claims: dict[str, Any], wall_us: int) -> tuple[int, int]:
+    """When a token was issued and when it expires, if it is good now."""
+    issued_us, expires_us = _instant_us(claims.get("iat")), _instant_us(claims.get("exp"))
+    if not 0 < expires_us - issued_us <= LIFETIME_US_MAX:
+        raise _BadTokenError
+    not_before_us = _instant_us(claims["nbf"]) if "nbf" in claims else issued_us
+    if wall_us < max(issued_us, not_before_us) - LEEWAY_US_MAX or wall_us >= expires_us + LEEWAY_US_MAX:
+        raise _BadTokenError
+    return issued_us, expires_us
+
+
+def _text(value: object) -> str:
+    """What names a person or a token."""
+    if not isinstance(value, str) or not 0 < len(value) <= SUBJECT_CHARACTERS_MAX or not value.isprintable():
+        raise _BadTokenError
+    return value
+
+
+def _is_for(audience: object, ours: str) -> bool:
+    """Whether a provider's token is for us: it may be for others too (RFC 7519 §4.1.3)."""
+    if not isinstance(audience, list):
+        return audience == ours
+    return len(audience) <= AUDIENCES_MAX and all(isinstance(one, str) for one in audience) and ours in audience
+
+
+def _role(role: object) -> Role:
+    if not isinstance(role, str) or role not in _ROLES:
+        raise _BadTokenError
+    return role  # type: ignore[return-value]
+
+
+def _shortened(name: object) -> str:
+    """The name a provider knows somebody by: they cannot make it shorter, so what is too long is cut."""
+    if not isinstance(name, str):
+        raise _BadTokenError
+    return clean_name(name[:NAME_CODE_POINTS_MAX]) if name else ""
+
+
 def _scopes(scope: object, audience: str) -> frozenset[str]:
     if not isinstance(scope, str):
         raise _BadTokenError
@@ -345,12 +428,9 @@ def _scopes(scope: object, audience: str) -> frozenset[str]:
     return scopes
 
 
-def _rooms(claims: dict[str, Any], audience: str) -> tuple[str, ...] | None:
-    if audience == ADMIN_AUDIENCE and "rooms" not in claims:
-        return None
-    rooms = claims.get("rooms")
+def _rooms(rooms: object) -> tuple[str, ...]:
     if not isinstance(rooms, list) or not 0 < len(rooms) <= TOKEN_ROOMS_MAX:
         raise _BadTokenError
-    if not all(isinstance(room, str) and (is_room_id(room) or _PREFIX.fullmatch(room)) for room in rooms):
+    if not all(isinstance(room, str) and is_room_pattern(room) for room in rooms):
         raise _BadTokenError
     return tuple(rooms)

@@ -12,13 +12,15 @@ import os
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
 from chatsync.chat.event import Author
 from chatsync.chat.mode import mode_to_wire
-from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, UnknownRoomError
+from chatsync.chat.wire import CloseCode
+from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, TokenError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.audience import Audience
 from chatsync.service.auth import Identity, TokenAuthority, guest
@@ -31,12 +33,14 @@ from chatsync.service.human_check import HumanCheck
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
+from chatsync.service.openid import ProviderKeys
 from chatsync.service.outgoing import Outgoing
 from chatsync.service.packed_slices import PackedSlices
 from chatsync.service.purging import Purging
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
 from chatsync.service.retention import Retention
+from chatsync.service.revoking import forget_revocations
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import Settings
@@ -44,6 +48,7 @@ from chatsync.service.sockets import SocketKeeper
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
+from chatsync.store.revocations import revocations
 from chatsync.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -88,11 +93,13 @@ class Hub:
         outgoing: Outgoing,
         purging: Purging,
         metrics: Metrics,
+        provider_keys: ProviderKeys | None = None,
     ) -> None:
         self.settings, self.clock, self.metrics = settings, clock, metrics
         self.files, self.writer, self.journal, self.catalog = files, writer, journal, catalog
         self.archiving, self.reading = archiving, reading
-        self.authority, self.fetcher, self.outgoing = authority, fetcher, outgoing
+        self.authority, self._provider_keys = authority, provider_keys
+        self.fetcher, self.outgoing = fetcher, outgoing
         self.purging, self.purge_keys = purging, purging.keys
         self._running: dict[str, RunningRoom] = {}
         self._packed = PackedSlices()
@@ -110,16 +117,18 @@ class Hub:
         self.keeper = SocketKeeper(limits.queues_percent_max * _memory_bytes() // 100)
         self._keeping: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
+        self._knowing: asyncio.Task[None] | None = None
         self._emptied = asyncio.Event()
         self.audience = Audience(self._running, catalog, writer)
         self._counting: asyncio.Task[None] | None = None
         self.retention = Retention(self, archiving.store)
-        archiving.hourly.append(self.retention.sweep)
+        archiving.hourly += [self.retention.sweep, partial(forget_revocations, self)]
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start every room of the settings and of the catalog; settings win where both know a room."""
+        self.authority.revocations.load(await asyncio.to_thread(revocations, self.journal.reads))
         stored = await asyncio.to_thread(self.catalog.rooms)
         rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
         public = {room for room, room_settings in rooms.items() if room_settings.public}
@@ -137,6 +146,8 @@ class Hub:
             _log.info("rooms_asleep", rooms=len(self._asleep), to_be_woken=len(unsealed))
             self._waking = asyncio.create_task(self._wake_all(unsealed), name="waking")
         self.purging.start(public, left)
+        if self._provider_keys is not None:
+            self._knowing = asyncio.create_task(self._provider_keys.run(), name="keys of the provider")
         self._edge_task = asyncio.create_task(self._tell_edges(), name="edges")
         self._keeping = asyncio.create_task(self.keeper.run(self.clock.monotonic_us), name="sockets")
         self._counting = asyncio.create_task(self.audience.run(), name="audience")
@@ -145,7 +156,7 @@ class Hub:
         """Stop following and sealing; what was submitted is still written by whoever closes the writer."""
         self.is_stopping = True
         tasks = [task for running in self._running.values() for task in running.tasks]
-        own = (self._edge_task, self._keeping, self._waking, self._counting)
+        own = (self._edge_task, self._keeping, self._waking, self._counting, self._knowing)
         tasks += [task for task in own if task is not None]
         for task in tasks:
             task.cancel()
@@ -445,13 +456,29 @@ class Hub:
             live.floor.check_entering(self.author_of(identity, live.room))
 
     async def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
-        """As :meth:`admitted`, with the room's tasks: for HTTP. Only who may enter wakes a room."""
-        identity = self._let_in(room, token)
+        """As :meth:`admitted`, with the room's tasks: for HTTP. Only who may enter wakes a room.
+
+        A token of an OpenID provider that is signed with a key we do not know waits until its keys were looked at again.
+        """
+        try:
+            identity = self._let_in(room, token)
+        except TokenError:
+            if not await self._knows_now(token):
+                raise
+            identity = self._let_in(room, token)
         if room in self._asleep:
             await self.woken(room)
+            identity = self._let_in(room, token)  # it may have been taken back meanwhile
         running = self._entered(room)
         self.check_entering(running.live, identity)
         return running, identity
+
+    async def _knows_now(self, token: str | None) -> bool:
+        """Whether a token that was refused may be good with keys that were loaded for it."""
+        if token is None or self._provider_keys is None:
+            return False
+        kid = self.authority.unknown_kid(token)
+        return kid is not None and await self._provider_keys.learned(kid)
 
     def entrant_now(self, room: str, token: str | None) -> tuple[RunningRoom, Identity] | None:
         """As :meth:`entrant`, without waiting; None if the room is asleep."""
@@ -464,6 +491,8 @@ class Hub:
 
     def _let_in(self, room: str, token: str | None) -> Identity:
         identity = guest() if token is None else self.authority.identify(token, wall_us=self.clock.system_wall_us())
+        if self.authority.revocations.refuses(identity, room):
+            raise TokenError
         known = self.settings_of(room)
         is_public = self._restarting.get(room, False) if known is None else known.public
         if not (is_public if token is None else identity.may_enter(room)):
@@ -480,6 +509,22 @@ class Hub:
         """Who an identity is in a room: the key is the room's own, so that rooms cannot be joined."""
         key = self.authority.author_key(room, identity.subject)
         return Author(key=key, name=identity.name, role=identity.role)
+
+    def close_person(self, room: str, author_key: str, code: CloseCode, reason: str) -> int:
+        """Close all connections of a person in a room, those that have not got their welcome yet too; how many.
+
+        Whether they may come back is for whoever lets people in to say.
+
+        Args:
+            room: the room.
+            author_key: who they are in it (``authority.author_key``).
+            code: with which code.
+            reason: in words, without anything of theirs.
+        """
+        theirs = [one for one in self.connections if one.room_id == room and one.author_key == author_key]
+        for connection in theirs:
+            connection.close(code, reason)
+        return len(theirs)
 
     def enter(self, person: str) -> bool:
         """Count a connection of a person; False when they have too many."""

@@ -20,12 +20,13 @@ from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, REASON_CHARACTER
 from chatsync.chat.wire import ID_CHARACTERS_MAX, JSON_DEPTH_MAX
 from chatsync.chat.words import ENTRY_CODE_POINTS_MAX
 from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
-from chatsync.instants import HOUR_US, SECOND_US
+from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US
 from chatsync.replay.slices import EVENTS_MAX
 from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX
 from chatsync.store.journal import DEDUPE_US
 
 __all__ = [
+    "AUDIENCES_MAX",
     "BACK_EVENTS_MAX",
     "CHOICE_CODE_POINTS_MAX",
     "CLIPS_MAX",
@@ -39,6 +40,9 @@ __all__ = [
     "HELLO_LAST_MAX",
     "HUMAN_CHECK_ANSWER_BYTES_MAX",
     "HUMAN_TOKEN_CHARACTERS_MAX",
+    "JWKS_BYTES_MAX",
+    "JWKS_GRACE_US",
+    "JWKS_PAUSE_US",
     "LEEWAY_US_MAX",
     "LIFETIME_US_MAX",
     "MESSAGES_MAX",
@@ -51,6 +55,9 @@ __all__ = [
     "REACTIONS_MAX",
     "REASON_CHARACTERS_MAX",
     "RECOVERY_EVENTS_MAX",
+    "REVOCATIONS_MAX",
+    "RSA_BITS_MAX",
+    "RSA_BITS_MIN",
     "SECRET_BYTES_MIN",
     "SEGMENTS_SHOWN_MAX",
     "SLICE_CACHE_S_BARE",
@@ -170,7 +177,13 @@ class Limits(SettingModel):
         ge=16 * 1024,
         le=256 * MIB,
     )
-    playlist_ms_max: int = setting(5_000, "Loading a playlist, redirects included.", unit="ms", ge=100, le=60_000)
+    playlist_ms_max: int = setting(
+        5_000,
+        "Loading a playlist, redirects included, or the key set of an OpenID provider.",
+        unit="ms",
+        ge=100,
+        le=60_000,
+    )
     playlist_redirects_max: int = setting(
         3, "Redirects followed while loading a playlist.", unit="redirects", ge=0, le=10
     )
@@ -196,7 +209,14 @@ LIFETIME_US_MAX = 24 * HOUR_US
 LEEWAY_US_MAX = 30 * SECOND_US  # how far the minter's clock may differ from ours
 TOKEN_ROOMS_MAX = 50
 SUBJECT_CHARACTERS_MAX = 256
+AUDIENCES_MAX = 16
 SECRET_BYTES_MIN = 32
+RSA_BITS_MIN = 2_048
+RSA_BITS_MAX = 8_192  # a check of 4,096 bits takes 0.1 ms, and each doubling four times as long
+JWKS_BYTES_MAX = 64 * 1024
+JWKS_PAUSE_US = MINUTE_US  # so that nobody who makes up names of keys can have the provider asked more often
+JWKS_GRACE_US = HOUR_US  # longer than tokens of providers usually live
+REVOCATIONS_MAX = 100_000  # ~20 MB of memory
 PRIVATE_FILE_BYTES_MAX = 64 * 1024
 HELLO_LAST_MAX = 200
 RECOVERY_EVENTS_MAX = 10_000  # from the journal; more than that is a reset (contract §5)
@@ -269,8 +289,18 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("token_life", LIFETIME_US_MAX // HOUR_US, "h", "From `iat` to `exp`."),
     FixedLimit("token_leeway", LEEWAY_US_MAX // SECOND_US, "s", "How far the minter's clock may differ."),
     FixedLimit("token_rooms", TOKEN_ROOMS_MAX, "rooms", "Rooms and prefixes that a token names."),
-    FixedLimit("token_subject", SUBJECT_CHARACTERS_MAX, "characters", "`sub` of a token."),
+    FixedLimit("token_subject", SUBJECT_CHARACTERS_MAX, "characters", "`sub` and `jti` of a token."),
+    FixedLimit(
+        "token_audiences", AUDIENCES_MAX, "audiences", "`aud` of an OpenID provider's token, where it is a list."
+    ),
     FixedLimit("secret", SECRET_BYTES_MIN, "bytes", "The token secret has at least so many."),
+    FixedLimit("rsa_bits", RSA_BITS_MIN, "bits", "A public RSA key has at least so many, and at most 8,192."),
+    FixedLimit("jwks", JWKS_BYTES_MAX, "bytes", "The key set of an OpenID provider."),
+    FixedLimit(
+        "jwks_pause", JWKS_PAUSE_US // SECOND_US, "s", "Between two loads of it for keys that are not known, at least."
+    ),
+    FixedLimit("jwks_grace", JWKS_GRACE_US // MINUTE_US, "min", "A key that is no longer in it is good for so long."),
+    FixedLimit("revocations", REVOCATIONS_MAX, "revocations", "In force at a time."),
     FixedLimit("private_file", PRIVATE_FILE_BYTES_MAX, "bytes", "A file of a secret or of request headers."),
     FixedLimit("page", PAGE_MAX, "messages", "A page of `GET …/messages`."),
     FixedLimit("fed_messages", MESSAGES_MAX, "messages", "In one request of a platform that feeds them."),

@@ -1,7 +1,7 @@
 """Requests to addresses we were given, without becoming somebody's way into our network.
 
 Owns: which URLs and addresses are let through, the connections themselves, also to hosts that the operator has named
-(``client_to``), and ``Outgoing``: small posts whose answers are bounded. Does
+(``client_to``), and ``Outgoing``: small requests whose answers are bounded. Does
 not know: playlists (``service.fetching``), what is posted. Units: seconds where the event loop wants them; sizes in bytes.
 Source: RFC 9110, RFC 6890 (special addresses).
 
@@ -105,7 +105,7 @@ def address_kind(address: str) -> AddressKind:
 
 
 class Outgoing:
-    """Small posts to addresses an operator has named; one for the whole node. Close it with ``aclose``.
+    """Small requests to addresses an operator has named; one for the whole node. Close it with ``aclose``.
 
     TLS is asked for, unless ``private_origins`` or ``loopback_origins`` name the host and port: what is posted are words of people.
 
@@ -147,19 +147,39 @@ class Outgoing:
             RefusedError: refused by us, not reached, too slow, too large, or answered otherwise; redirects are not followed. The reason
                 repeats neither an address nor a word of what came.
         """
+        work = self._answer("POST", url, body, headers, answer_bytes_max)
+        return await self._in_time(work, deadline_s)
+
+    async def get(self, url: str, *, answer_bytes_max: int, deadline_s: float | None = None) -> bytes:
+        """Get something small; the body of the answer, if that has status 200.
+
+        Args:
+            url: as for :meth:`post`.
+            answer_bytes_max: what is read at most.
+            deadline_s: for all of it, connecting included; None: the caller keeps one.
+
+        Raises:
+            RefusedError: as by :meth:`post`.
+        """
+        work = self._answer("GET", url, None, {}, answer_bytes_max)
+        return await self._in_time(work, deadline_s)
+
+    async def _in_time(self, work: Awaitable[bytes], deadline_s: float | None) -> bytes:
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._post(url, body, headers, answer_bytes_max)
+                return await work
         except TimeoutError:
             raise RefusedError("no whole answer before the deadline") from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ssl.SSLError) as error:
             raise RefusedError(_REASONS[failure_reason(error)]) from None
 
-    async def _post(self, url: str, body: bytes, headers: Mapping[str, str], answer_bytes_max: int) -> bytes:
+    async def _answer(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], answer_bytes_max: int
+    ) -> bytes:
         target = self._gate.checked(url)
         sent = {"Accept-Encoding": "identity", "Accept": "application/json", **headers}
         answer = bytearray()
-        async with self._client.stream("POST", target, headers=sent, content=body) as response:
+        async with self._client.stream(method, target, headers=sent, content=body) as response:
             if response.status_code != 200:
                 raise RefusedError(f"the answer has status {response.status_code}")
             if response.headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:

@@ -16,7 +16,8 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -24,7 +25,15 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 
 from chatsync.chat.text import is_room_id
 from chatsync.errors import SettingsError
-from chatsync.service.limit_table import FIXED_LIMITS, SECRET_BYTES_MIN, Limits, SettingModel, setting
+from chatsync.service.keys import TokenKeySettings, checked_secret, is_room_pattern, read_keys
+from chatsync.service.limit_table import (
+    FIXED_LIMITS,
+    TOKEN_ROOMS_MAX,
+    URL_CHARACTERS_MAX,
+    Limits,
+    SettingModel,
+    setting,
+)
 from chatsync.service.purge_settings import PurgeHook, checked_hooks, purge_reasons
 from chatsync.service.room_settings import (
     RetentionDays,
@@ -36,7 +45,6 @@ from chatsync.service.room_settings import (
 )
 
 __all__ = [
-    "SECRET_BYTES_MIN",
     "SettingRow",
     "Settings",
     "check_safe",
@@ -49,8 +57,6 @@ __all__ = [
     "unsafe_reasons",
 ]
 
-_PLACEHOLDER = re.compile(r"change.?me|placeholder|example|insecure|default|your[-_ ]|secret|password|test", re.I)
-_DIFFERENT_CHARACTERS_MIN = 10  # 32 random bytes in hexadecimal hold fewer once in 10^9 times
 _MASK = "***"
 
 
@@ -81,7 +87,43 @@ class Settings(BaseSettings):
     )
     token_secret_file: Path | None = setting(None, "File of mode 0600 that holds it instead.")
     token_issuer: str = Field(
-        default="chatsync", description="The `iss` every token must carry.", min_length=1, max_length=200
+        default="chatsync",
+        description="The `iss` every token must carry, but those of an OpenID provider.",
+        min_length=1,
+        max_length=200,
+    )
+    token_keys: tuple[TokenKeySettings, ...] = setting(
+        (), "More keys of tokens: [below](#keys-of-tokens). In a variable as JSON."
+    )
+    jwks_url: str | None = Field(
+        default=None,
+        description="Where an OpenID provider lists its keys: https (a port of its own stands in `origin_ports`), or http of one of "
+        "`loopback_origins`.",
+        max_length=URL_CHARACTERS_MAX,
+    )
+    jwks_issuer: str | None = Field(
+        default=None, description="The `iss` of its tokens; needed with `jwks_url`.", min_length=1, max_length=200
+    )
+    jwks_audience: str | None = Field(
+        default=None,
+        description="What the `aud` of its tokens must be, or hold; needed with `jwks_url`.",
+        min_length=1,
+        max_length=200,
+    )
+    jwks_role_claim: str = Field(
+        default="role", description="Its claim with one of our roles.", min_length=1, max_length=200
+    )
+    jwks_rooms_claim: str = Field(
+        default="rooms", description="Its claim with a list of rooms and prefixes.", min_length=1, max_length=200
+    )
+    jwks_name_claim: str = Field(
+        default="name", description="Its claim with the name others see.", min_length=1, max_length=200
+    )
+    jwks_default_role: Literal["viewer", "participant"] | None = setting(
+        None, "The role of tokens without the role claim, `viewer` or `participant`; without, they are refused."
+    )
+    jwks_default_rooms: Annotated[tuple[str, ...], NoDecode] = setting(
+        (), "Rooms and prefixes for tokens without the rooms claim; without, they are refused."
     )
     origin_hosts: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Hosts playlists may come from; empty: any host with a public address."
@@ -108,12 +150,8 @@ class Settings(BaseSettings):
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
 
     @field_validator(
-        "trusted_proxies",
-        "origin_hosts",
-        "origin_ports",
-        "private_origins",
-        "loopback_origins",
-        "framed_by",
+        *("trusted_proxies", "origin_hosts", "origin_ports", "private_origins", "loopback_origins"),
+        *("framed_by", "jwks_default_rooms"),
         mode="before",
     )
     @classmethod
@@ -161,6 +199,13 @@ class Settings(BaseSettings):
     @classmethod
     def _are_hooks(cls, hooks: dict[str, PurgeHook]) -> dict[str, PurgeHook]:
         return checked_hooks(hooks)
+
+    @field_validator("jwks_default_rooms")
+    @classmethod
+    def _are_rooms(cls, rooms: tuple[str, ...]) -> tuple[str, ...]:
+        if len(rooms) > TOKEN_ROOMS_MAX or any(not is_room_pattern(room) for room in rooms):
+            raise ValueError(f"at most {TOKEN_ROOMS_MAX} ids of rooms, or prefixes such as math-*")
+        return rooms
 
     @field_validator("rooms")
     @classmethod
@@ -249,13 +294,7 @@ def token_key(settings: Settings) -> bytes:
             "there is no token secret: set CHATSYNC_TOKEN_SECRET or token_secret_file, for example to the output of "
             "'openssl rand -hex 32'"
         )
-    key = secret.encode()
-    if len(key) < SECRET_BYTES_MIN:
-        raise SettingsError(f"the token secret has {len(key)} bytes; it needs at least {SECRET_BYTES_MIN}")
-    is_repeated = secret in (secret + secret)[1:-1]
-    if _PLACEHOLDER.search(secret) or len(set(secret)) < _DIFFERENT_CHARACTERS_MIN or is_repeated:
-        raise SettingsError("the token secret looks like a placeholder; make a random one")
-    return key
+    return checked_secret(secret, "the token secret")
 
 
 def check_safe(settings: Settings) -> None:
@@ -290,10 +329,12 @@ def unsafe_reasons(settings: Settings) -> list[str]:
         reasons.append(f"there are {len(settings.rooms)} rooms, and limits.rooms_max is {settings.limits.rooms_max}")
     if settings.limits.pong_s_max > settings.limits.ping_s:
         reasons.append("limits.pong_s_max must not be longer than limits.ping_s")
-    try:
-        token_key(settings)
-    except SettingsError as error:
-        reasons.append(str(error))
+    for check in (lambda: token_key(settings), lambda: read_keys(settings.token_keys)):
+        try:
+            check()
+        except SettingsError as error:
+            reasons.append(str(error))
+    reasons += _provider_reasons(settings)
     reasons += purge_reasons(settings.purge, settings.limits)
     for room, room_settings in settings.rooms.items():
         if room_settings.request_headers_file is not None:
@@ -309,6 +350,30 @@ def unsafe_reasons(settings: Settings) -> list[str]:
     return reasons
 
 
+def _provider_reasons(settings: Settings) -> Iterator[str]:
+    """What is wrong with the settings of an OpenID provider."""
+    url, issuer, audience = settings.jwks_url, settings.jwks_issuer, settings.jwks_audience
+    if url is None:
+        if issuer is not None or audience is not None:
+            yield "jwks_issuer and jwks_audience are of no use without jwks_url"
+        return
+    if issuer is None or audience is None:
+        yield "jwks_url needs jwks_issuer and jwks_audience: else any token of that provider would do"
+    if issuer == settings.token_issuer:
+        yield "jwks_issuer is token_issuer: whose token it is must be told from its iss"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError:
+        yield "jwks_url is no URL"
+        return
+    is_local = parts.scheme == "http" and f"{host}:{port}" in settings.loopback_origins
+    if not host or not (parts.scheme == "https" or is_local):
+        yield "jwks_url is not https; http is taken of this machine only, named in loopback_origins"
+    if "@" in parts.netloc or parts.fragment or not url.isprintable() or " " in url:
+        yield "jwks_url carries credentials, a fragment or what is no part of a URL"
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens there."""
     try:
@@ -322,15 +387,21 @@ def shown(settings: Settings) -> dict[str, Any]:
     view: dict[str, Any] = settings.model_dump(mode="json")
     if settings.token_secret is not None:
         view["token_secret"] = _MASK
+    if settings.jwks_url is not None:
+        view["jwks_url"] = _without_query(settings.jwks_url)
     for room in view["rooms"].values():
         for part, name in (
             (room, "playlist_url"),
             (room["screening"], "filter_url"),
             (room["screening"], "human_check_url"),
         ):
-            if part[name] is not None and "?" in part[name]:
-                part[name] = part[name].partition("?")[0] + f"?{_MASK}"
+            if part[name] is not None:
+                part[name] = _without_query(part[name])
     return view
+
+
+def _without_query(url: str) -> str:
+    return url.partition("?")[0] + f"?{_MASK}" if "?" in url else url
 
 
 class SettingRow(SettingModel):
@@ -345,9 +416,10 @@ class SettingRow(SettingModel):
 
 
 def describe() -> tuple[SettingRow, ...]:
-    """Every setting, in the order of the code; those of rooms and caches have no environment variable of their own."""
+    """Every setting, in the order of the code; those of rooms, caches and keys have no environment variable of their own."""
     return (
         *_rows(Settings.model_fields, "", "CHATSYNC_"),
+        *_rows(TokenKeySettings.model_fields, "token_keys[].", None),
         *_rows(Limits.model_fields, "limits.", "CHATSYNC_LIMITS__"),
         *_rows(PurgeHook.model_fields, "purge.<name>.", None),
         *_rows(RoomSettings.model_fields, "rooms.<id>.", None),
@@ -372,7 +444,7 @@ def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -
             name=prefix + name,
             variable=None if variable_prefix is None else variable_prefix + name.upper(),
             unit=extra.get("unit", "") if isinstance(extra, dict) else "",
-            default=_default_text(field.default),
+            default="needed" if field.is_required() else _default_text(field.default),
             limit=limit,
             sentence=field.description or "",
         )
@@ -400,6 +472,7 @@ def settings_page() -> str:
     ]
     for title, prefix in (
         ("The node", ""),
+        ("Keys of tokens", "token_keys[]."),
         ("Limits", "limits."),
         ("Caches that are told", "purge.<name>."),
         ("Rooms", "rooms.<id>."),

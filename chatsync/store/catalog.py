@@ -22,6 +22,7 @@ from chatsync.store import sums
 from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.recovering import SCHEMA_VERSION, check_schema, read_error
+from chatsync.store.revocations import REVOCATIONS
 from chatsync.store.sums import WATCHED
 from chatsync.store.writer import opened
 
@@ -30,7 +31,8 @@ __all__ = ["KEPT_MARK", "SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Cata
 KEPT_MARK = "retention_days"
 """Mark: what a room last kept, in days, so that one that is served no more goes on so; 0 is forever."""
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS rooms (room TEXT PRIMARY KEY, settings TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS recordings (
     room TEXT NOT NULL, recording TEXT NOT NULL, record TEXT NOT NULL, PRIMARY KEY (room, recording)
@@ -83,6 +85,8 @@ CREATE TABLE IF NOT EXISTS deletions (
     PRIMARY KEY (room, wall_us, broadcast)
 ) WITHOUT ROWID;
 """
+    + REVOCATIONS
+)
 
 
 class SliceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,7 +156,7 @@ _MIGRATIONS = {
 
 WATCHED_TABLES = (
     *("rooms", "recordings", "broadcasts", "runs", "segments", "observations", "gaps", "slices", "marks"),
-    *("archive_files", "archive_authors", "viewers", "deletions"),
+    *("archive_files", "archive_authors", "viewers", "deletions", "revocations"),
 )
 _SLICE_COLUMNS = SliceRow.__struct_fields__
 _FILE_COLUMNS = ArchiveFile.__struct_fields__

@@ -134,6 +134,7 @@ WATCHED: dict[str, Watched] = {
     "archive_authors": Watched(_names("path authors"), key=("path",)),
     "viewers": Watched(_names("room broadcast minute_us viewers"), part="broadcast"),
     "deletions": Watched(_names("room wall_us broadcast record")),
+    "revocations": Watched(_names("what key room before_us until_us"), key=()),
     "names": Watched(_names("room author_key version name badges"), key=("room", "author_key")),
     "hidden_text": Watched(_names("room offset text said salt hidden_wall_us"), total="{row}.offset"),
 }

@@ -1,4 +1,4 @@
-"""The admin API: rooms come and go, and the local administrator mints tokens. Source: contract §5 "Admin"."""
+"""The admin API: rooms come and go. Source: contract §5 "Admin"."""
 
 from __future__ import annotations
 

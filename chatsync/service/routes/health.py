@@ -13,11 +13,16 @@ from chatsync.service.loop_lag import LoopLag
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
 
-__all__ = ["router"]
+__all__ = ["is_local", "router"]
 
 router = APIRouter(tags=["health"])
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
+
+
+def is_local(request: Request) -> bool:
+    """Whether a request comes from this machine, and through no proxy."""
+    return request.client is not None and request.client.host in _LOOPBACK and "x-forwarded-for" not in request.headers
 
 
 @router.get("/livez", summary="Is the process alive")
@@ -54,7 +59,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", summary="What the relay counts", include_in_schema=False)
 async def metrics(request: Request) -> Response:
     """Prometheus' text format, for this machine only: a metric names rooms."""
-    if request.client is None or request.client.host not in _LOOPBACK or "x-forwarded-for" in request.headers:
+    if not is_local(request):
         raise NotFoundError("page")
     counted = hub_of(request).metrics
     counted.tasks.set(len(asyncio.all_tasks()))
