@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 __all__ = [
+    "AUDITED_KINDS",
     "KINDS",
     "MESSAGE_KINDS",
     "STATE_KINDS",
@@ -76,6 +77,27 @@ KINDS: dict[str, Visibility] = {
 
 MESSAGE_KINDS = frozenset({"message", "question", "announcement", "paid", "system"})
 """Kinds that are utterances: they count as ``messages`` in the chat playlist."""
+
+AUDITED_KINDS = frozenset(
+    {
+        "hidden",
+        "restored",
+        "erased",
+        "muted",
+        "unmuted",
+        "banned",
+        "unbanned",
+        "noted",
+        "restamped",
+        "mode_changed",
+        "pinned",
+        "unpinned",
+        "poll_opened",
+        "poll_closed",
+        "broadcast_closed",
+    }
+)
+"""Kinds that are deeds of staff: each is a record of the audit log, unless the relay does it by itself."""
 
 STATE_KINDS = frozenset(
     {
@@ -150,6 +172,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     details: dict[str, Any] = msgspec.field(default_factory=dict)  # what the kind adds; JSON values
     source: str = "live"  # live, ingest, system, import:<format>
     received_us: int | None = None  # steady wall time of receipt: how long the id is remembered; None: ``wall_us``
+    by: str | None = None  # pseudonym of whose deed it is, for the audit log, where the event itself has no author
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):

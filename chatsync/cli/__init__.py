@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import folder, playlists, rooms, safekeeping, serving
+from chatsync.cli import audit, folder, playlists, rooms, safekeeping, serving
 
 __all__ = ["main"]
 
@@ -26,6 +26,13 @@ app = typer.Typer(
 config_app = typer.Typer(help="Show the settings in force.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(config_app, name="config")
 config_app.command("show")(serving.config_show)
+audit_app = typer.Typer(
+    help="Check the audit log, sign where it ends, check a receipt.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(audit_app, name="audit")
+audit_app.command()(audit.verify)
+audit_app.command()(audit.export)
+audit_app.command()(audit.verify_receipt)
 for command in (
     *(serving.serve, serving.demo, serving.token),
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),

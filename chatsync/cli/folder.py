@@ -82,7 +82,9 @@ def expire(
 
     A relay does this by itself once an hour; this command is for a folder that is served by none.
     """
-    from chatsync.instants import iso_from_us
+    from functools import partial
+
+    from chatsync.instants import DAY_US, iso_from_us
     from chatsync.service.clock import SteadyClock
     from chatsync.service.retention import kept_days, kept_us, note_kept_days
     from chatsync.service.room_settings import RoomSettings
@@ -112,6 +114,10 @@ def expire(
                     )
                 note_kept_days(store, rooms)
                 gone = expire_store(store, keep, wall_us=wall_us, room=room, progress=progress(json_output))
+                if settings.audit_days != "forever":
+                    before_us = wall_us - settings.audit_days * DAY_US
+                    while store.writer.call(partial(store.journal.audit.expire, before_us=before_us)).result():
+                        continue
     except ChatsyncError as error:
         fail(str(error), 1 if isinstance(error, StoreError) else 2)
     if json_output:

@@ -70,7 +70,7 @@ def token(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The name to show.")] = None,
     role: Annotated[str | None, typer.Option(help="host, moderator, participant, viewer or guest.")] = None,
-    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest or analyst.")] = None,
+    scope: Annotated[list[str] | None, typer.Option("--scope", help="ingest, analyst or auditor.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="A token for the admin API instead of a room's.")] = False,
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is good for.")] = 60,
     config: ConfigOption = None,

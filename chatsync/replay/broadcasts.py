@@ -138,6 +138,7 @@ class Closed:
     broadcast: int
     program_us: int
     reason: str
+    by: str | None = None  # pseudonym of who ended it, if somebody did
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +233,9 @@ class Broadcasts:
             return self._close(current, "silence", wall_us)
         return []
 
-    def close(self, reason: str, wall_us: int) -> list[Change]:
-        """A host ended the broadcast, or its stream was changed. Closing twice does nothing."""
-        return [] if self.current.is_closed else self._close(self.current, reason, wall_us)
+    def close(self, reason: str, wall_us: int, by: str | None = None) -> list[Change]:
+        """A host ended the broadcast (``by`` is their pseudonym), or its stream was changed. Closing twice does nothing."""
+        return [] if self.current.is_closed else self._close(self.current, reason, wall_us, by)
 
     def receive_media(self, media: Media, *, wall_us: int, age_us: int = 0) -> list[Change]:
         """One reload came in; ``age_us`` is the HTTP Age of the answer.
@@ -328,10 +329,10 @@ class Broadcasts:
             return Opened(number, None, None)
         return Opened(number, media.first_new_us, media.first_new_media_sequence)
 
-    def _close(self, broadcast: Broadcast, reason: str, wall_us: int) -> list[Change]:
+    def _close(self, broadcast: Broadcast, reason: str, wall_us: int, by: str | None = None) -> list[Change]:
         if broadcast.is_closed:
             return []
         broadcast.closed_wall_us, broadcast.closed_reason = wall_us, reason
         broadcast.clock.ended = True  # however it closed: nothing is waited for, the clock coasts and sealing goes on
         edge_us = broadcast.clock.edge_us
-        return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason)]
+        return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason, by)]

@@ -64,11 +64,11 @@ ADMIN_AUDIENCE = "chatsync-admin"  # administrators have tokens of their own, an
 _AUTHOR_KEYS = 20_000  # remembered
 
 PersonRole = Literal["host", "moderator", "participant", "viewer", "guest"]
-TokenScope = Literal["ingest", "analyst", "admin"]
+TokenScope = Literal["ingest", "analyst", "auditor", "admin"]
 
 _ROLES: frozenset[str] = frozenset(get_args(PersonRole))
 _SCOPES: dict[str, frozenset[str]] = {
-    AUDIENCE: frozenset({"ingest", "analyst"}),
+    AUDIENCE: frozenset({"ingest", "analyst", "auditor"}),
     ADMIN_AUDIENCE: frozenset({"admin"}),
 }
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -130,6 +130,7 @@ class TokenAuthority:
         self._author_key_key = _derived(secret, "author key")
         # A digest lets another thread have Python, and a platform that feeds a thousand messages would wait a thousand times.
         self._author_key = lru_cache(maxsize=_AUTHOR_KEYS)(self._made_author_key)
+        self._actor_key = _derived(secret, "audit actor")
         self._cursor_key = _derived(secret, "cursor")
         self.etag_key = _derived(secret, "etag")
         self.purge_key = _derived(secret, "purge")
@@ -226,6 +227,10 @@ class TokenAuthority:
     def _made_author_key(self, room: str, subject: str) -> str:
         room_key = hmac.digest(self._author_key_key, room.encode(), "sha256")
         return hmac.digest(room_key, subject.encode(), "sha256")[:16].hex()
+
+    def admin_actor(self, subject: str) -> str:
+        """What the audit log calls an administrator or a program: a pseudonym that leads back to them only with the secret."""
+        return f"admin:{hmac.digest(self._actor_key, subject.encode(), 'sha256')[:16].hex()}"
 
     def sealed_cursor(self, place: tuple[int, int], room: str, broadcast: int) -> str:
         """A place in a broadcast's (program time, offset) order, for the client to hand back; bound to room and broadcast."""

@@ -21,9 +21,16 @@ _TIMEOUT_S = 600.0  # recomputing a long room reads all of it
 
 
 def call_relay(
-    settings: Settings, path: str, parameters: dict[str, Any], *, room: str, method: str = "POST"
+    settings: Settings, path: str, parameters: dict[str, Any], *, room: str | None, method: str = "POST"
 ) -> dict[str, Any]:
     """Ask the relay of these settings as the local administrator; its answer.
+
+    Args:
+        settings: say where it listens, and hold the token secret.
+        path: of the route.
+        parameters: of the query.
+        room: what the token is for; None: the whole node.
+        method: of the request.
 
     Raises:
         SettingsError: no token key, no relay listens there, or it refused; the message says what to do.
@@ -32,7 +39,11 @@ def call_relay(
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - the reverse of binding
     url = f"{scheme}://{host}:{settings.port}"
     token = TokenAuthority(token_key(settings), settings.token_issuer).mint(
-        "command", wall_us=SteadyClock().system_wall_us(), lifetime_us=MINUTE_US, rooms=[room], admin=True
+        "command",
+        wall_us=SteadyClock().system_wall_us(),
+        lifetime_us=MINUTE_US,
+        rooms=None if room is None else [room],
+        admin=True,
     )
     try:
         # The certificate names the public host; this is our own relay on this machine.

@@ -24,13 +24,16 @@ __all__ = ["erase"]
 _log = structlog.get_logger(__name__)
 
 
-async def erase(running: RunningRoom, eraser: Eraser, author_key: str, *, reason: str | None = None) -> dict[str, Any]:
+async def erase(
+    running: RunningRoom, eraser: Eraser, author_key: str, *, by: str = "system", reason: str | None = None
+) -> dict[str, Any]:
     """Erase an author from a room that is being served; the receipt, once nothing of them is left.
 
     Args:
         running: the room.
         eraser: of its data folder.
         author_key: the author's pseudonym in the room.
+        by: pseudonym of who erases, as the audit log names them.
         reason: a word for staff; must not name the person.
 
     Raises:
@@ -45,7 +48,7 @@ async def erase(running: RunningRoom, eraser: Eraser, author_key: str, *, reason
     broadcast = live.broadcasts.current.number
     stamp = Stamp(stamp="origin", broadcast=broadcast, program_us=whole_ms_us(live.program_us()), uncertainty_us=0)
     wall_us = live.clock.system_wall_us()
-    draft = erased_draft(found, stamp, wall_us=wall_us, reason=reason)
+    draft = erased_draft(found, stamp, wall_us=wall_us, by=by, reason=reason)
     appended = await live.commit(draft, named=found.named)
     live.flush()  # who is connected is told at once
     try:

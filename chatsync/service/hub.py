@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from chatsync.chat.wire import CloseCode
 from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, TokenError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.audience import Audience
+from chatsync.service.auditing import checkpoint_daily, rules_of
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
 from chatsync.service.doors import Doors
@@ -45,6 +47,7 @@ from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sealing import Sealer
 from chatsync.service.settings import Settings
 from chatsync.service.sockets import SocketKeeper
+from chatsync.store.audit import AuditRecord
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
@@ -122,7 +125,7 @@ class Hub:
         self.audience = Audience(self._running, catalog, writer)
         self._counting: asyncio.Task[None] | None = None
         self.retention = Retention(self, archiving.store)
-        archiving.hourly += [self.retention.sweep, partial(forget_revocations, self)]
+        archiving.hourly += [self.retention.sweep, partial(forget_revocations, self), partial(checkpoint_daily, self)]
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -293,8 +296,13 @@ class Hub:
         self.files.move_slices(room, public=room_settings.public)
         self.files.note_origins(room, room_settings.origins if room_settings.public else ())
 
-    async def put_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+    async def put_room(self, room: str, room_settings: RoomSettings, *, by: str = "system") -> RunningRoom:
         """Create a room or change its settings; it goes on where it was.
+
+        Args:
+            room: its id.
+            room_settings: its own.
+            by: pseudonym of who wants it, as the audit log names them.
 
         Raises:
             SettingsError: it cannot be started with these; it goes on as it was.
@@ -302,30 +310,41 @@ class Hub:
         """
         async with self._changing:
             try:
-                return await self._put_room(room, room_settings)
+                return await self._put_room(room, room_settings, by)
             finally:
                 self._restarting.pop(room, None)
                 self._listed_pages = None
 
-    async def _put_room(self, room: str, room_settings: RoomSettings) -> RunningRoom:
+    async def _put_room(self, room: str, room_settings: RoomSettings, by: str) -> RunningRoom:
         await self._wake(room)
-        await self._keep_settings(room, room_settings)
         before = self._running.get(room)
+        await self._keep_settings(room, None if before is None else before.live.settings, room_settings, by)
         if before is None:
             return await self._start_room(room, room_settings)
         self._restarting[room] = before.live.settings.public and room_settings.public
         del self._running[room]
         await self._stop_room(before, gone=False)
-        running = await self._restarted(room, before.live.settings, room_settings)
+        running = await self._restarted(room, before.live.settings, room_settings, by)
         if before.live.settings.public and not room_settings.public:
             await self.purging.note_room(room)
         return running
 
-    async def _keep_settings(self, room: str, room_settings: RoomSettings) -> None:
-        record = room_settings.model_dump(mode="json")
-        await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.put_room(connection, room, record)))
+    async def _keep_settings(self, room: str, old: RoomSettings | None, new: RoomSettings, by: str) -> None:
+        record = new.model_dump(mode="json")
+        deed = self._deed("room_put", room, by, "" if old is None else rules_of(old), rules_of(new))
 
-    async def _restarted(self, room: str, old: RoomSettings, new: RoomSettings) -> RunningRoom:
+        def work(connection: sqlite3.Connection) -> None:
+            self.catalog.put_room(connection, room, record)
+            self.journal.audit.note(connection, deed)
+
+        await asyncio.wrap_future(self.writer.call(work))
+
+    def _deed(self, action: str, room: str, by: str, before: str, after: str) -> AuditRecord:
+        role = "system" if by == "system" else "admin"
+        wall_us = self.clock.system_wall_us()
+        return AuditRecord(wall_us=wall_us, room=room, actor=by, role=role, action=action, before=before, after=after)
+
+    async def _restarted(self, room: str, old: RoomSettings, new: RoomSettings, by: str) -> RunningRoom:
         """Start a room that was stopped; as it was before if it cannot be started otherwise.
 
         Another playlist ends the broadcast unless it goes on with its segments, which its first answer shows (contract §1).
@@ -333,7 +352,7 @@ class Hub:
         try:
             running = await self._start_room(room, new)
         except Exception:
-            await self._keep_settings(room, old)
+            await self._keep_settings(room, new, old, by)
             await self._start_room(room, old)
             raise
         started, starts = mode_to_wire(old.start_mode), mode_to_wire(new.start_mode)
@@ -345,8 +364,12 @@ class Hub:
                 await running.live.close_broadcast("stream_changed")
         return running
 
-    async def delete_room(self, room: str) -> None:
+    async def delete_room(self, room: str, *, by: str = "system") -> None:
         """Stop serving a room. Its log and archive stay on disk: erasing is a deed of its own.
+
+        Args:
+            room: its id.
+            by: pseudonym of who wants it, as the audit log names them.
 
         Raises:
             UnknownRoomError: there is none.
@@ -358,7 +381,13 @@ class Hub:
                 raise UnknownRoomError
             self._listed_pages = None
             await self._stop_room(running, gone=True)
-            await asyncio.wrap_future(self.writer.call(lambda connection: self.catalog.remove_room(connection, room)))
+            deed = self._deed("room_deleted", room, by, rules_of(running.live.settings), "")
+
+            def work(connection: sqlite3.Connection) -> None:
+                self.catalog.remove_room(connection, room)
+                self.journal.audit.note(connection, deed)
+
+            await asyncio.wrap_future(self.writer.call(work))
             await asyncio.to_thread(
                 self.files.move_slices, room, public=False
             )  # a web server does not ask whether it is gone

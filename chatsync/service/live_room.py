@@ -236,15 +236,15 @@ class LiveRoom:
             if latency_us >= 0 and not current.clock.is_stalled(wall_us):
                 self.latencies.receive_report(person, latency_us, wall_us=wall_us)
 
-    async def close_broadcast(self, reason: str = "host") -> None:
-        """A host ends the broadcast.
+    async def close_broadcast(self, reason: str = "host", *, by: str | None = None) -> None:
+        """A host ends the broadcast; ``by`` is their pseudonym.
 
         Raises:
             RoomRestartingError: as :meth:`submit`.
             StoreError: it is logged later.
         """
         self._check_serving()
-        await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us()))
+        await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us(), by))
 
     # --- what the stream does -------------------------------------------------------------------------------------
 

@@ -419,7 +419,7 @@ class LiveConnection:
             self._refuse(frame.id, NotAllowedError("broadcast_close"))
             return
         try:
-            await self._here.close_broadcast()
+            await self._here.close_broadcast(by=self._author.key)
         except ChatsyncError as error:
             self._refuse(frame.id, error)
             return

@@ -21,12 +21,15 @@ __all__ = ["restamp"]
 _log = structlog.get_logger(__name__)
 
 
-async def restamp(room: LiveRoom, broadcast: int, *, dry_run: bool = False) -> tuple[Restamping, Event | None]:
+async def restamp(
+    room: LiveRoom, broadcast: int, *, by: str = "system", dry_run: bool = False
+) -> tuple[Restamping, Event | None]:
     """Make a broadcast's ``estimate`` and ``arrival`` stamps again from its whole record, as one logged event.
 
     Args:
         room: served here.
         broadcast: one it had.
+        by: pseudonym of who wants it, as the audit log names them.
         dry_run: only say what would move.
 
     Returns:
@@ -41,7 +44,7 @@ async def restamp(room: LiveRoom, broadcast: int, *, dry_run: bool = False) -> t
     found = await asyncio.to_thread(find_restamping, room.journal, room.catalog, room.room, broadcast)
     if dry_run or not found.moves:
         return found, None
-    draft = restamp_draft(found, wall_us=room.clock.system_wall_us())
+    draft = restamp_draft(found, wall_us=room.clock.system_wall_us(), by=by)
     event = (await room.commit(draft, found.placements)).event
     _log.info("restamped", room=room.room, offset=event.offset, **found.to_wire())
     return found, event

@@ -15,6 +15,7 @@ import structlog
 
 from chatsync.errors import ChatsyncError
 from chatsync.instants import DAY_US
+from chatsync.service.auditing import expire_audit
 from chatsync.service.room_settings import RetentionDays, RoomSettings
 from chatsync.store.catalog import KEPT_MARK
 from chatsync.store.opening import Store
@@ -127,6 +128,7 @@ class Retention:
                 if not self._is_on(due):
                     await self._attempt(self._begin(due), due.room)
             await self._attempt(self._finish_all())
+            await self._attempt(expire_audit(self._hub))
 
     @staticmethod
     async def _attempt(work: Awaitable[T], room: str | None = None) -> T | None:

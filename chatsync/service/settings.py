@@ -145,6 +145,7 @@ class Settings(BaseSettings):
         "How long what was said is kept after a broadcast's last event, where the room does not say; or `forever`.",
         unit="days",
     )
+    audit_days: RetentionDays = setting(730, "How long a record of the audit log is kept; or `forever`.", unit="days")
     limits: Limits = Field(default_factory=Limits, description="See below.")
     purge: dict[str, PurgeHook] = Field(default_factory=dict, description="See below.")
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
@@ -435,7 +436,7 @@ def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -
         limit = ""
         if "Ge" in bounds and "Le" in bounds:
             limit = f"{bounds['Ge'].ge:,} to {bounds['Le'].le:,}"
-        elif name == "retention_days":
+        elif name in {"retention_days", "audit_days"}:
             limit = "1 to 36,500, or `forever`"
         elif "MaxLen" in bounds:
             limit = f"up to {bounds['MaxLen'].max_length:,} characters"

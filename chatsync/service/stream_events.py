@@ -41,7 +41,14 @@ def stream_draft(change: Change, scene: Scene, *, room: str, wall_us: int) -> Dr
         latency_us=None,
     )
     return Draft(
-        room=room, kind=kind, id=str(uuid_utils.uuid7()), stamp=stamp, wall_us=wall_us, details=details, source="system"
+        room=room,
+        kind=kind,
+        id=str(uuid_utils.uuid7()),
+        stamp=stamp,
+        wall_us=wall_us,
+        details=details,
+        source="system",
+        by=change.by if isinstance(change, Closed) else None,
     )
 
 

@@ -39,7 +39,7 @@ from chatsync.store.backup import (
 )
 from chatsync.store.catalog import SCHEMA_VERSION
 from chatsync.store.files import sync_folder
-from chatsync.store.heads import COUNTS, Heads
+from chatsync.store.heads import NOT_ROOMS, Heads
 from chatsync.store.schema import SCHEMA_VERSION as ARCHIVE_SCHEMA_VERSION
 from chatsync.store.snapshots import DATABASES, NamedFile, Snapshot, snapshot
 
@@ -153,7 +153,7 @@ class _Backup:
             schema_version=moment.schema_version,
             archive_schema_version=ARCHIVE_SCHEMA_VERSION,
             made_wall_ms=ms_from_us(made_us),
-            rooms={room: head.offset for room, head in sorted(moment.heads.items()) if room not in COUNTS},
+            rooms={room: head.offset for room, head in sorted(moment.heads.items()) if room not in NOT_ROOMS},
             files=[*databases, *(self._files[key] for key in keys if key in self._files)],
             damaged=[
                 *(f"heads: the journal's end of room {room} is lost" for room in moment.lost),

@@ -155,7 +155,7 @@ def _identity(connection: sqlite3.Connection) -> dict[str, Any]:
 def _exposed(folder: Path) -> Iterable[str]:
     """What others may read of a folder and must not, whether or not they get there: all but the public slices."""
     names = ("chatsync.db", "chatsync.db-wal", "identity.db", "identity.db-wal", "moderation.db", "moderation.db-wal")
-    places = [*names, "heads", "archive", "quarantine", "slices/private"]
+    places = [*names, "heads", "signing.key", "archive", "quarantine", "slices/private"]
     found = [name for name in places if (folder / name).exists() and (folder / name).stat().st_mode & 0o077]
     return found[:_LISTED_MAX]
 

@@ -35,12 +35,15 @@ from chatsync.store.opening import Store
 from chatsync.store.parquet import has_author
 from chatsync.store.reslicing import revise_slices, slice_files
 from chatsync.store.rows import COLUMNS
+from chatsync.store.signing import Signer
 from chatsync.store.slack import PIECE_BYTES, SMALL_BYTES, blocks, has_pieces, pieces_of, rebuild
 from chatsync.store.writer import Between, emptied_log, opened, store_error
 
-__all__ = ["Eraser", "Found", "erase_store", "erased_draft"]
+__all__ = ["RECEIPT", "Eraser", "Found", "erase_store", "erased_draft"]
 
 Progress = Callable[[str, int, int], None]
+RECEIPT = "chatsync erasure receipt 1"
+"""``format`` of a receipt."""
 _WORDS_MAX = 24  # of an author's texts, the longest, that are looked for byte by byte afterwards
 _LOG_TRIES = 30  # a reader holds a log for some milliseconds; a backup for minutes, and then it is for the next round
 _BETWEEN_TRIES_S = 0.1
@@ -80,13 +83,14 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-def erased_draft(found: Found, stamp: Stamp, *, wall_us: int, reason: str | None = None) -> Draft:
+def erased_draft(found: Found, stamp: Stamp, *, wall_us: int, by: str, reason: str | None = None) -> Draft:
     """The event that erases an author; give it to ``Journal.append`` with ``found.named``.
 
     Args:
         found: who it is.
         stamp: where the room's edge is.
         wall_us: the system's wall time now.
+        by: pseudonym of who erases, as the audit log names them.
         reason: a word for staff, such as the number of a request; must not name the person.
 
     Raises:
@@ -101,6 +105,7 @@ def erased_draft(found: Found, stamp: Stamp, *, wall_us: int, reason: str | None
         wall_us=wall_us,
         details=details,
         source="system",
+        by=by,
     )
 
 
@@ -158,15 +163,23 @@ class Eraser:
         )
 
     def finish(
-        self, room: str, author_key: str, found: Found | None = None, *, wall_us: int, progress: Progress | None = None
+        self,
+        room: str,
+        author_key: str,
+        found: Found | None = None,
+        *,
+        wall_us: int,
+        slices_revised: int | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
-        """After the event: write the archive anew where it held anything, empty the logs, look again; the receipt.
+        """After the event: write the archive anew where it held anything, empty the logs, look again; the receipt, signed.
 
         Args:
             room: the room.
             author_key: who was erased.
             found: of :meth:`find` before the event; without it (after a restart) words are not looked for byte by byte.
             wall_us: the system's wall time now.
+            slices_revised: how many were made anew, if that is known.
             progress: told (what, done, of how many).
 
         Raises:
@@ -193,18 +206,25 @@ class Eraser:
             "AND cause = erasures.offset) FROM erasures WHERE room = ? AND author_key = ?",
             (room, author_key),
         )
-        receipt: dict[str, Any] = {
+        receipt = {
+            "format": RECEIPT,
+            "wall_ms": ms_from_us(wall_us),
             "room": room,
             "author": author_key,
             "offset": offset,
             "events": touched,
             "messages": None if found is None else found.messages,
             "names": None if found is None else len(found.names),
+            "slices_revised": slices_revised,
             "files_written": written,
             "scanned_files": scan.files,
             "scanned_bytes": scan.size_bytes,
             "left": 0,
         }
+        try:
+            receipt = Signer.of(store.files).signed(receipt)
+        except OSError as error:
+            raise store_error(error, store.files.root) from error
         self._note_done(room, author_key, wall_us, receipt)
         self._rebuilt.discard((room, author_key, offset))
         return receipt
@@ -441,6 +461,7 @@ def erase_store(
     author_key: str,
     *,
     wall_us: int,
+    by: str = "admin:local",
     reason: str | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -451,6 +472,7 @@ def erase_store(
         room: the room.
         author_key: the author's pseudonym in it.
         wall_us: the system's wall time now.
+        by: as :func:`erased_draft`.
         reason: as :func:`erased_draft`.
         progress: told (what, done, of how many).
 
@@ -466,12 +488,11 @@ def erase_store(
     broadcast = records[0]["number"] if records else max(found.broadcasts, default=1)
     edge_us = (records[0]["edge_us"] if records else None) or wall_us
     stamp = Stamp(stamp="origin", broadcast=broadcast, program_us=whole_ms_us(edge_us), uncertainty_us=0)
-    draft = erased_draft(found, stamp, wall_us=wall_us, reason=reason)
+    draft = erased_draft(found, stamp, wall_us=wall_us, by=by, reason=reason)
     appended = store.writer.call(lambda connection: store.journal.append(connection, draft, named=found.named)).result()
     gone = frozenset(appended.affected)
     revised = revise_slices(store, room, found.broadcasts | _broadcasts_of(store, room, gone), author_key, gone)
-    receipt = eraser.finish(room, author_key, found, wall_us=wall_us, progress=progress)
-    return receipt | {"slices_revised": revised}
+    return eraser.finish(room, author_key, found, wall_us=wall_us, slices_revised=revised, progress=progress)
 
 
 def _broadcasts_of(store: Store, room: str, offsets: frozenset[int]) -> frozenset[int]:

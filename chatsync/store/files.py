@@ -111,6 +111,11 @@ class Files:
         return self.root / "heads"
 
     @property
+    def signing_key(self) -> Path:
+        """What checkpoints and receipts are signed with, 0600; made when it is first needed."""
+        return self.root / "signing.key"
+
+    @property
     def archive(self) -> Path:
         """Parquet by tree, room and broadcast, and the manifests."""
         return self.root / "archive"

@@ -7,8 +7,8 @@ A slot is 128 bytes, so that none lies across two disk sectors: room id (64, NUL
 chain (4), CRC32C of all before (4), spare. It is written after the commit and before the ack, and synced once a second and at
 the close: a power cut may leave an older head, which says less, never something wrong.
 
-Names that no room has hold counts of changes (:data:`COUNTS`). The first of them also says, where a room has its epoch, how many
-slots were durable when it was written: one that is gone is missed too.
+Names that no room has (:data:`NOT_ROOMS`) hold counts of changes (:data:`COUNTS`) and the end of the audit log. The first of the
+counts also says, where a room has its epoch, how many slots were durable when it was written: one that is gone is missed too.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ import google_crc32c
 
 from chatsync.errors import CorruptError
 
-__all__ = ["CHANGES", "COUNTS", "HIDDEN", "NAMES", "NO_COUNT", "Head", "Heads"]
+__all__ = ["AUDIT", "CHANGES", "COUNTS", "HIDDEN", "NAMES", "NOT_ROOMS", "NO_COUNT", "Head", "Heads"]
 
 CHANGES, NAMES, HIDDEN = COUNTS = (".", ".names", ".hidden")
 """Slots of how many changes the catalog, the names and the hidden texts have seen: their offset says it."""
+AUDIT = ".audit"
+"""Slot of the audit log: number of its newest record, and the first four bytes of that one's hash where a room has its chain."""
+NOT_ROOMS = frozenset({*COUNTS, AUDIT})
 
 NO_COUNT = "how many changes there were is not said"
 

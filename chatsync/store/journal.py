@@ -16,10 +16,11 @@ from typing import Any
 from chatsync.chat.event import KINDS, MESSAGE_KINDS, Draft, Event
 from chatsync.instants import HOUR_US
 from chatsync.store import sums
+from chatsync.store.audit import CREATE_AUDIT, AuditLog, head_of_audit
 from chatsync.store.dedupe import CREATE_DEDUPE, DEDUPE_US, Dedupe, ensure_ids
 from chatsync.store.effects import Effects, NamedRows
 from chatsync.store.files import Files
-from chatsync.store.heads import CHANGES, COUNTS, HIDDEN, NAMES, Head, Heads
+from chatsync.store.heads import AUDIT, CHANGES, HIDDEN, NAMES, NOT_ROOMS, Head, Heads
 from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
@@ -88,6 +89,7 @@ class Journal(JournalReads):
     Attributes:
         open_report: what was found wrong at opening, a line each; the epochs of those rooms have risen.
         pruned: which rows have left the journal; whoever knows where they went attaches itself as its ``source``.
+        audit: what staff and administrators did.
 
     Raises:
         CorruptError: a file is no database any more.
@@ -122,6 +124,7 @@ class Journal(JournalReads):
         self._spoke: set[tuple[str, str, int]] = set()
         self._appends = 0
         self._dedupe = Dedupe(self.pruned.at)
+        self.audit = AuditLog(found.audit)
         self._mended: dict[str, int] = {}  # ends of rooms that were repaired in this batch
         writer.before_commit.append(self._before_commit)
         writer.after_commit.append(self._after_commit)
@@ -134,7 +137,7 @@ class Journal(JournalReads):
         connection = opened(self._files.database)
         try:
             check_schema(*connection.execute("PRAGMA user_version").fetchone())
-            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_STANDING + _TABLES)
+            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_AUDIT + CREATE_STANDING + _TABLES)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)
             ensure_ids(connection)
@@ -183,8 +186,11 @@ class Journal(JournalReads):
         connection = opened(self._files.database, read_only=True)
         try:
             changes = {CHANGES: sums.changes(connection)}
+            audited = head_of_audit(lambda sql, values: connection.execute(sql, values).fetchall())
         finally:
             connection.close()
+        if audited is not None and (found.damage or found.audit is None):
+            self._heads.put(AUDIT, audited)
         changes |= {NAMES: self._identity.changes, HIDDEN: self._moderation.changes}
         for slot, count in changes.items():
             if found.damage or found.counts.get(slot) != count:
@@ -247,6 +253,7 @@ class Journal(JournalReads):
             self._bring_back(connection, event, placements, named)
         affected = self._effects.apply(connection, event, placements, named, received_us=received_us)
         note_standing(connection, event)
+        self.audit.note_event(connection, event, draft.by)
         if event.kind == "erased":
             self._spoke.clear()
         moved = self._known[room] = Head(head.epoch, offset, row[_CHAIN])
@@ -402,6 +409,9 @@ class Journal(JournalReads):
             if count != self._changes.get(slot):
                 self._changes[slot] = count
                 self._heads.put(slot, Head(0, count, 0))
+        audited = self.audit.unsaid(connection)
+        if audited is not None:
+            self._heads.put(AUDIT, audited)
 
     def _after_commit(self) -> None:
         self._dedupe.committed()
@@ -459,8 +469,9 @@ class Journal(JournalReads):
         """One work of a batch raised and its rows were taken back: what it taught us is read again from what is left."""
         self._known.clear()
         self._spoke.clear()
+        self.audit.undone()
         for room in self._heads.rooms_put():
-            if room not in COUNTS:
+            if room not in NOT_ROOMS:
                 self._heads.put(room, head_of(connection, room))
         for hour, through in self._changed_hours.items():
             self._changed_hours[hour] = min(through, head_of(connection, hour[0]).offset)
@@ -476,6 +487,7 @@ class Journal(JournalReads):
         self._dedupe.undone()
         self._changes.clear()
         self._heads.forget()
+        self.audit.forget()
         self._identity.forget()
         self._moderation.forget()
 

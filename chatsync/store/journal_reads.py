@@ -19,7 +19,7 @@ from chatsync.instants import Range
 from chatsync.store import sums
 from chatsync.store.effects import CHANGED_MAX, Appended, NamedRows
 from chatsync.store.files import Files
-from chatsync.store.heads import COUNTS, Head
+from chatsync.store.heads import NOT_ROOMS, Head
 from chatsync.store.hours import Hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.lost import Lost
@@ -43,7 +43,10 @@ T = TypeVar("T")
 
 DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
 """Kinds that change earlier rows."""
-WATCHED_TABLES = ("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures", "standing")
+WATCHED_TABLES = (
+    *("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures", "standing"),
+    *("audit", "audit_checkpoints", "audit_start"),
+)
 
 _ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
@@ -426,7 +429,7 @@ class JournalReads(Readers):
 
     def rooms(self) -> list[str]:
         """Rooms of which anything is in the journal."""
-        ends = {room for room in tuple(self._ends) if room not in COUNTS and self._end(room)}
+        ends = {room for room in tuple(self._ends) if room not in NOT_ROOMS and self._end(room)}
         found = self.read_by(rooms_of)
         if missing := ends - set(found):
             raise CorruptError("journal", f"rows of room {min(missing)} are missing")

@@ -17,8 +17,9 @@ from typing import Any
 
 from chatsync.errors import CorruptError, SettingsError, StorageFailedError
 from chatsync.store import sums
+from chatsync.store.audit import newest_of
 from chatsync.store.files import Files
-from chatsync.store.heads import CHANGES, COUNTS, NO_COUNT, Head, Heads
+from chatsync.store.heads import AUDIT, CHANGES, COUNTS, NO_COUNT, Head, Heads
 
 __all__ = [
     "ALL_ROOMS",
@@ -63,6 +64,7 @@ class Recovered:
         behind: ends of rooms that ``heads`` does not say, or not as they are now.
         counts: how many changes ``heads`` knows of, by slot.
         damage: what is wrong with ``heads`` itself: it is to be made anew.
+        audit: end of the audit log that ``heads`` knows of.
     """
 
     report: list[str]
@@ -70,6 +72,7 @@ class Recovered:
     behind: dict[str, Head]
     counts: dict[str, int]
     damage: list[CorruptError]
+    audit: Head | None = None
 
 
 def check_schema(version: int) -> None:
@@ -174,9 +177,13 @@ def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:
 
     heads = Heads.read(files.heads)
     counts = {name: heads.pop(name).offset for name in COUNTS if name in heads}
+    audit = heads.pop(AUDIT, None)
     rooms, found_changes = rooms_of(connection), sums.changes(connection)
     damage = _damage(files, is_new=not rooms and not found_changes, is_older=not found_changes)
     report = [str(error) for error in damage]
+    audited = newest_of(lambda sql, values: read(sql, tuple(values))).number
+    if audit is not None and audit.offset > audited:
+        report.append(f"records {audited + 1} to {audit.offset} of the audit log are lost")
     lost: dict[str, str] = {}
     ends: dict[str, int] = {}
     for room in sorted({*heads, *rooms}):
@@ -210,7 +217,7 @@ def recovered(connection: sqlite3.Connection, files: Files) -> Recovered:
         connection.execute("COMMIT")
     newest = {room: _head(read, room)[0] for room in ends}
     behind = {room: head for room, head in newest.items() if damage or heads.get(room) != head}
-    return Recovered(report, ends, behind, counts, damage)
+    return Recovered(report, ends, behind, counts, damage, audit)
 
 
 def _damage(files: Files, *, is_new: bool, is_older: bool) -> list[CorruptError]:

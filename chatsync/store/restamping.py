@@ -118,19 +118,20 @@ def restamp_store(
         found = find_restamping(store.journal, store.catalog, room, number)
         offset = None
         if found.moves and not dry_run:
-            draft = restamp_draft(found, wall_us=wall_us)
+            draft = restamp_draft(found, wall_us=wall_us, by="admin:local")
             append = partial(store.journal.append, draft=draft, placements=found.placements)
             offset = store.writer.call(append).result().event.offset
         results.append({**found.to_wire(), "offset": offset})
     return results
 
 
-def restamp_draft(found: Restamping, *, wall_us: int) -> Draft:
+def restamp_draft(found: Restamping, *, wall_us: int, by: str) -> Draft:
     """The one event that says what moved; give it to ``Journal.append`` with ``found.placements``.
 
     Args:
         found: with at least one move.
         wall_us: the system's wall time now.
+        by: pseudonym of who wants it, as the audit log names them.
     """
     places_us = [place_us for move in found.moves for place_us in (move.from_us, move.to_us)]
     return Draft(
@@ -147,6 +148,7 @@ def restamp_draft(found: Restamping, *, wall_us: int) -> Draft:
             "moved": len(found.moves),
         },
         source="system",
+        by=by,
     )
 
 

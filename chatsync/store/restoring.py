@@ -22,10 +22,11 @@ from typing import Any
 
 from chatsync.errors import ChatsyncError
 from chatsync.instants import SECOND_US, ms_from_us, us_from_ms
+from chatsync.store.audit import AuditRecord
 from chatsync.store.backup import BackupError, BackupFile, BackupList, Copies, read_list, sha256_and_size
 from chatsync.store.catalog import SCHEMA_VERSION
 from chatsync.store.files import RESTORING, Files, sync_folder
-from chatsync.store.heads import COUNTS, Head, Heads
+from chatsync.store.heads import NOT_ROOMS, Head, Heads
 from chatsync.store.opening import Store, open_store
 from chatsync.store.recovering import raise_all_epochs
 from chatsync.store.schema import SCHEMA_VERSION as ARCHIVE_SCHEMA_VERSION
@@ -190,12 +191,18 @@ def _open_anew(new: Path, found: BackupList, wall_us: int) -> int:
     skipped = max(_SKIPPED_MIN, passed_s * _EVENTS_PER_S)
     reason = f"restored from the backup of {found.made_wall_ms} ms"
     with open_store(new) as store:
-        heads = [head for room, head in Heads.read(store.files.heads).items() if room not in COUNTS]
+        heads = [head for room, head in Heads.read(store.files.heads).items() if room not in NOT_ROOMS]
         heads += [store.journal.head(room) for room in store.journal.rooms()]
         newest = max((head.offset for head in heads), default=0)
         epoch = max([ms_from_us(wall_us) - 1, *(head.epoch for head in heads)])
         told = Head(epoch, newest + skipped, 0)
-        store.writer.call(lambda connection: raise_all_epochs(connection, told, reason)).result()
+        deed = AuditRecord(wall_us=wall_us, actor="admin:local", role="admin", action="backup_restored")
+
+        def work(connection: sqlite3.Connection) -> None:
+            raise_all_epochs(connection, told, reason)
+            store.journal.audit.note(connection, deed)
+
+        store.writer.call(work).result()
         for room in sorted({file.room for file in store.catalog.archive_files(tree=None)}):
             store.archive.write_manifest(room)
         rooms = _rooms_of(store)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from chatsync.instants import DAY_US
+from chatsync.store.audit import AuditRecord
 from chatsync.store.files import sync_folder
 from chatsync.store.opening import Store
 from chatsync.store.recovering import head_of
@@ -234,6 +235,9 @@ def begin_deletion(store: Store, due: Due, *, wall_us: int) -> bool:
         catalog.put_deletion(connection, room, wall_us, broadcast, record)
         _unlist_files(connection, room, broadcast)
         catalog.drop_mark(connection, room, f"version.{broadcast}")
+        words = f"broadcast:{broadcast}"
+        deed = AuditRecord(wall_us=wall_us, room=room, actor="system", role="system", action="expired", before=words)
+        store.journal.audit.note(connection, deed)
         return True
 
     with store.archive.lock:

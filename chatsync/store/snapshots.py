@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 from chatsync.errors import CorruptError
 from chatsync.store import sums
+from chatsync.store.audit import head_of_audit
 from chatsync.store.backup import BackupError
-from chatsync.store.heads import COUNTS, Head, Heads
+from chatsync.store.heads import AUDIT, COUNTS, NOT_ROOMS, Head, Heads
 from chatsync.store.recovering import head_of, read_error, rooms_of
 from chatsync.store.writer import opened
 
@@ -52,17 +53,22 @@ class Snapshot:
     def __init__(self, connections: dict[str, sqlite3.Connection], told: dict[str, Head]) -> None:
         self._connections = connections
         journal = connections["chatsync.db"]
-        self.heads = {room: head_of(journal, room) for room in {*rooms_of(journal), *told} - {*COUNTS}}
+        self.heads = {room: head_of(journal, room) for room in {*rooms_of(journal), *told} - NOT_ROOMS}
         for slot, name in zip(COUNTS, DATABASES, strict=True):
             self.heads[slot] = Head(0, sums.changes(connections[name]), 0)
             if slot in told:
                 told[slot] = told[slot]._replace(epoch=0)
+        audited = head_of_audit(self.rows) if self._has_audit() else None
+        if audited is not None:
+            self.heads[AUDIT] = audited
         self.lost = sorted(
-            room
-            for room, head in told.items()
-            if (head.epoch, head.offset) > (self.heads[room].epoch, self.heads[room].offset)
+            room for room, head in told.items() if (head.epoch, head.offset) > self.heads.get(room, Head(0, 0, 0))[:2]
         )
         self.heads |= {room: told[room] for room in self.lost}
+
+    def _has_audit(self) -> bool:
+        """Whether the folder has an audit log: an older program made none."""
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'audit'"))
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of chatsync.db.

@@ -100,6 +100,9 @@ WATCHED: dict[str, Watched] = {
     "lost": Watched(_names("room first_offset last_offset broadcast start_us end_us")),
     "standing": Watched(_names("room what author_key until_us offset mode")),
     "erasures": Watched(_names("room author_key offset asked_wall_us done_wall_us receipt")),
+    "audit": Watched(_names("number wall_us room actor role action target subject reason policy before after hash")),
+    "audit_checkpoints": Watched(_names("number record"), key=()),
+    "audit_start": Watched(_names("number hash"), key=()),
     "dedupe": Watched(_names("room id author_key offset received_us")),  # no triggers: store.dedupe counts many at once
     "rooms": Watched(_names("room settings"), key=()),
     "recordings": Watched(_names("room recording record")),

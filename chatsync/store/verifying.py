@@ -12,23 +12,43 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from chatsync.errors import ChatsyncError, CorruptError
+from chatsync.store.audit import (
+    Fault,
+    audited_after,
+    checkpoints,
+    first_fault_of,
+    newest_of,
+    wrong_checkpoint,
+)
 from chatsync.store.catalog import SliceRow
-from chatsync.store.heads import Heads
+from chatsync.store.condition import opened_as_found
+from chatsync.store.heads import AUDIT, Heads
 from chatsync.store.opening import Store, open_store
 from chatsync.store.recovering import read_error
 from chatsync.store.rows import text_check
 from chatsync.store.slicing import intact_slice
 from chatsync.store.writer import opened
 
-__all__ = ["Progress", "listed_slices", "verify_folder", "verify_store", "wrong_manifests"]
+__all__ = [
+    "Progress",
+    "audited_through",
+    "listed_slices",
+    "verify_audit",
+    "verify_folder",
+    "verify_store",
+    "wrong_manifests",
+]
 
 _SHAPE = re.compile(r"archive/[a-z]+/room=[a-z0-9_-]+/broadcast=\d+/(all|-?\d+)\.g\d+\.parquet")
+
+_AUDITED_AT_ONCE = 2_000
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -117,6 +137,73 @@ def verify_folder(folder: Path, progress: Progress | None = None) -> dict[str, A
             return verify_store(store, progress)
     except CorruptError as error:
         return {"rows": 0, "slices": 0, "files": 0, "damaged": [str(error)], "lost": []}
+
+
+def verify_audit(folder: Path, taken: Sequence[dict[str, Any]] = (), key: str | None = None) -> dict[str, Any]:
+    """Compare the audit log of a folder, served or at rest, with its hashes, with ``heads`` and with checkpoints.
+
+    Args:
+        folder: a data folder. Nothing is changed.
+        taken: checkpoints that were kept elsewhere.
+        key: the public key that those must be signed with; None: any.
+
+    Returns:
+        How many ``records`` and ``checkpoints`` there are, the ``newest`` record, and the first ``fault``, None if there is none.
+
+    Raises:
+        CorruptError: the database is none any more.
+        StorageFailedError: it cannot be read.
+    """
+    found: dict[str, Any] = {"records": 0, "checkpoints": 0, "newest": None, "fault": None}
+    fault: Fault | None = None
+    for document in taken:
+        why = wrong_checkpoint(document, key)
+        if fault is None and why is not None:
+            number = document.get("number")
+            fault = Fault(number if isinstance(number, int) else 0, f"the checkpoint from elsewhere: {why}")
+    told = Heads.read(folder / "heads").get(AUDIT)  # before the log: a relay may be adding to it
+    try:
+        with closing(opened_as_found(folder / "chatsync.db")) as connection:
+
+            def read(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+                return connection.execute(sql, values).fetchall()
+
+            if not read("SELECT 1 FROM sqlite_schema WHERE name = 'audit'", ()):
+                return found
+            newest = newest_of(read)
+            found["checkpoints"] = len(checkpoints(read))
+            fault = fault or first_fault_of(read, told, taken)
+            ((found["records"],),) = read("SELECT count(*) FROM audit", ())
+    except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+        raise read_error(error) from error
+    if newest.number:
+        found["newest"] = {"number": newest.number, "hash": newest.hash.hex()}
+    if fault is not None:
+        found["fault"] = {"number": fault.number, "what": fault.what}
+    return found
+
+
+def audited_through(folder: Path, number: int) -> Iterator[dict[str, Any]]:
+    """The records of a folder's audit log up to a number, as JSON values.
+
+    Raises:
+        CorruptError: the database is none any more.
+        StorageFailedError: it cannot be read.
+    """
+    try:
+        with closing(opened_as_found(folder / "chatsync.db")) as connection:
+            last = 0
+            while entries := audited_after(
+                lambda sql, values: connection.execute(sql, values).fetchall(),
+                last,
+                _AUDITED_AT_ONCE,
+                where="number <= ?",
+                values=[number],
+            ):
+                yield from (entry.to_wire() for entry in entries)
+                last = entries[-1].number
+    except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+        raise read_error(error) from error
 
 
 def _tell(progress: Progress | None, what: str, done: int, count: int) -> None:

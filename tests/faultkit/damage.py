@@ -26,7 +26,8 @@ from typing import Any
 import structlog
 
 from chatsync.errors import ChatsyncError
-from chatsync.store.heads import CHANGES, HIDDEN, NAMES, Head, Heads
+from chatsync.store.audit import head_of_audit
+from chatsync.store.heads import AUDIT, CHANGES, HIDDEN, NAMES, Head, Heads
 from chatsync.store.opening import Store, open_store
 from chatsync.store.recovering import head_of, rooms_of
 from chatsync.store.sums import changes
@@ -154,6 +155,7 @@ class State:
     changes: int
     hidden: frozenset[tuple[str, int]]
     hides: tuple[tuple[str, int, int], ...]
+    audited: int  # number of the newest record of the audit log
 
 
 def _commits(log: Path) -> list[int]:
@@ -175,6 +177,9 @@ def _said_by(folder: Path) -> dict[str, Head]:
         try:
             if slot == CHANGES:
                 found = {room: head_of(connection, room) for room in rooms_of(connection)}
+                execute = connection.execute
+                audited = head_of_audit(lambda sql, values: execute(sql, values).fetchall())  # noqa: B023 - called here
+                found |= {} if audited is None else {AUDIT: audited}
             found[slot] = Head(0, changes(connection), 0)
         finally:
             connection.close()
@@ -203,7 +208,8 @@ def _state(folder: Path, kind: Kind, size_bytes: int) -> State:
     ends = {room: head.offset for room, head in heads.items() if not room.startswith(".")}
     with open_store(folder) as store:
         assert [] == store.journal.open_report
-        return State(size_bytes, answers(store, kind.asks), ends, heads[slot].offset, hidden, hides)
+        audited = heads[AUDIT].offset if AUDIT in heads else 0
+        return State(size_bytes, answers(store, kind.asks), ends, heads[slot].offset, hidden, hides, audited)
 
 
 # --- trying -----------------------------------------------------------------------------------------------------------
@@ -236,6 +242,7 @@ _LOST = re.compile(r"room (\S+): offsets (\d+) to (\d+) are lost; its epoch is n
 _EPOCH = re.compile(r"room (\S+): its epoch is now 2")
 _SHOWN = re.compile(r"room (\S+): what hid row (\d+) is lost, and it shows")
 _CHANGES = re.compile(r"the last (\d+) changes of (.+) are lost")
+_AUDITED = re.compile(r"(records \d+ to \d+) of the audit log are lost")
 _NAMES = re.compile(r"names of \d+ authors are lost")
 
 
@@ -353,6 +360,8 @@ class Trial:
                     expected.add(f"{room} {known + 1} to {end}")
                 elif lost:
                     expected.add(f"{room} begins an epoch")
+            if state.audited < newest.audited:
+                expected.add(f"records {state.audited + 1} to {newest.audited}")
             lost_hides = {(room, target) for room, offset, target in newest.hides if offset > state.ends.get(room, 0)}
             expected |= {f"{room} shows {offset}" for room, offset in lost_hides - state.hidden}
         told = {_told(line) for line in report} - {""}
@@ -458,6 +467,8 @@ def _told(line: str) -> str:
         return f"{found[1]} begins an epoch"
     if found := _SHOWN.fullmatch(line):
         return f"{found[1]} shows {found[2]}"
+    if found := _AUDITED.fullmatch(line):
+        return found[1]
     if found := _CHANGES.fullmatch(line):
         return f"the last {found[1]} changes"
     return "" if _NAMES.fullmatch(line) else line

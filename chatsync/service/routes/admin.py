@@ -35,7 +35,7 @@ def _admin(request: Request, room: str | None = None) -> tuple[Hub, Identity]:
 @router.put("/rooms/{room}", summary="Create or change a room", tags=["rooms"])
 async def put_room(request: Request, room: str, settings: RoomSettings) -> Response:
     """Create a room, or change its settings; what was said in it stays."""
-    hub, _ = _admin(request, room)
+    hub, identity = _admin(request, room)
     if settings.request_headers_file is not None or settings.screening.names_files:
         raise MessageRejectedError(
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
@@ -43,15 +43,15 @@ async def put_room(request: Request, room: str, settings: RoomSettings) -> Respo
     count_max = hub.settings.limits.rooms_max
     if hub.settings_of(room) is None and len(hub.known_rooms()) >= count_max:
         raise MessageRejectedError("too_many_rooms", f"This node serves at most {count_max} rooms.")
-    running = await hub.put_room(room, settings)
+    running = await hub.put_room(room, settings, by=hub.authority.admin_actor(identity.subject))
     return no_store({"room": room, "title": running.live.settings.title, "public": running.live.settings.public})
 
 
 @router.delete("/rooms/{room}", summary="Stop serving a room", tags=["rooms"])
 async def delete_room(request: Request, room: str) -> Response:
     """Stop serving a room. Its log and archive stay on disk."""
-    hub, _ = _admin(request, room)
-    await hub.delete_room(room)
+    hub, identity = _admin(request, room)
+    await hub.delete_room(room, by=hub.authority.admin_actor(identity.subject))
     return no_store({"room": room})
 
 
@@ -63,14 +63,15 @@ async def restamp_room(
     dry_run: bool = False,
 ) -> Response:
     """Recompute `estimate` and `arrival` stamps, of one broadcast or of all; `playhead` stamps never change."""
-    hub, _ = _admin(request, room)
+    hub, identity = _admin(request, room)
+    by = hub.authority.admin_actor(identity.subject)
     live = (await hub.woken(room)).live
     latest = live.broadcasts.current.number
     if broadcast is not None and broadcast > latest:
         raise NotFoundError("broadcast")
     results: list[dict[str, int | None]] = []
     for number in range(1, latest + 1) if broadcast is None else (broadcast,):
-        found, event = await restamp(live, number, dry_run=dry_run)
+        found, event = await restamp(live, number, by=by, dry_run=dry_run)
         results.append({**found.to_wire(), "offset": None if event is None else event.offset})
     return no_store({"room": room, "dry_run": dry_run, "broadcasts": results})
 
@@ -88,8 +89,9 @@ async def delete_author(
     request: Request, room: str, author: str, reason: Annotated[str | None, Query(max_length=200)] = None
 ) -> Response:
     """Take a person's words and names out of everything; answers with a receipt once nothing is left."""
-    hub, _ = _admin(request, room)
-    return no_store(await erase(await hub.woken(room), hub.archiving.eraser, author, reason=reason))
+    hub, identity = _admin(request, room)
+    by = hub.authority.admin_actor(identity.subject)
+    return no_store(await erase(await hub.woken(room), hub.archiving.eraser, author, by=by, reason=reason))
 
 
 @router.get("/rooms", summary="Rooms of this node", tags=["rooms"])

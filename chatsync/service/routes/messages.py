@@ -193,7 +193,7 @@ async def post_action(request: Request, room: str) -> Response:
     author = entered.hub.author_of(entered.identity, room)
     if frame.action == "broadcast_close":
         allowed(entered, "broadcast_close")
-        await entered.room.close_broadcast()
+        await entered.room.close_broadcast(by=author.key)
         return no_store({"id": frame.id})
     floor = entered.room.floor
     floor.note_staff(author)
