@@ -66,6 +66,9 @@ def erase(
         str | None,
         typer.Option(help="With --subject: whose id it is, if an OpenID provider's, as in the `iss` of its tokens."),
     ] = None,
+    course: Annotated[
+        str | None, typer.Option(help="With --subject: the course that the room named then, if it names none now.")
+    ] = None,
     reason: Annotated[
         str | None, typer.Option(help="A word for staff, such as the number of a request; not the person's name.")
     ] = None,
@@ -84,13 +87,16 @@ def erase(
     from chatsync.service.settings import load_settings, token_key
     from chatsync.store.erasing import Eraser, erase_store
     from chatsync.store.files import FolderLockedError
-    from chatsync.store.opening import open_store
+    from chatsync.store.opening import open_store, stored_room
 
     try:
         settings = load_settings(config, data_folder=data)
         if subject:
+            known = settings.rooms.get(room)
+            record = None if known is not None else stored_room(settings.data_folder, room)
+            course = course or (known.course if known is not None else (record or {}).get("course"))
             authority = TokenAuthority(token_key(settings), settings.token_issuer)
-            author = authority.author_key(room, authority.subject_of(author, issuer))
+            author = authority.author_key(room, authority.subject_of(author, issuer), course)
         try:
             with open_store(settings.data_folder) as store:
                 if dry_run:

@@ -220,13 +220,19 @@ class TokenAuthority:
             ) from None
         return token
 
-    def author_key(self, room: str, subject: str) -> str:
-        """Who an author is in this room, 32 hexadecimal digits: the same person has another key in every other room."""
-        return self._author_key(room, subject)
+    def author_key(self, room: str, subject: str, course: str | None = None) -> str:
+        """Who an author is in this room, 32 hexadecimal digits: the same person has another key in every other room.
 
-    def _made_author_key(self, room: str, subject: str) -> str:
-        room_key = hmac.digest(self._author_key_key, room.encode(), "sha256")
-        return hmac.digest(room_key, subject.encode(), "sha256")[:16].hex()
+        Args:
+            room: where they are.
+            subject: the platform's own id of the person.
+            course: of the room's settings: in all rooms of a course a person has one key (contract §6).
+        """
+        return self._author_key(room if course is None else f"course\n{course}", subject)
+
+    def _made_author_key(self, space: str, subject: str) -> str:
+        space_key = hmac.digest(self._author_key_key, space.encode(), "sha256")  # no room's id has a line feed
+        return hmac.digest(space_key, subject.encode(), "sha256")[:16].hex()
 
     def admin_actor(self, subject: str) -> str:
         """What the audit log calls an administrator or a program: a pseudonym that leads back to them only with the secret."""

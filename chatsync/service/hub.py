@@ -534,9 +534,14 @@ class Hub:
             raise RoomRestartingError if room in self._restarting else UnknownRoomError
         return running
 
+    def author_key(self, room: str, subject: str) -> str:
+        """Who somebody is in a room: the key is the room's own, or its course's, so that others cannot be joined."""
+        known = self.settings_of(room)
+        return self.authority.author_key(room, subject, None if known is None else known.course)
+
     def author_of(self, identity: Identity, room: str) -> Author:
-        """Who an identity is in a room: the key is the room's own, so that rooms cannot be joined."""
-        key = self.authority.author_key(room, identity.subject)
+        """Who an identity is in a room."""
+        key = self.author_key(room, identity.subject)
         return Author(key=key, name=identity.name, role=identity.role)
 
     def close_person(self, room: str, author_key: str, code: CloseCode, reason: str) -> int:

@@ -21,7 +21,7 @@ from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.patterns import Patterns
 from chatsync.chat.reactions import REACTIONS
 from chatsync.chat.screening import WORDS_MAX
-from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_title
+from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_title, is_room_id
 from chatsync.chat.words import Entry
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
@@ -259,6 +259,11 @@ class RoomSettings(SettingModel):
         le=86_400,
     )
 
+    course: str | None = setting(
+        None,
+        "Rooms that name the same course know a person by the same key, so that terms can be compared; an id as a room's. "
+        "Name it before anybody speaks.",
+    )
     retention_days: RetentionDays | None = setting(
         None,
         "How long what was said is kept after a broadcast's last event, or `forever`; without, as the node says.",
@@ -347,6 +352,13 @@ class RoomSettings(SettingModel):
         if not re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", name):
             raise ValueError("is the name of a time zone, such as Europe/Berlin")
         return name
+
+    @field_validator("course")
+    @classmethod
+    def _is_id(cls, course: str | None) -> str | None:
+        if course is not None and not is_room_id(course):
+            raise ValueError("an id is 1 to 64 of a-z, 0-9, '-', '_', and starts with a letter or digit")
+        return course
 
     @field_validator("playlist_url")
     @classmethod

@@ -5,19 +5,25 @@ Owns: the order of opening and closing. Does not know: the command line.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
+from chatsync.store.condition import opened_as_found
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 from chatsync.store.query import Query
+from chatsync.store.recovering import read_error
 from chatsync.store.writer import Writer
 
-__all__ = ["Store", "open_store"]
+__all__ = ["Store", "open_store", "stored_room"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +60,23 @@ def open_store(folder: Path) -> Iterator[Store]:
             journal.close()
     finally:
         files.unlock()
+
+
+def stored_room(folder: Path, room: str) -> dict[str, Any] | None:
+    """Settings of a room that was made over HTTP, of a folder at rest or served; None if there is none.
+
+    Raises:
+        CorruptError: the database is none any more.
+        StorageFailedError: it cannot be read.
+    """
+    path = folder / "chatsync.db"
+    if not path.exists():
+        return None
+    try:
+        with closing(opened_as_found(path)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rooms'").fetchone():
+                return None
+            row = connection.execute("SELECT settings FROM rooms WHERE room = ?", (room,)).fetchone()
+    except (sqlite3.Error, OSError) as error:
+        raise read_error(error) from error
+    return None if row is None else msgspec.json.decode(row[0], type=dict[str, Any])

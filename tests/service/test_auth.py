@@ -540,6 +540,29 @@ def test_author_keys_cannot_be_joined_across_rooms() -> None:
     assert key != TokenAuthority(SECRET + b"x").author_key("math-101", "student-17")
 
 
+def test_author_keys_of_a_course_can_be_compared() -> None:
+    """In all rooms of a course a person is one person; in another course, and in a room that is called as the course, another."""
+    key = AUTHORITY.author_key("math-101", "student-17", "analysis")
+
+    assert key == AUTHORITY.author_key("math-102", "student-17", "analysis")
+    assert key != AUTHORITY.author_key("math-101", "student-18", "analysis")
+    assert key not in {
+        AUTHORITY.author_key("math-101", "student-17"),
+        AUTHORITY.author_key("math-101", "student-17", "algebra"),
+        AUTHORITY.author_key("analysis", "student-17"),
+        AUTHORITY.author_key("math-101", "student-17", "math-101"),
+    }
+
+
+def test_administrators_have_pseudonyms_in_the_audit_log() -> None:
+    """Stable, of their own, and not made without the secret."""
+    actor = AUTHORITY.admin_actor("operator")
+
+    assert ("admin:", 38) == (actor[:6], len(actor))
+    assert actor == TokenAuthority(SECRET).admin_actor("operator") != AUTHORITY.admin_actor("other")
+    assert actor != TokenAuthority(SECRET + b"x").admin_actor("operator")
+
+
 def test_guests_are_strangers_to_each_other() -> None:
     """Two guests are two people, read-only by role, and never expire."""
     one, two = guest(), guest()

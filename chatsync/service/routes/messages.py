@@ -163,7 +163,7 @@ def _act(entered: Entry, posted: PostedMessage) -> Act:
         )
     if posted.author.role not in _ROLES:
         raise MessageRejectedError("unknown_role")
-    key = entered.hub.authority.author_key(entered.room.room, f"ingest:{posted.author.id}")
+    key = entered.hub.author_key(entered.room.room, f"ingest:{posted.author.id}")
     author = Author(key=key, name=clean_name(posted.author.name), role=posted.author.role)  # type: ignore[arg-type]
     act = say_of(SayFrame(posted.id, posted.text, posted.kind, posted.reply_to, posted.playhead), author)
     wall_us = None if posted.wall_ms is None else us_from_ms(posted.wall_ms)
