@@ -44,6 +44,8 @@ def rules_of(settings: RoomSettings) -> str:
     return words_of(
         {
             "visibility": "public" if settings.public else "private",
+            "names": "numbered" if settings.has_numbered_names else "as_given",
+            "profile": settings.profile,
             "retention": "node" if settings.retention_days is None else settings.retention_days,
             "stream": "push" if settings.playlist_push else "none" if settings.playlist_url is None else "pull",
         }

@@ -95,6 +95,11 @@ class Identity:
             return True
         return any(room == item or (item.endswith("*") and room.startswith(item[:-1])) for item in self.rooms)
 
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it is somebody without a token: next time they are somebody else."""
+        return self.expires_us is None
+
     def person(self, room: str) -> str:
         """Who is counted when one person has many connections in a room."""
         return f"{room}\n{self.subject}"

@@ -38,6 +38,7 @@ from chatsync.service.metrics import Metrics
 from chatsync.service.openid import ProviderKeys
 from chatsync.service.outgoing import Outgoing
 from chatsync.service.packed_slices import PackedSlices
+from chatsync.service.people import People
 from chatsync.service.purging import Purging
 from chatsync.service.pushing import PushedPlaylist
 from chatsync.service.reading import Reading
@@ -125,6 +126,7 @@ class Hub:
         self.audience = Audience(self._running, catalog, writer)
         self._counting: asyncio.Task[None] | None = None
         self.retention = Retention(self, archiving.store)
+        self.people = People(self)
         archiving.hourly += [self.retention.sweep, partial(forget_revocations, self), partial(checkpoint_daily, self)]
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -204,6 +206,7 @@ class Hub:
         )
         self._guard(live)
         await asyncio.to_thread(self._place_slices, room, room_settings)
+        await self.people.load(room, room_settings)
         sealer = Sealer(live, self.files, self._packed)
         await sealer.restore()
         self.purging.watch(live, sealer)
@@ -482,7 +485,8 @@ class Hub:
             BannedError: they were banned.
         """
         if live.edge.standing.banned and identity.role != "host":
-            live.floor.check_entering(self.author_of(identity, live.room))
+            key = self.author_key(live.room, identity.subject)
+            live.floor.check_entering(Author(key=key, name="", role=identity.role))
 
     async def entrant(self, room: str, token: str | None) -> tuple[RunningRoom, Identity]:
         """As :meth:`admitted`, with the room's tasks: for HTTP. Only who may enter wakes a room.
@@ -535,14 +539,12 @@ class Hub:
         return running
 
     def author_key(self, room: str, subject: str) -> str:
-        """Who somebody is in a room: the key is the room's own, or its course's, so that others cannot be joined."""
-        known = self.settings_of(room)
-        return self.authority.author_key(room, subject, None if known is None else known.course)
+        """Who somebody is in a room, by the platform's own id of them."""
+        return self.people.key(room, subject)
 
     def author_of(self, identity: Identity, room: str) -> Author:
-        """Who an identity is in a room."""
-        key = self.author_key(room, identity.subject)
-        return Author(key=key, name=identity.name, role=identity.role)
+        """Who an identity is in a room, under the name that everybody may see."""
+        return self.people.author_of(identity, room)
 
     def close_person(self, room: str, author_key: str, code: CloseCode, reason: str) -> int:
         """Close all connections of a person in a room, those that have not got their welcome yet too; how many.

@@ -21,7 +21,7 @@ from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.patterns import Patterns
 from chatsync.chat.reactions import REACTIONS
 from chatsync.chat.screening import WORDS_MAX
-from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_title, is_room_id
+from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_name, clean_title, is_room_id
 from chatsync.chat.words import Entry
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
@@ -53,6 +53,9 @@ Language = Literal["ar", "de", "en", "es", "fr"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 """Languages of which there is a built-in list of words."""
 
+
+_NUMBER = "{number}"
+_NUMBER_DIGITS_MAX = 7
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
 
@@ -259,6 +262,17 @@ class RoomSettings(SettingModel):
         le=86_400,
     )
 
+    names: Literal["as_given", "numbered"] | None = setting(
+        None,
+        "What people are shown as: the name in their token (`as_given`), or a number of the room instead (`numbered`). Hosts and moderators "
+        "keep theirs; without, as the profile says.",
+    )
+    numbered_name: str = Field(
+        default="Student {number}", description="How a number is shown; `{number}` stands in it once.", max_length=60
+    )
+    names_known_to_hosts: bool = setting(
+        False, "Whether hosts may see who is behind a number: only then the names in tokens are kept, in identity.db."
+    )
     course: str | None = setting(
         None,
         "Rooms that name the same course know a person by the same key, so that terms can be compared; an id as a room's. "
@@ -310,6 +324,15 @@ class RoomSettings(SettingModel):
         return self.participants or PROFILES[self.profile].participants
 
     @property
+    def has_numbered_names(self) -> bool:
+        """Whether people are shown by numbers."""
+        return PROFILES[self.profile].numbered_names if self.names is None else self.names == "numbered"
+
+    def numbered(self, number: int) -> str:
+        """How a number is shown."""
+        return self.numbered_name.replace(_NUMBER, str(number))
+
+    @property
     def has_stream(self) -> bool:
         """Whether there is a playlist; else program time is wall time."""
         return self.playlist_url is not None or self.playlist_push
@@ -337,6 +360,8 @@ class RoomSettings(SettingModel):
             raise ValueError(f"a room of the profile {self.profile} is not public and has no guests")
         if profile.participants == "nobody" and self.participants == "everyone":
             raise ValueError(f"the profile {self.profile} shows nobody's list of those present")
+        if profile.numbered_names and self.names == "as_given":
+            raise ValueError(f"in a room of the profile {self.profile} people are shown as numbers")
         if len(self.reactions) > REACTIONS_MAX or any(not 0 < len(one) <= 16 for one in self.reactions):
             raise ValueError(f"at most {REACTIONS_MAX} reactions of 1 to 16 characters")
         return self
@@ -352,6 +377,20 @@ class RoomSettings(SettingModel):
         if not re.fullmatch(r"[A-Za-z0-9_+/-]{1,64}", name):
             raise ValueError("is the name of a time zone, such as Europe/Berlin")
         return name
+
+    @field_validator("numbered_name")
+    @classmethod
+    def _is_name(cls, shown: str) -> str:
+        longest = shown.replace(_NUMBER, "9" * _NUMBER_DIGITS_MAX)
+        try:
+            is_clean = clean_name(longest) == longest
+        except MessageRejectedError:
+            is_clean = False
+        if shown.count(_NUMBER) != 1 or not is_clean:
+            raise ValueError(
+                "must hold {number} once, and be a name of at most 32 characters with a number of 7 digits"
+            )
+        return shown
 
     @field_validator("course")
     @classmethod

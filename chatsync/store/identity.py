@@ -1,6 +1,6 @@
 """Two small databases beside the journal: who authors are, and the text of hidden messages.
 
-Owns: identity.db (what authors were called, by pseudonymous key) and moderation.db (hidden text, at most 30 days). Both are mode
+Owns: identity.db (what authors were called, by pseudonymous key, and their numbers) and moderation.db (hidden text, at most 30 days). Both are mode
 0600 and commit before chatsync.db, so that the journal never points at a name or text that was not kept.
 Does not know: the journal. Source: contract §6; security-and-privacy §8.
 """
@@ -19,6 +19,7 @@ import msgspec
 from chatsync.chat.event import Author, Role
 from chatsync.errors import CorruptError
 from chatsync.store import sums
+from chatsync.store.numbers import CREATE_NUMBERS, NumberRow, Numbers
 from chatsync.store.writer import emptied_log, opened
 
 __all__ = ["HiddenText", "IdentityStore", "ModerationStore"]
@@ -46,7 +47,7 @@ class _Private:
     """
 
     schema = ""
-    table = ""
+    tables: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,7 +62,7 @@ class _Private:
             connection = opened(self._path)
             try:
                 connection.executescript(self.schema)
-                sums.ensure(connection, (self.table,))
+                sums.ensure(connection, self.tables)
             except BaseException:
                 connection.close()
                 raise
@@ -97,7 +98,7 @@ class _Private:
         Raises:
             sqlite3.Error: it cannot be read.
         """
-        return sums.wrong(self.reads, (self.table,))
+        return sums.wrong(self.reads, self.tables)
 
     def commit(self) -> None:
         """In the writer's thread: make what was written durable; costs nothing when nothing was."""
@@ -141,10 +142,11 @@ _ASKED_MAX = 200  # names in one query
 class IdentityStore(_Private):
     """Names by (room, author key, version): an event keeps the version it was said under, so replay shows the same name."""
 
-    schema, table = _IDENTITY, "names"
+    schema, tables = _IDENTITY + CREATE_NUMBERS, ("names", "numbers")
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        self.numbers = Numbers()
         self._latest: dict[tuple[str, str], tuple[int, str, tuple[str, ...]]] = {}
         self._names: dict[tuple[str, str, int], tuple[str, tuple[str, ...]]] = {}
         self._erased: set[tuple[str, str]] = set()  # never from memory again: another thread may hold a name still
@@ -156,6 +158,8 @@ class IdentityStore(_Private):
             sqlite3.Error: it cannot be kept.
         """
         key = (room, author.key)
+        if self.numbers.is_unsaved(room, author.key):
+            self.numbers.save(self._begin(), room, author.key)
         known = self._latest.get(key)
         if known is None:
             row = (
@@ -221,17 +225,38 @@ class IdentityStore(_Private):
                 if (room, row[1]) not in self._erased:
                     self._names[room, row[1], row[2]] = (row[3], _badges(row[4]))
 
+    def load_numbers(self, room: str) -> None:
+        """Any thread: read which numbers a room has given.
+
+        Raises:
+            CorruptError: one is not what was written, or is missing.
+            sqlite3.Error: identity.db cannot be read.
+        """
+        self.numbers.load(room, self.number_rows(room))
+
+    def number_rows(self, room: str) -> list[NumberRow]:
+        """Any thread: numbers of a room, with whose they are.
+
+        Raises:
+            CorruptError: one is not what was written, or is missing.
+            sqlite3.Error: identity.db cannot be read.
+        """
+        found = sums.group(self.reads, "numbers", (room,), order="number")
+        return [(room, number, author_key, given) for _, number, author_key, given in found]
+
     def names(self, room: str, author_key: str) -> list[str]:
-        """Any thread: what an author was called, oldest first.
+        """Any thread: what an author was called, oldest first; last the name behind their number, if it is kept.
 
         Raises:
             sqlite3.Error: identity.db cannot be read.
         """
         rows = self.reader().execute(
-            "SELECT name FROM names WHERE room = ? AND author_key = ? AND name != '' ORDER BY version",
-            (room, author_key),
+            "SELECT name, version FROM names WHERE room = ? AND author_key = ? AND name != '' "
+            "UNION ALL SELECT given, NULL FROM numbers WHERE room = ? AND author_key = ? AND given IS NOT NULL "
+            "ORDER BY version NULLS LAST",
+            (room, author_key) * 2,
         )
-        return [name for (name,) in rows]
+        return list(dict.fromkeys(name for name, _ in rows))
 
     def is_name_of_another(self, room: str, name: str, author_key: str) -> bool:
         """Any thread: whether another key, or this one in another room, has a name with this in it.
@@ -239,8 +264,11 @@ class IdentityStore(_Private):
         Raises:
             sqlite3.Error: identity.db cannot be read.
         """
-        sql = "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND (author_key != ? OR room != ?) LIMIT 1"
-        return self.reader().execute(sql, (name, author_key, room)).fetchone() is not None
+        sql = (
+            "SELECT 1 FROM names WHERE instr(name, ?) > 0 AND (author_key != ? OR room != ?) "
+            "UNION ALL SELECT 1 FROM numbers WHERE instr(given, ?) > 0 AND (author_key IS NOT ? OR room != ?) LIMIT 1"
+        )
+        return self.reader().execute(sql, (name, author_key, room) * 2).fetchone() is not None
 
     def mark_lost(self, newest: Sequence[tuple[str, str, int]]) -> int:
         """Names up to these (room, author key, version) were given, and some are lost: no later name is taken for one of them.
@@ -269,7 +297,7 @@ class IdentityStore(_Private):
             dry_run: only say it.
         """
         lost: Counter[str] = Counter()
-        for key, _ in sums.wrong_groups(self.reads, self.table):
+        for key, _ in sums.wrong_groups(self.reads, "names"):
             room, _, author_key = key.partition("/")
             lost[room] += 1
             if dry_run:
@@ -283,10 +311,16 @@ class IdentityStore(_Private):
             connection.execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (room, author_key, version))
             self._latest.pop((room, author_key), None)
             self._erased.add((room, author_key))
-        if lost and not dry_run:
-            sums.count_again(self._begin(), self.table)
+        numbered = sorted(room for room, _ in sums.wrong_groups(self.reads, "numbers"))
+        if (lost or numbered) and not dry_run:
+            for table in self.tables:
+                sums.count_again(self._begin(), table)
             self.commit()
-        return [f"names of {count} authors of room {room}" for room, count in sorted(lost.items())]
+        lines = [f"names of {count} authors of room {room}" for room, count in sorted(lost.items())]
+        return [
+            *lines,
+            *(f"that all numbers of people of room {room} are there: they are believed" for room in numbered),
+        ]
 
     def erase(self, room: str, author_key: str) -> None:
         """In the writer's thread: forget what an author was called. Versions go on, so that no later name is taken for an old one."""
@@ -300,6 +334,7 @@ class IdentityStore(_Private):
         self._erased.add(key)
         if newest is not None:
             connection.execute("INSERT INTO names VALUES (?, ?, ?, '', '[]')", (*key, newest))
+        self.numbers.drop(connection, room, author_key)
 
     def drop(self, room: str, author_key: str) -> None:
         """In the writer's thread: forget an author of whom no event is left. Who comes back is somebody new.
@@ -317,10 +352,21 @@ class IdentityStore(_Private):
             self._names.pop((*key, version), None)
         if newest is not None:
             self._latest[key] = (newest, "", ())
+        self.numbers.drop(connection, room, author_key)
+
+    def drop_given(self, room: str) -> None:
+        """In the writer's thread: forget who is behind the numbers of a room, as far as hosts could read it."""
+        self.numbers.drop_given(self._begin(), room)
+
+    def commit(self) -> None:
+        """As the base; and numbers are saved."""
+        super().commit()
+        self.numbers.committed()
 
     def forget(self) -> None:
         """As the base; and names learned in the lost batch."""
         super().forget()
+        self.numbers.lost()
         self._latest.clear()
         self._names.clear()
 
@@ -336,7 +382,7 @@ HiddenText = tuple[str | None, str | None, bytes | None]
 class ModerationStore(_Private):
     """Text of hidden messages with the salt of its checksum, so that a restore puts back exactly what was there."""
 
-    schema, table = _MODERATION, "hidden_text"
+    schema, tables = _MODERATION, ("hidden_text",)
 
     def put(self, room: str, offset: int, hidden: HiddenText, wall_us: int) -> None:
         """In the writer's thread: keep a text that is about to leave the journal."""
@@ -356,7 +402,7 @@ class ModerationStore(_Private):
             .fetchone()
         )
         if row is None:
-            sums.group(self._reads_in_writer, self.table, (room,), order="offset")
+            sums.group(self._reads_in_writer, "hidden_text", (room,), order="offset")
         return row
 
     def _reads_in_writer(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[tuple[Any, ...]]]:
@@ -391,10 +437,10 @@ class ModerationStore(_Private):
             wrong: texts whose row has another checksum, as (room, offset).
             dry_run: only say it.
         """
-        rooms = {room for room, _ in wrong} | {room for room, _ in sums.wrong_groups(self.reads, self.table)}
+        rooms = {room for room, _ in wrong} | {room for room, _ in sums.wrong_groups(self.reads, "hidden_text")}
         if rooms and not dry_run:
             self._begin().executemany("DELETE FROM hidden_text WHERE room = ? AND offset = ?", wrong)
-            sums.count_again(self._begin(), self.table)
+            sums.count_again(self._begin(), "hidden_text")
             self.commit()
         return [f"words of hidden messages of room {room}" for room in sorted(rooms)]
 

@@ -25,6 +25,7 @@ from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
 from chatsync.store.lost import CREATE_LOST
+from chatsync.store.numbers import NumberRow, Numbers
 from chatsync.store.pruned import PrunedMark, bring_back
 from chatsync.store.recovering import Recovered, check_schema, head_of, read_error, recovered
 from chatsync.store.rows import (
@@ -123,6 +124,7 @@ class Journal(JournalReads):
         self._changed_hours: dict[tuple[str, int, int], int] = {}
         self._spoke: set[tuple[str, str, int]] = set()
         self._appends = 0
+        self._writer = writer
         self._dedupe = Dedupe(self.pruned.at)
         self.audit = AuditLog(found.audit)
         self._mended: dict[str, int] = {}  # ends of rooms that were repaired in this batch
@@ -329,6 +331,40 @@ class Journal(JournalReads):
     def _is_there(connection: sqlite3.Connection, room: str, offset: int) -> bool:
         found = connection.execute("SELECT 1 FROM journal WHERE room = ? AND offset = ?", (room, offset))
         return found.fetchone() is not None
+
+    # --- numbered names -------------------------------------------------------------------------------------------
+
+    @property
+    def numbers(self) -> Numbers:
+        """Which number is whose, in rooms with numbered names."""
+        return self._identity.numbers
+
+    def load_numbers(self, room: str, *, keeps_given: bool) -> None:
+        """Any thread: read which numbers a room has given; names behind them go if they are not to be kept.
+
+        Raises:
+            CorruptError: a number is not what was written, or is missing.
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            self._identity.load_numbers(room)
+            kept = any(given is not None for *_, given in self._identity.number_rows(room))
+        except (sqlite3.Error, OSError, TypeError, ValueError) as error:
+            raise read_error(error, "identity.db") from error
+        if kept and not keeps_given:
+            self._writer.call(lambda _: self._identity.drop_given(room)).result()
+
+    def number_rows(self, room: str) -> list[NumberRow]:
+        """Any thread: numbers of a room with whose they are, and the names behind them where they are kept.
+
+        Raises:
+            CorruptError: a number is not what was written, or is missing.
+            StorageFailedError: identity.db cannot be read.
+        """
+        try:
+            return self._identity.number_rows(room)
+        except (sqlite3.Error, OSError, TypeError, ValueError) as error:
+            raise read_error(error, "identity.db") from error
 
     # --- what is past its time (in the writer's thread) -----------------------------------------------------------
 

@@ -139,6 +139,7 @@ WATCHED: dict[str, Watched] = {
     "deletions": Watched(_names("room wall_us broadcast record")),
     "revocations": Watched(_names("what key room before_us until_us"), key=()),
     "names": Watched(_names("room author_key version name badges"), key=("room", "author_key")),
+    "numbers": Watched(_names("room number author_key given")),
     "hidden_text": Watched(_names("room offset text said salt hidden_wall_us"), total="{row}.offset"),
 }
 """Every table that is watched over, by name; those of identity.db and moderation.db too."""

@@ -58,6 +58,7 @@ EXPECTED: dict[Action, str] = {
     "list_participants": "yes yes yes yes yes no no no yes",
     "ingest": "no no no no no yes no no no",
     "write_recording": "no no no no yes no no no yes",
+    "read_names": "no no no no yes no no no no",
     "read_audit": "no no no no no no no yes yes",
     "admin_room": "no no no no no no no no yes",
     "mint_token": "no no no no no no no no yes",

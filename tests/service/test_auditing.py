@@ -56,8 +56,8 @@ async def test_deeds_of_staff_and_administrators_are_records(tmp_path: Path) -> 
         await it.act("broadcast_close", "class", role="host")
         told = await _log(it, _admin(it))
         found = [(one["action"], one["room"], one["before"], one["after"]) for one in told["records"]]
-        private = "retention=node,stream=none,visibility=private"
-        public = "retention=node,stream=none,visibility=public"
+        private = "names=as_given,profile=open,retention=node,stream=none,visibility=private"
+        public = "names=as_given,profile=open,retention=node,stream=none,visibility=public"
         assert [
             *[("hidden", room, "visible", "hidden") for room in ROOMS],
             ("room_put", "art", "", private),

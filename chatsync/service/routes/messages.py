@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from chatsync.chat.event import Author, Event
+from chatsync.chat.event import Event, Role
 from chatsync.chat.text import clean_name
 from chatsync.chat.wire import ActFrame, Number, SayFrame, SayPlayhead, encoded, event_to_wire, is_id, is_shallow
 from chatsync.errors import ChatsyncError, MessageRejectedError
@@ -163,8 +163,8 @@ def _act(entered: Entry, posted: PostedMessage) -> Act:
         )
     if posted.author.role not in _ROLES:
         raise MessageRejectedError("unknown_role")
-    key = entered.hub.author_key(entered.room.room, f"ingest:{posted.author.id}")
-    author = Author(key=key, name=clean_name(posted.author.name), role=posted.author.role)  # type: ignore[arg-type]
+    name, role = clean_name(posted.author.name), cast("Role", posted.author.role)
+    author = entered.hub.people.author(entered.room.room, f"ingest:{posted.author.id}", name, role)
     act = say_of(SayFrame(posted.id, posted.text, posted.kind, posted.reply_to, posted.playhead), author)
     wall_us = None if posted.wall_ms is None else us_from_ms(posted.wall_ms)
     if wall_us is not None and wall_us < entered.room.clock.wall_us() - FED_AGE_US_MAX:
@@ -191,17 +191,21 @@ async def post_action(request: Request, room: str) -> Response:
         raise MessageRejectedError("malformed", "The body is not an action of the documented shape.") from error
     entered.hub.take_token(entered.identity.person(room))
     author = entered.hub.author_of(entered.identity, room)
-    if frame.action == "broadcast_close":
-        allowed(entered, "broadcast_close")
-        await entered.room.close_broadcast(by=author.key)
-        return no_store({"id": frame.id})
-    floor = entered.room.floor
-    floor.note_staff(author)
-    if frame.action == "react":
-        floor.react(frame.emoji, author, Seen(), frame.playhead)
-        return no_store({"id": frame.id})
-    appended = await entered.room.act(floor.act(frame, author, Seen()))
-    return no_store(acked(frame.id, appended))
+    try:
+        if frame.action == "broadcast_close":
+            allowed(entered, "broadcast_close")
+            await entered.room.close_broadcast(by=author.key)
+            return no_store({"id": frame.id})
+        floor = entered.room.floor
+        floor.note_staff(author)
+        if frame.action == "react":
+            floor.react(frame.emoji, author, Seen(), frame.playhead)
+            return no_store({"id": frame.id})
+        appended = await entered.room.act(floor.act(frame, author, Seen()))
+        return no_store(acked(frame.id, appended))
+    finally:
+        if entered.identity.is_stranger:
+            entered.hub.people.release(room, author)
 
 
 @router.get("/messages", summary="Page through messages")

@@ -13,7 +13,7 @@ from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, NotAllowedError, PlaylistSyntaxError
 from chatsync.instants import ms_from_us
 from chatsync.replay.broadcasts import Broadcast
-from chatsync.service.limit_table import PARTICIPANTS_SHOWN_MAX, SEGMENTS_SHOWN_MAX
+from chatsync.service.limit_table import PAGE_MAX, PARTICIPANTS_SHOWN_MAX, SEGMENTS_SHOWN_MAX
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.messages import no_store
@@ -133,6 +133,30 @@ async def post_timeline(request: Request, room: str) -> Response:
     except UnicodeDecodeError as error:
         raise PlaylistSyntaxError("it is not UTF-8") from error
     return no_store(await entered.running.pushed.receive(text))
+
+
+@router.get("/names", summary="Who is behind the numbers")
+async def get_names(
+    entered: Annotated[Entry, Depends(entry)],
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 1_000,
+) -> Response:
+    """In a room with numbered names that lets its hosts know: numbers and the names behind them, for hosts only."""
+    live, hub = allowed(entered, "read_names").room, entered.hub
+    if not live.settings.names_known_to_hosts:
+        raise NotAllowedError("read_names")
+    seal = f"names:{live.room}"
+    after = 0 if cursor is None else hub.authority.opened_cursor(cursor, seal, 0)[0]
+    rows = await asyncio.to_thread(hub.journal.number_rows, live.room)
+    known = [row for row in rows if row[1] > after and row[2] is not None]
+    page, more = known[:limit], len(known) > limit
+    names = [
+        {"author": key, "number": number, "name": live.settings.numbered(number), "given": given}
+        for _, number, key, given in page
+    ]
+    return no_store(
+        {"names": names, "cursor": hub.authority.sealed_cursor((page[-1][1], 0), seal, 0) if more else None}
+    )
 
 
 @router.get("/timeline", summary="Program time and media position")
