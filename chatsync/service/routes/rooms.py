@@ -15,6 +15,7 @@ from chatsync.instants import ms_from_us
 from chatsync.replay.broadcasts import Broadcast
 from chatsync.service.limit_table import PAGE_MAX, PARTICIPANTS_SHOWN_MAX, SEGMENTS_SHOWN_MAX
 from chatsync.service.live_room import LiveRoom
+from chatsync.service.retention_statement import retention_statement
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.messages import no_store
 from chatsync.service.routes.slices import cache_control
@@ -133,6 +134,21 @@ async def post_timeline(request: Request, room: str) -> Response:
     except UnicodeDecodeError as error:
         raise PlaylistSyntaxError("it is not UTF-8") from error
     return no_store(await entered.running.pushed.receive(text))
+
+
+@router.get("/retention", summary="What a room keeps, and how long")
+async def get_retention(entered: Reader) -> Response:
+    """What is kept of what is said here, how long, where and why, and which broadcasts have gone for their age."""
+    live, hub = entered.room, entered.hub
+    deletions = await asyncio.to_thread(hub.catalog.deletions, live.room)
+    statement = retention_statement(
+        live.room,
+        live.settings,
+        node_days=hub.settings.retention_days,
+        audit_days=hub.settings.audit_days,
+        deletions=deletions,
+    )
+    return _json(entered, statement, "public, max-age=30")
 
 
 @router.get("/names", summary="Who is behind the numbers")
