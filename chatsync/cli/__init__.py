@@ -38,7 +38,7 @@ for command in (
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),
-    *(rooms.restamp, rooms.erase),
+    *(rooms.restamp, rooms.erase, rooms.export_person),
 ):
     app.command()(command)
 

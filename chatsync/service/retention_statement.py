@@ -79,7 +79,7 @@ def _keeps(settings: RoomSettings, days: RetentionDays, audit_days: RetentionDay
             "days": days,
             "counted_from": "the last event of their broadcast",
             "where": ["chatsync.db", "archive"],
-            "why": "raised hands, votes, pins and what staff decided, to show the room as it was; votes leave to the archive without their author",
+            "why": "raised hands, votes, pins and what staff decided, to show the room as it was; the archive has votes without their author",
         },
         {
             "what": "names",

@@ -36,7 +36,6 @@ __all__ = [
     "Fault",
     "Link",
     "Read",
-    "actor_of",
     "audited_after",
     "checkpoints",
     "first_fault",
@@ -44,6 +43,7 @@ __all__ = [
     "hash_of",
     "head_of_audit",
     "newest_of",
+    "pseudonym_of",
     "start_of",
     "words_of",
     "wrong_checkpoint",
@@ -90,7 +90,7 @@ class AuditRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         wall_us: when; cut to the millisecond.
-        actor: pseudonym: an author's key, ``admin:…`` (:func:`actor_of`), ``admin:local`` for a command on this machine, or ``system``.
+        actor: pseudonym: an author's key, ``admin:…`` (:func:`pseudonym_of`), ``admin:local`` for a command on this machine, or ``system``.
         action: a code: the kind of event, ``room_put``, ``token_minted``, …
         room: where; empty for the whole node.
         role: of the actor: ``host``, ``moderator``, ``admin``, ``system``, …
@@ -395,7 +395,7 @@ def _word(value: Any) -> str:
     return text if re.fullmatch(r"[a-z0-9_-]{1,32}", text) else "set"
 
 
-def actor_of(key: str) -> str:
+def pseudonym_of(key: str) -> str:
     """An actor's or a subject's pseudonym as a record can hold it."""
     return key if _PSEUDONYM.fullmatch(key) else f"sha256:{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
@@ -438,11 +438,11 @@ def _record_of(event: Event, by: str | None) -> AuditRecord | None:
     return AuditRecord(
         wall_us=event.wall_us,
         room=event.room,
-        actor=actor_of(actor),
+        actor=pseudonym_of(actor),
         role=role if _CODE.fullmatch(role) else "",
         action=action,
         target=target,
-        subject=None if subject is None else actor_of(str(subject)),
+        subject=None if subject is None else pseudonym_of(str(subject)),
         reason=reason if isinstance(reason, str) and _CODE.fullmatch(reason) else "",
         before=before,
         after=after,

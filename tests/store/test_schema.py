@@ -49,7 +49,7 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def _row(said: Event, version: int | None) -> tuple[Any, ...]:
     """The journal's row of an event."""
-    fields = {name: getattr(said, name) for name in Draft.__struct_fields__ if name != "received_us"}
+    fields = {name: getattr(said, name) for name in Draft.__struct_fields__ if name not in {"received_us", "by"}}
     return row_of(Draft(**fields), epoch=said.epoch, offset=said.offset, previous=0, name_version=version)
 
 

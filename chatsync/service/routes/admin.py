@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from io import BytesIO
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError
+from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError, UnknownRoomError
+from chatsync.service.auditing import note
 from chatsync.service.auth import Identity, bearer_token
 from chatsync.service.erasing import erase
 from chatsync.service.hub import Hub
@@ -15,6 +17,8 @@ from chatsync.service.restamping import restamp
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.messages import no_store
+from chatsync.store.audit import AuditRecord, pseudonym_of
+from chatsync.store.person_export import export_person
 
 __all__ = ["router"]
 
@@ -82,6 +86,28 @@ async def get_author(request: Request, room: str, author: str) -> Response:
     hub, _ = _admin(request, room)
     found = await asyncio.to_thread(hub.archiving.eraser.find, (await hub.woken(room)).live.room, author)
     return no_store({"room": room, **found.to_wire()})
+
+
+@router.get("/rooms/{room}/authors/{author}/export", summary="Everything of a person")
+async def export_author(request: Request, room: str, author: str) -> Response:
+    """A zip of all that a person wrote and did in a room, and what was decided about them; of nobody else."""
+    hub, identity = _admin(request, room)
+    if hub.settings_of(room) is None:
+        raise UnknownRoomError
+    wall_us = hub.clock.system_wall_us()
+    target = BytesIO()
+    await asyncio.to_thread(export_person, hub.files.root, {room: author}, target, wall_us=wall_us)
+    actor = hub.authority.admin_actor(identity.subject)
+    deed = AuditRecord(
+        wall_us=wall_us, room=room, actor=actor, role="admin", action="person_exported", subject=pseudonym_of(author)
+    )
+    await note(hub, deed)
+    headers = {
+        "Cache-Control": "private, no-store",
+        "Content-Disposition": f'attachment; filename="{room}-person.zip"',
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(target.getvalue(), media_type="application/zip", headers=headers)
 
 
 @router.delete("/rooms/{room}/authors/{author}", summary="Erase a person")
