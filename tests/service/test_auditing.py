@@ -89,6 +89,31 @@ async def test_an_erasure_says_who_wanted_it(tmp_path: Path) -> None:
         )
 
 
+async def test_moderation_of_every_kind_is_a_record(tmp_path: Path) -> None:
+    """Held and approved, muted with an end, a mode, a poll: about whom, and how it was and is since."""
+    async with stage(tmp_path, {"class": {"public": True, "mode": {"approval": True}}}) as it:
+        async with it.connected() as pupil:
+            key = (await pupil.hello(it.token("class", "ann")))["you"]["key"]
+            held = await pupil.say("may I?")
+        assert "held" == held["type"]
+        head = it.hub.journal.head("class").offset
+        await it.act("approve", target=head)
+        await it.act("mute", author=key, until_ms=START_US // 1_000 + 60_000, reason="loud")
+        await it.act("mode", mode={"write": "hosts"})
+        await it.act("poll_open", poll="p", question="Which?", choices=["this", "that"])
+        found = [
+            (one["action"], one["target"], one["subject"], one["after"])
+            for one in (await _log(it, _admin(it)))["records"]
+        ]
+        until = f"muted,until_ms={START_US // 1_000 + 60_000}"
+        assert [
+            ("approved", head, key, "visible"),
+            ("muted", None, key, until),
+            ("mode_changed", None, None, "write=hosts"),
+            ("poll_opened", None, None, ""),
+        ] == found
+
+
 async def test_who_may_read_it(tmp_path: Path) -> None:
     """Administrators and auditors, each the rooms of their token; nobody else."""
     async with stage(tmp_path, ROOMS) as it:

@@ -28,9 +28,11 @@ from chatsync.store.audit import (
     hash_of,
     words_of,
 )
+from chatsync.store.backing_up import back_up
 from chatsync.store.erasing import erase_store
 from chatsync.store.heads import AUDIT, Heads
 from chatsync.store.opening import Store, open_store
+from chatsync.store.restoring import restore
 from chatsync.store.signing import Signer
 from chatsync.store.verifying import verify_audit, verify_store
 from tests.builders import BASE_US, author, draft
@@ -213,8 +215,7 @@ def test_what_was_approved_is_a_record_about_its_author(store: Store) -> None:
     ann = author("Ann")
     said(store, draft("held:a", "words", kind="held", author=ann))
     said(store, deed("a", "message", by=ann, text="words", details={"held": 1, "by": MODERATOR.key}))
-    store.writer.call(lambda connection: store.journal.audit.note_event(connection, _event(store, 2))).result()
-    (found,) = _noted(store)[-1:]
+    (found,) = _noted(store)
     assert ("approved", MODERATOR.key, 1, ann.key, "held", "visible") == (
         found.action,
         found.actor,
@@ -223,12 +224,6 @@ def test_what_was_approved_is_a_record_about_its_author(store: Store) -> None:
         found.before,
         found.after,
     )
-
-
-def _event(store: Store, offset: int) -> Any:
-    event = store.journal.event("math", offset)
-    assert event is not None
-    return event
 
 
 def test_what_people_say_is_no_record(store: Store) -> None:
@@ -440,6 +435,26 @@ def test_what_is_past_its_time_goes_up_to_a_checkpoint(tmp_path: Path, folder: P
 def _fault(folder: Path, what: str) -> tuple[int, bool]:
     fault = verify_audit(folder)["fault"]
     return fault["number"], what in fault["what"]
+
+
+def test_a_restored_backup_goes_on_from_where_it_was_made(tmp_path: Path, folder: Path) -> None:
+    """The log of that moment is whole, the restore is its next record; a checkpoint that was taken later contradicts."""
+    shutil.copytree(folder, tmp_path / "data")
+    back_up(tmp_path / "data", tmp_path / "backup", wall_us=lambda: BASE_US)
+    with open_store(tmp_path / "data") as store:
+        _note(store)
+        log, signer = store.journal.audit, Signer.of(store.files)
+        later = store.writer.call(lambda connection: log.checkpoint(connection, signer, wall_us=BASE_US)).result()
+    restore(tmp_path / "backup", tmp_path / "restored", wall_us=BASE_US + 1_000_000)
+    found = verify_audit(tmp_path / "restored")
+    assert (31, None) == (found["records"], found["fault"])
+    assert not (tmp_path / "restored" / "signing.key").exists()
+    with open_store(tmp_path / "restored") as store:
+        assert [] == store.journal.open_report
+        assert ("backup_restored", "admin:local") == (_noted(store)[-1].action, _noted(store)[-1].actor)
+    assert later is not None
+    fault = verify_audit(tmp_path / "restored", [later])["fault"]
+    assert {"number": 31, "what": "it is another than was noted elsewhere"} == fault
 
 
 def test_damage_shows_in_verify_too(store: Store) -> None:
