@@ -35,6 +35,9 @@ from chatsync.service.acts import HELD_PREFIX, Act, Seen, act_of, check_allowed,
 from chatsync.service.drafting import drafted
 from chatsync.service.external_filter import ExternalFilter
 from chatsync.service.human_check import HumanCheck
+from chatsync.service.limit_table import Limits
+from chatsync.service.metrics import Metrics
+from chatsync.service.outgoing import Outgoing
 from chatsync.service.screening_rules import rules_of
 
 if TYPE_CHECKING:
@@ -62,6 +65,16 @@ class Floor:
         self.screening = Screening(rules_of(room.settings.screening))
         self.external: ExternalFilter | None = None  # set by whoever started the room, where its settings name one
         self.human_check: HumanCheck | None = None
+
+    def guard(self, limits: Limits, outgoing: Outgoing, metrics: Metrics) -> None:
+        """Where the room's settings name a filter or a CAPTCHA service: ask them before anything is written."""
+        room, rules = self._room, self._room.settings.screening
+        if rules.filter_url is not None:
+            self.external = ExternalFilter(
+                room.room, rules, limits=limits, outgoing=outgoing, clock=room.clock, metrics=metrics
+            )
+        if rules.human_check_url is not None:
+            self.human_check = HumanCheck(room.room, rules, limits=limits, outgoing=outgoing, metrics=metrics)
 
     @property
     def mode(self) -> Mode:

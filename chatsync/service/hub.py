@@ -28,10 +28,8 @@ from chatsync.service.auditing import checkpoint_daily, rules_of
 from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.clock import Clock
 from chatsync.service.doors import Doors
-from chatsync.service.external_filter import ExternalFilter
 from chatsync.service.fetching import PlaylistFetcher
 from chatsync.service.following import follow
-from chatsync.service.human_check import HumanCheck
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
@@ -204,7 +202,7 @@ class Hub:
             clock=self.clock,
             metrics=self.metrics,
         )
-        self._guard(live)
+        live.floor.guard(self.settings.limits, self.outgoing, self.metrics)
         await asyncio.to_thread(self._place_slices, room, room_settings)
         await self.people.load(room, room_settings)
         sealer = Sealer(live, self.files, self._packed)
@@ -214,18 +212,6 @@ class Hub:
         await live.receive_tick()
         live.note_absence()
         self._running[room] = RunningRoom(live, sealer)
-
-    def _guard(self, live: LiveRoom) -> None:
-        """Where a room's settings name a filter or a CAPTCHA service: ask them before anything is written."""
-        rules, limits = live.settings.screening, self.settings.limits
-        if rules.filter_url is not None:
-            live.floor.external = ExternalFilter(
-                live.room, rules, limits=limits, outgoing=self.outgoing, clock=self.clock, metrics=self.metrics
-            )
-        if rules.human_check_url is not None:
-            live.floor.human_check = HumanCheck(
-                live.room, rules, limits=limits, outgoing=self.outgoing, metrics=self.metrics
-            )
 
     def _set_going(self, room: str) -> RunningRoom:
         """Begin to seal a room that was loaded, and to follow its stream."""

@@ -162,7 +162,7 @@ class LiveConnection:
         if self._is_guest:
             self._hub.doors.leave(self.address)
             if self._author is not None:
-                self._hub.people.release(self._room_id, self._author)
+                self._hub.people.release(self.room_id, self._author)
         if self._room is not None:
             self._room.receivers.discard(self)
             self._hub.leave(self._person)
@@ -290,7 +290,7 @@ class LiveConnection:
         room.floor.note_staff(author)
         if hello.token is None:
             if not self._hub.doors.enter(self.address):
-                self._hub.people.release(self._room_id, author)
+                self._hub.people.release(self.room_id, author)
                 self.close(CloseCode.TOO_SLOW, "too many guests of this address")
                 return
             self._is_guest = True
