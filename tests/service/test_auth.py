@@ -16,11 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.datastructures import Headers
 
 from chatsync.errors import CursorError, TokenError
 from chatsync.instants import HOUR_US, SECOND_US
-from chatsync.service.auth import Identity, TokenAuthority, bearer_token, guest
+from chatsync.service.auth import Identity, TokenAuthority, guest
 from chatsync.service.keys import Provider, TokenKey
 
 SECRET = b"0f8b2c6d9e1a4753b0c2d4e6f8a1b3c5d7e9f0a2"
@@ -593,27 +592,6 @@ def test_a_cursor_is_bound_to_its_room_and_broadcast() -> None:
             AUTHORITY.opened_cursor(text, room, broadcast)
     with pytest.raises(CursorError):
         TokenAuthority(b"y" * 32).opened_cursor(cursor, "a", 1)
-
-
-def test_the_bearer_header_gives_the_token() -> None:
-    """The scheme is read in any case; no header means no token."""
-    assert GOOD == bearer_token(Headers({"Authorization": f"Bearer {GOOD}"}))
-    assert GOOD == bearer_token(Headers({"Authorization": f"bearer  {GOOD}"}))
-    assert bearer_token(Headers({})) is None
-
-
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dTpw", GOOD, "Bearer a b", "Bearer a,b", "Bearer é"])
-def test_a_malformed_header_is_no_guest(value: str) -> None:
-    """Whoever shows something as credentials is refused, not let in as somebody without any."""
-    with pytest.raises(TokenError):
-        bearer_token(Headers(raw=[(b"authorization", value.encode("latin-1"))]))
-
-
-def test_two_headers_are_refused() -> None:
-    """Two Authorization headers could be read differently by a proxy and by us."""
-    raw = [(b"authorization", f"Bearer {GOOD}".encode())] * 2
-    with pytest.raises(TokenError):
-        bearer_token(Headers(raw=raw))
 
 
 def test_the_authority_does_not_print_its_secret() -> None:

@@ -220,6 +220,7 @@ async def test_votes_are_counted_and_nobodys_is_shown(tmp_path: Path) -> None:
             assert 200 == (await _deed(it, who, "vote", poll="p1", choices=[choice]))["status"]
         assert "bad_choices" == (await _deed(it, ANN, "vote", poll="p1", choices=[0, 1]))["code"]
         assert 404 == (await _deed(it, ANN, "vote", poll="p2", choices=[0]))["status"]
+        it.room().flush()
         it.room().tell_edge()
         await ben.until(lambda: any(frame["type"] == "tallies" and frame["polls"] for frame in ben.frames))
         polls = [frame["polls"] for frame in ben.frames if frame["type"] == "tallies"][-1]

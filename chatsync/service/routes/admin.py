@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
+from chatsync.chat.text import is_room_id
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError, UnknownRoomError
 from chatsync.service.auditing import note
 from chatsync.service.auth import Identity, bearer_token
@@ -40,6 +41,10 @@ def _admin(request: Request, room: str | None = None) -> tuple[Hub, Identity]:
 async def put_room(request: Request, room: str, settings: RoomSettings) -> Response:
     """Create a room, or change its settings; what was said in it stays."""
     hub, identity = _admin(request, room)
+    if not is_room_id(room):
+        raise MessageRejectedError(
+            "bad_room", "A room id is 1 to 64 of a-z, 0-9, '-', '_', and starts with a letter or digit."
+        )
     if settings.request_headers_file is not None or settings.screening.names_files:
         raise MessageRejectedError(
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
