@@ -244,7 +244,7 @@ async def _happened(
     live, identity = entered.room, entered.identity
     if seen_by == "staff":
         allowed(entered, "read_staff")
-    key = "" if seen_by == "staff" else entered.hub.author_of(identity, live.room).key
+    key = "" if seen_by == "staff" else entered.hub.author_key(live.room, identity.subject)
     happened = await entered.hub.reading.happened(live.room, number, *within, after=after, limit=limit)
     last = happened[-1].event.place if happened else None
     more = len(happened) >= limit and last is not None
