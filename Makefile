@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check checks test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
+.PHONY: help setup demo check checks spread alone test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,12 @@ faults: setup ## kills, restarts, full disks
 	@$(RUN)/pytest -m "faults and not alone and not e2e" $(SPREAD) $(ARGS) $(OR_NONE)
 	@$(RUN)/pytest -m "faults and alone and not e2e" $(ARGS) $(OR_NONE)
 
+# The same tests as `unit` and `faults`, in one go: long ones of the second fill the gaps that short ones of the first leave.
+spread: setup
+	@$(RUN)/pytest -m "not alone and not e2e" $(SPREAD) --durations=30 $(ARGS) $(OR_NONE)
+alone: setup
+	@$(RUN)/pytest -m "alone and not e2e" $(ARGS) $(OR_NONE)
+
 long: setup servers ## the long forms of the promises, hours in all; writes build/long/report.md (ARGS="kills cuts")
 	@$(RUN)/python -m tests.long $(ARGS)
 
@@ -131,9 +137,9 @@ e2e: setup ## the page in Chromium; writes build/sync-report.json
 
 # What needs one core each runs side by side.
 checks:
-	@$(MAKE) -j2 --output-sync=target check player-test
+	@$(MAKE) -j3 --output-sync=target check player-test fuzz
 
-STEPS := setup chromium servers checks unit fuzz faults e2e
+STEPS := setup chromium servers checks spread alone e2e
 test: ## set-up, checks and every test; says what was left out
 	@rm -f build/left-out.txt; begin=$$SECONDS; \
 	for step in $(STEPS); do \
