@@ -61,7 +61,7 @@ def _cell(subject: Subject, action: Action) -> str:
     rule = TABLE[action]
     if subject not in rule.subjects:
         return ""
-    words = []
+    words: list[str] = []
     if rule.is_writing:
         words.append(next(write for write in reversed(MODES) if may(subject, action, _mode(write=write))))
     if rule.part is not None and not may(subject, action, _mode(write="everyone", without=rule.part)):
