@@ -118,7 +118,7 @@ faults: setup ## kills, restarts, full disks
 	@$(RUN)/pytest -m "faults and alone and not e2e" $(ARGS) $(OR_NONE)
 
 # The same tests as `unit` and `faults`, in one go: long ones of the second fill the gaps that short ones of the first leave.
-# In the order of the folders: files with one long test would else come last, and one process would work alone.
+# In the order of tests/conftest.py, the longest first: files with one test would else come last, and one process would work alone.
 spread: setup
 	@$(RUN)/pytest -m "not alone and not e2e" $(SPREAD) --no-loadscope-reorder --durations=30 $(ARGS) $(OR_NONE)
 alone: setup

@@ -17,6 +17,14 @@ from hypothesis import settings
 _ROOT = Path(__file__).resolve().parents[1]
 _LEFT_OUT = _ROOT / "build" / "left-out.txt"  # read by `make test`
 _MUST_RUN = ("e2e", "faults")
+_LONGEST = (
+    "test_acked_survives_a_power_cut.py",
+    "test_no_ack_when_the_disk_fails.py",
+    "test_a_backup_survives_a_power_cut.py",
+    "test_live_equals_replay.py",
+    "test_dockerfile.py",
+    "test_recordings_of_every_kind.py",
+)
 
 # Two busy cores make any deadline a coin toss; a failing example is printed so that it can be kept.
 settings.register_profile("chatsync", deadline=None, print_blob=True)
@@ -33,10 +41,12 @@ def chromium_path() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in tests/e2e needs a browser, whether it says so or not."""
+    """Everything in tests/e2e needs a browser, whether it says so or not. The longest tests come first, so that none is left alone at the end."""
     for item in items:
         if item.path.is_relative_to(_ROOT / "tests" / "e2e"):
             item.add_marker(pytest.mark.e2e)
+    order = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(_LONGEST)))
 
 
 def _is_ci() -> bool:
