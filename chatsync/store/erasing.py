@@ -33,7 +33,7 @@ from chatsync.store.catalog import ArchiveFile
 from chatsync.store.effects import NamedRows
 from chatsync.store.opening import Store
 from chatsync.store.parquet import has_author
-from chatsync.store.reslicing import revise_slices, slice_files
+from chatsync.store.reslicing import revise_slices, slice_files, sweep_unlisted, unlisted_slices
 from chatsync.store.rows import COLUMNS
 from chatsync.store.signing import Signer
 from chatsync.store.slack import PIECE_BYTES, SMALL_BYTES, blocks, has_pieces, pieces_of, rebuild
@@ -424,6 +424,14 @@ class _Scan:
             ):
                 path = self._store.files.slice_path(self._room, file.row, public=file.is_public)
                 left.append(self._store.files.relative(path))
+        for path, body in unlisted_slices(self._store, self._room, self._broadcasts):
+            self.files += 1
+            self.size_bytes += len(body)
+            prints = needle in body and _prints(
+                msgspec.json.decode(body), self._key, self._since, touched, is_back=is_back
+            )
+            if prints or not body:
+                left.append(self._store.files.relative(path))
         return left
 
 
@@ -491,7 +499,9 @@ def erase_store(
     draft = erased_draft(found, stamp, wall_us=wall_us, by=by, reason=reason)
     appended = store.writer.call(lambda connection: store.journal.append(connection, draft, named=found.named)).result()
     gone = frozenset(appended.affected)
-    revised = revise_slices(store, room, found.broadcasts | _broadcasts_of(store, room, gone), author_key, gone)
+    touched = found.broadcasts | _broadcasts_of(store, room, gone)
+    revised = revise_slices(store, room, touched, author_key, gone)
+    sweep_unlisted(store, room, touched)
     return eraser.finish(room, author_key, found, wall_us=wall_us, slices_revised=revised, progress=progress)
 
 

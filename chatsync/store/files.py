@@ -280,6 +280,12 @@ class Files:
             for changed in sorted(folder.glob("*/")):
                 sync_folder(changed)
 
+    def unnamed_slices(self, room: str, broadcast: int, named: set[str]) -> list[Path]:
+        """Slices that lie in a broadcast's folders, public or private, and are not named: revisions that a crash kept from being removed."""
+        folders = [self.root / "slices" / tree / checked_room(room) / str(broadcast) for tree in ("public", "private")]
+        found = [path for folder in folders if folder.is_dir() for path in folder.glob("*.json.gz")]
+        return sorted(path for path in found if path.name not in named)
+
     def sweep_slices(self, room: str, broadcast: int, named: set[str], *, public: bool) -> None:
         """Remove what lies in a broadcast's folder and is not named: old revisions and unfinished files."""
         tree = "public" if public else "private"

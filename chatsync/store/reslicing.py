@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from chatsync.store.catalog import SliceRow
 from chatsync.store.opening import Store
 from chatsync.store.slicing import built_slice, slice_row
 
-__all__ = ["SliceFile", "revise_slice", "revise_slices", "slice_files"]
+__all__ = ["SliceFile", "revise_slice", "revise_slices", "slice_files", "sweep_unlisted", "unlisted_slices"]
 
 
 class SliceFile(msgspec.Struct, frozen=True):
@@ -45,6 +46,34 @@ def slice_files(store: Store, room: str, broadcasts: Iterable[int]) -> Iterator[
                     continue
                 except (OSError, EOFError) as error:
                     raise CorruptError(store.files.relative(path), "it cannot be unpacked") from error
+
+
+def unlisted_slices(store: Store, room: str, broadcasts: Iterable[int]) -> Iterator[tuple[Path, bytes]]:
+    """Slices of some broadcasts that lie there and that the catalog does not list, with their JSON; empty if it cannot be unpacked.
+
+    A relay that was killed between listing a revision and removing the one before leaves them until its next sweep.
+    """
+    for broadcast in broadcasts:
+        for path in store.files.unnamed_slices(room, broadcast, _listed(store, room, broadcast)):
+            try:
+                yield path, gzip.decompress(path.read_bytes())
+            except FileNotFoundError:
+                continue
+            except (OSError, EOFError):
+                yield path, b""
+
+
+def sweep_unlisted(store: Store, room: str, broadcasts: Iterable[int]) -> None:
+    """Remove them, from a folder that nobody serves: a relay may be about to list one."""
+    for broadcast in broadcasts:
+        named = _listed(store, room, broadcast)
+        for public in (True, False):
+            store.files.sweep_slices(room, broadcast, named, public=public)
+
+
+def _listed(store: Store, room: str, broadcast: int) -> set[str]:
+    rows = store.catalog.slices(room, broadcast)[0]
+    return {store.files.slice_path(room, row, public=True).name for row in rows}
 
 
 def revise_slices(store: Store, room: str, broadcasts: Iterable[int], author_key: str, gone: frozenset[int]) -> int:

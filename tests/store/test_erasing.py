@@ -6,6 +6,7 @@ import gzip
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -245,3 +246,33 @@ ANNS = [{"key": ANN.key, "name": "Annabel"}]
 def test_what_a_slice_still_shows_is_found(changes: dict[str, Any], is_back: bool, is_left: bool) -> None:
     """Its events and the state it opens with: an erasure is not done before both are without words and name."""
     assert is_left == _prints(NOTHING | changes, ANN.key, 10, frozenset({2, 3}), is_back=is_back)
+
+
+def test_a_superseded_slice_that_a_crash_left_is_no_hiding_place(tmp_path: Path) -> None:
+    """Nobody lists it any more, and it still has the name: with a relay the erasure waits for its sweep, at rest it is removed."""
+    with open_store(tmp_path) as store:
+        said(store, placed("a", 1, WORDS, author=ANN))
+        stale = (
+            tmp_path
+            / "slices"
+            / "public"
+            / "math"
+            / "1"
+            / f"{BASE_US // 1000}-{BASE_US // 1000 + 60_000}.e1.r1.json.gz"
+        )
+        stale.parent.mkdir(parents=True)
+        told = {"authors": [{"key": ANN.key, "name": ANN.name}], "events": [], "state": {"pinned": [], "questions": []}}
+        stale.write_bytes(gzip.compress(msgspec.json.encode(told)))
+        found = Eraser(store).find("math", ANN.key)
+        erased = deed("e", "erased", details={"author": ANN.key})
+        said(store, erased)
+        with pytest.raises(ErasureIncompleteError) as left:
+            Eraser(store).finish("math", ANN.key, found, wall_us=NOW_US)
+        assert stale.name in str(left.value)
+        stale_again = stale.read_bytes()
+        stale.unlink()
+        Eraser(store).finish("math", ANN.key, found, wall_us=NOW_US)
+        said(store, placed("b", 2, WORDS, author=BOB))
+        stale.write_bytes(stale_again)
+        _erase(store, BOB.key)
+        assert not stale.exists()
