@@ -33,6 +33,7 @@ from chatsync.service.framing import Batch, event_lines
 from chatsync.service.origins import ENTERED
 from chatsync.service.problems import problem_of
 from chatsync.service.relay import LiveConnection
+from chatsync.service.stalling import Stall
 
 if TYPE_CHECKING:
     from chatsync.service.hub import Hub
@@ -108,8 +109,7 @@ class EventStream(Response):
         self._waiting_size = 0
         self._written = 0  # bytes given to us for the peer
         self._excused_until = 0  # bytes up to here are the peer's own request and do not count as waiting
-        self._taken = 0  # bytes that were no longer waiting when it was last looked at
-        self._stuck_since_us: int | None = None
+        self._stall = Stall()
         self._sign_due_us = hub.clock.monotonic_us() + hub.settings.limits.ping_s * SECOND_US
         self._news = asyncio.Event()
         self._cut = asyncio.Event()
@@ -228,7 +228,12 @@ class EventStream(Response):
                 self._abort()
             elif self._transport is not None and not self.buffered_bytes:
                 self._cut.set()
-        elif self._is_stuck(now_us, limits.write_stall_s * SECOND_US):
+        elif self._stall.is_over(
+            written=self._written,
+            waiting=self.buffered_bytes,
+            now_us=now_us,
+            after_us=limits.write_stall_s * SECOND_US,
+        ):
             self.close(CloseCode.TOO_SLOW, "the connection does not read")
         elif now_us >= self._sign_due_us:
             self._sign_due_us = now_us + limits.ping_s * SECOND_US
@@ -238,15 +243,6 @@ class EventStream(Response):
         if self._transport is not None:
             self._transport.abort()
         self._cut.set()
-
-    def _is_stuck(self, now_us: int, after_us: int) -> bool:
-        """Whether something has waited so long without any of it being taken."""
-        buffered = self.buffered_bytes
-        taken = self._written - buffered
-        if buffered == 0 or taken > self._taken or self._stuck_since_us is None:
-            self._stuck_since_us = None if buffered == 0 else now_us
-        self._taken = taken
-        return self._stuck_since_us is not None and now_us >= self._stuck_since_us + after_us
 
 
 async def _until_gone(receive: Receive) -> None:

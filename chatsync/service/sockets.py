@@ -33,6 +33,7 @@ from chatsync.service.framing import Batch, text_frame
 from chatsync.service.origins import foreign_page, is_allowed_origin
 from chatsync.service.peers import peer_address
 from chatsync.service.relay import LiveConnection
+from chatsync.service.stalling import Stall
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -76,8 +77,7 @@ class LiveSocket(asyncio.Protocol):
         "_ping_due_us",
         "_pinged_us",
         "_soon",
-        "_stuck_since_us",
-        "_taken",
+        "_stall",
         "_transport",
         "_unread",
         "_written",
@@ -106,8 +106,7 @@ class LiveSocket(asyncio.Protocol):
         self._soon: list[bytes] = []  # frames for the end of this turn of the loop
         self._written = 0  # bytes given to the transport
         self._excused_until = 0  # bytes up to here are the peer's own request and do not count as waiting
-        self._taken = 0  # bytes the transport had passed on when it was last looked at
-        self._stuck_since_us: int | None = None  # since when it has passed on nothing
+        self._stall = Stall()
         self._ping_due_us: int | None = None
         self._pinged_us: int | None = None
         self._closing_since_us: int | None = None
@@ -402,7 +401,12 @@ class LiveSocket(asyncio.Protocol):
             return
         if self.connection is not None:
             self.connection.receive_time(now_us)
-        if self._is_stuck(now_us, limits.write_stall_s * SECOND_US):
+        if self._stall.is_over(
+            written=self._written,
+            waiting=self.buffered_bytes,
+            now_us=now_us,
+            after_us=limits.write_stall_s * SECOND_US,
+        ):
             self.close(CloseCode.TOO_SLOW, "the connection does not read")
         elif self._pinged_us is not None and now_us >= self._pinged_us + limits.pong_s_max * SECOND_US:
             self._transport.abort()
@@ -412,15 +416,6 @@ class LiveSocket(asyncio.Protocol):
                 self._pinged_us = now_us
                 self._framing.send_ping(b"")
                 self._send_owed()
-
-    def _is_stuck(self, now_us: int, after_us: int) -> bool:
-        """Whether something has waited so long without any of it being taken."""
-        buffered = self.buffered_bytes
-        taken = self._written - buffered
-        if buffered == 0 or taken > self._taken or self._stuck_since_us is None:
-            self._stuck_since_us = None if buffered == 0 else now_us
-        self._taken = taken
-        return self._stuck_since_us is not None and now_us >= self._stuck_since_us + after_us
 
 
 def _chosen(_: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
