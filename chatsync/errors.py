@@ -23,6 +23,7 @@
     │   ├── CursorError               400: a cursor that was not made here for this room
     │   └── RateLimitedError          429 temporary, with retry_after_ms
     │       └── SlowModeError         429 temporary: the room is in slow mode
+    ├── QuestionError                 client   422: SQL that does not only ask
     ├── TokenError                    client   401: one message for every bad token
     ├── WireError                     client   socket close 4500: malformed frame
     └── StoreError                    storage
@@ -54,6 +55,7 @@ __all__ = [
     "OriginError",
     "PlaylistSyntaxError",
     "PlaylistUnavailableError",
+    "QuestionError",
     "RateLimitedError",
     "RoomError",
     "RoomRestartingError",
@@ -317,6 +319,21 @@ class SlowModeError(RateLimitedError):
 
     def __str__(self) -> str:
         return f"The room is in slow mode; write again in {self.retry_after_ms} ms."
+
+
+class QuestionError(ChatsyncError):
+    """SQL that is none, is several statements, or does something other than ask."""
+
+    code = "not_a_question"
+    fault = "client"
+    status = 422
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class TokenError(ChatsyncError):

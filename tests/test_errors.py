@@ -39,6 +39,7 @@ MADE: list[ChatsyncError] = [
     errors.CursorError(),
     errors.RateLimitedError(1_500),
     errors.SlowModeError(4_000),
+    errors.QuestionError("one statement at a time"),
     errors.TokenError("expired"),
     errors.WireError("no JSON"),
     errors.StorageFullError(),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -100,7 +100,7 @@ class FileMaker:
             }
             kept = _Kept(self._journal, self._recall, earlier["events"])
             made["events"].begin()
-            for table in _in_one_order([self._shown(room, broadcast, span, made["staff"]), *kept.streams()]):
+            for table in _in_one_order([self._shown(room, broadcast, span, made["staff"].put), *kept.streams()]):
                 made["events"].put(table)
             if earlier["staff"]:
                 made["staff"].begin()
@@ -117,8 +117,27 @@ class FileMaker:
                 if one.is_begun
             ]
 
-    def _shown(self, room: str, broadcast: int, span: Range, staff: _Making) -> Iterator[pa.Table]:
-        """What the journal has of a span, everyone may see, and is not hidden; the rest is put into its own file on the way."""
+    def tables(
+        self, room: str, broadcast: int, span: Range, before: Sequence[ArchiveFile], staff: Callable[[pa.Table], None]
+    ) -> Iterator[pa.Table]:
+        """What the public file of a span would hold if it was made now, in its order; nothing is written.
+
+        Args:
+            room: the room.
+            broadcast: its airing.
+            span: of program time, from the start of an hour to the end of one.
+            before: the public file over the span; rows that left the journal are taken from it.
+            staff: given the rows of the journal that would go to the other file.
+
+        Raises:
+            CorruptError: a row of the journal or a file is damaged.
+            StoreError: they cannot be read.
+        """
+        kept = _Kept(self._journal, self._recall, before)
+        return _in_one_order([self._shown(room, broadcast, span, staff), *kept.streams()])
+
+    def _shown(self, room: str, broadcast: int, span: Range, staff: Callable[[pa.Table], None]) -> Iterator[pa.Table]:
+        """What the journal has of a span, everyone may see, and is not hidden; the rest is handed on, by the way."""
         for columns in self._journal.checked_columns(room, broadcast, span):
             shown = public_rows(columns)
             table = journal_table(columns, anonymous_kinds=_VOTES)
@@ -126,7 +145,7 @@ class FileMaker:
                 yield table
                 continue
             is_shown = pa.array(shown)
-            staff.put(table.filter(pc.invert(is_shown)))
+            staff(table.filter(pc.invert(is_shown)))
             if any(shown):
                 yield table.filter(is_shown)
 

@@ -45,7 +45,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int) else neutral(str(value))
+    return str(value) if isinstance(value, (int, float)) else neutral(str(value))
 
 
 def _line(cells: Sequence[str]) -> str:
