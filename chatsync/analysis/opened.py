@@ -13,9 +13,9 @@ from typing import Any
 
 import duckdb
 
-from chatsync.analysis.views import BASES, VIEWS
+from chatsync.analysis.views import BASES, UNION, VIEWS
 from chatsync.errors import NotFoundError
-from chatsync.store.listing import Listing, list_archive
+from chatsync.store.listing import list_archive
 
 __all__ = ["OpenArchive", "open_archive"]
 
@@ -91,21 +91,21 @@ class OpenArchive:
         """
         listing = list_archive(self._path, room=self._room)
         for tree, sql in BASES.items():
-            self._attach(tree, sql, listing)
+            self.connection.register(f"{tree}_tail", listing.tables[tree])
+            self._set_files(tree, listing.files[tree][:1])  # DuckDB looks at them all for each view it makes
+            of_tail = sql[sql.index(UNION) + len(UNION) :]
+            self.connection.execute(f"CREATE OR REPLACE VIEW {tree} AS {sql if listing.files[tree] else of_tail}")
         self.connection.register("recording_spans", listing.recordings)
-        self.connection.execute(
-            "CREATE OR REPLACE VIEW recordings AS "
-            "SELECT * REPLACE (make_timestamp(epoch_us(program_us)) AS program_us) FROM recording_spans"
-        )
         for name, sql in VIEWS.items():
             self.connection.execute(f"CREATE OR REPLACE VIEW {name} AS {sql}")
+        for tree in BASES:
+            self._set_files(tree, listing.files[tree])
 
-    def _attach(self, tree: str, sql: str, listing: Listing) -> None:
-        self.connection.register(f"{tree}_tail", listing.tables[tree])
-        files = listing.files[tree]
-        self.connection.execute(f"SET VARIABLE {tree}_files = ?", [files])
-        of_tail = sql[sql.index("UNION ALL BY NAME ") + len("UNION ALL BY NAME ") :]
-        self.connection.execute(f"CREATE OR REPLACE VIEW {tree} AS {sql if files else of_tail}")
+    def _set_files(self, tree: str, files: list[str]) -> None:
+        paths = ", ".join(
+            "'" + file.replace("'", "''") + "'" for file in files
+        )  # a parameter would load pandas, if it is there
+        self.connection.execute(f"SET VARIABLE {tree}_files = [{paths}]")
 
     def sql(self, query: str, **values: Any) -> Any:
         """A DuckDB relation of a query over the views.

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from chatsync.chat.event import MESSAGE_KINDS
 
-__all__ = ["BASES", "VIEWS"]
+__all__ = ["BASES", "UNION", "VIEWS"]
+
+UNION = " UNION ALL BY NAME "
+"""Between what is read of files and what is in none; with no file at all, only what comes after it can be asked."""
 
 _SAYS = "(" + ", ".join(f"'{kind}'" for kind in sorted(MESSAGE_KINDS)) + ")"
 _HIVE = "hive_partitioning = true, hive_types = {'room': VARCHAR, 'broadcast': INTEGER}"
@@ -23,8 +26,8 @@ def _base(tree: str, *instants: str) -> str:
     replaced = f"* REPLACE (room::VARCHAR AS room, {plain})"
     # The room and broadcast of a file stand in its path, so that files of other rooms are not opened.
     return (
-        f"SELECT {replaced} FROM read_parquet(getvariable('{tree}_files'), {_HIVE}) "
-        f"UNION ALL BY NAME SELECT {replaced} FROM {tree}_tail"
+        f"SELECT {replaced} FROM read_parquet(getvariable('{tree}_files'), {_HIVE})"
+        f"{UNION}SELECT {replaced} FROM {tree}_tail"
     )
 
 
@@ -38,6 +41,7 @@ BASES = {
 """Views that read files, by tree. ``staff`` is not one for analysts: what they may know of it is counted in others."""
 
 VIEWS = {
+    "recordings": "SELECT * REPLACE (make_timestamp(epoch_us(program_us)) AS program_us) FROM recording_spans",
     "messages": f"""
         SELECT room, broadcast, "offset", kind, program_us, author_key, role, text, reply_to, stamp, uncertainty_us,
                behind_live_us, latency_us, wall_us, source, id, details

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from chatsync.store.journal_reads import JournalReads
 from chatsync.store.making import FileMaker
 from chatsync.store.recall import Recall
 from chatsync.store.recovering import read_error
-from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, VIEWERS, rows_table
+from chatsync.store.schema import EVENTS, OBSERVATIONS, SCHEMA_VERSION, SEGMENTS, VIEWERS, no_rows, rows_table
 
 __all__ = ["RECORDINGS", "Listing", "list_archive"]
 
@@ -61,7 +62,7 @@ class Listing:
 
     files: dict[str, list[str]]
     tables: dict[str, pa.Table]
-    recordings: pa.Table = field(default_factory=RECORDINGS.empty_table)
+    recordings: pa.Table = field(default_factory=partial(no_rows, RECORDINGS))
 
 
 def list_archive(path: Path, *, room: str | None = None) -> Listing:
@@ -209,9 +210,7 @@ def _of_manifests(archive: Path, room: str | None) -> Listing:
         raise SettingsError(
             f"{archive} has schema version {newest}, and this program knows {SCHEMA_VERSION}: use a newer one."
         )
-    return Listing(
-        files=_by_tree(archive, listed), tables={tree: schema.empty_table() for tree, schema in TREES.items()}
-    )
+    return Listing(files=_by_tree(archive, listed), tables={tree: no_rows(schema) for tree, schema in TREES.items()})
 
 
 def _file_from(room: str, listed: dict[str, Any]) -> ArchiveFile:
@@ -238,12 +237,13 @@ def _by_tree(root: Path, files: Iterable[ArchiveFile]) -> dict[str, list[str]]:
         CorruptError: there is such a path.
     """
     found: dict[str, list[str]] = {tree: [] for tree in TREES}
+    start = f"{root.absolute()}/"
     for file in files:
         if file.path.startswith("/") or ".." in file.path.split("/"):
             raise CorruptError(file.path, "the path leads out of the archive")
-        found.setdefault(file.tree, []).append(str(root.absolute() / file.path))
+        found.setdefault(file.tree, []).append(start + file.path)
     return found
 
 
 def _joined(parts: list[pa.Table], schema: pa.Schema) -> pa.Table:
-    return pa.concat_tables(parts).unify_dictionaries() if parts else schema.empty_table()
+    return pa.concat_tables(parts).unify_dictionaries() if parts else no_rows(schema)

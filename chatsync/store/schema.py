@@ -26,6 +26,7 @@ __all__ = [
     "VIEWERS",
     "event_from",
     "journal_table",
+    "no_rows",
     "rows_table",
 ]
 
@@ -165,7 +166,9 @@ def _details(fixed: str, said: str | None) -> str:
 
 def rows_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
     """Rows whose values stand in the order of a schema, as a table; instants are integer µs, truths 0 or 1."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(schema.names)
+    if not rows:
+        return no_rows(schema)
+    columns = list(zip(*rows, strict=True))
     arrays = []
     for field, column in zip(schema, columns, strict=True):
         values = (
@@ -173,6 +176,11 @@ def rows_table(rows: Sequence[Sequence[Any]], schema: pa.Schema) -> pa.Table:
         )
         arrays.append(pa.array(values, type=field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def no_rows(schema: pa.Schema) -> pa.Table:
+    """An empty table. ``schema.empty_table()`` would load pandas, where it is installed, which takes longer than all else."""
+    return pa.Table.from_batches([], schema=schema)
 
 
 def event_from(row: Mapping[str, Any], author: Author | None) -> Event:
