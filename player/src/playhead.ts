@@ -1,7 +1,7 @@
 /**
  * From a player-neutral address to the playhead: which program time is on screen, and may it be trusted.
  *
- * Owns: the adapter contract and the playhead's states. Does not know: any player, the DOM, clocks, chat.
+ * Owns: the adapter contract, the playhead's states, a player that is only told of. Does not know: any player, the DOM, clocks, chat.
  * Units: ms; program time is ms since the Unix epoch, `positionMs` is the player's own axis.
  * Source: contract §1 "What live viewers see"; the adapter contract of the timing design, §13.
  */
@@ -95,4 +95,74 @@ export const AT_LIVE_MS = 6_000;
 export function behindLiveMs(playhead: Playhead, livePointMs: number | null): number | null {
   if (playhead.state !== 'at' || livePointMs === null) return null;
   return Math.max(0, livePointMs - playhead.point.programMs);
+}
+
+/** Where the picture is, as told by whoever has no adapter for their player. */
+export interface Moment {
+  /** Program time of the frame on screen, or of the place sought while `seeking`; null while it is not known. */
+  readonly programMs: number | null;
+  readonly broadcast?: number | null;
+  readonly mediaSequence?: number | null;
+  readonly intoSegmentMs?: number | null;
+  /** From the player's `seeking` until the first frame after its `seeked`. */
+  readonly seeking?: boolean;
+  readonly paused?: boolean;
+  readonly rate?: number;
+  /** All the media there is has been played: ended, or waiting at the live edge. */
+  readonly atEnd?: boolean;
+  /** False for a recording, and for a stream that has ended. Default true. */
+  readonly live?: boolean;
+  /** An insert without program time, such as an advertisement: the chat freezes. */
+  readonly ad?: boolean;
+  /** Program time of the place where a viewer counts as live. */
+  readonly livePointMs?: number | null;
+}
+
+export interface ToldPlayer extends PlayheadAdapter {
+  tell(moment: Moment | null): void;
+}
+
+/** A player known by what is told of it. It cannot be asked to seek: that is for whoever tells. */
+export function toldPlayer(): ToldPlayer {
+  let now: Moment | null = null;
+  const listeners = new Set<(change: AdapterChange) => void>();
+  const emit = (change: AdapterChange): void => {
+    for (const listener of listeners) listener(change);
+  };
+  return {
+    tell(moment) {
+      const before = now;
+      now = moment;
+      const isSeeking = moment?.seeking === true;
+      const wasSeeking = before?.seeking === true;
+      if (isSeeking && (!wasSeeking || before?.programMs !== moment?.programMs)) emit('seeking');
+      else if (wasSeeking && !isSeeking) emit('seeked');
+      else if (before?.paused !== moment?.paused || before?.rate !== moment?.rate || before?.atEnd !== moment?.atEnd) emit('state');
+      else emit('frame');
+    },
+    address() {
+      if (now === null || (now.programMs === null && now.ad !== true)) return null;
+      const { programMs, broadcast, mediaSequence, intoSegmentMs } = now;
+      return {
+        positionMs: programMs ?? 0,
+        live: now.live ?? true,
+        atJump: false,
+        ad: now.ad ?? false,
+        ...(programMs === null ? {} : { programTimeMs: programMs }),
+        ...(broadcast == null ? {} : { broadcast }),
+        ...(mediaSequence == null ? {} : { mediaSequence }),
+        ...(intoSegmentMs == null ? {} : { intoSegmentMs }),
+      };
+    },
+    media: () => ({ paused: now?.paused ?? false, rate: now?.rate ?? 1, seeking: now?.seeking ?? false, atEnd: now?.atEnd ?? false }),
+    seekableRange: () => null,
+    livePointMs: () => now?.livePointMs ?? null,
+    seekTo: () => false,
+    seekToLive: () => false,
+    subscribe(onChange) {
+      listeners.add(onChange);
+      return () => listeners.delete(onChange);
+    },
+    destroy: () => listeners.clear(),
+  };
 }

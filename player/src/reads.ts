@@ -9,7 +9,7 @@
 import { ReadError, backOffMs, type ChatReader } from './connection.js';
 import type { Playhead } from './playhead.js';
 import type { WireSpan } from './protocol.js';
-import type { ChatTimeline } from './replay.js';
+import type { VisibleRows } from './replay.js';
 import type { RoomCache } from './room-cache.js';
 import type { SliceCache, Wanted } from './slice-cache.js';
 
@@ -32,7 +32,7 @@ export interface SocketForReads {
 export interface RoomReadsOptions {
   readonly reader: ChatReader;
   readonly room: RoomCache;
-  readonly timeline: ChatTimeline;
+  readonly rows: VisibleRows;
   /** null: a recording, which has none. */
   readonly socket: () => SocketForReads | null;
   /** Told the epoch of an answer; true when that answer is of no use. */
@@ -90,16 +90,16 @@ export class RoomReads {
     return this.#options.monotonicMs() - this.#answeredAtMs < SERVED_MS;
   }
 
-  /** Ask for what the timeline wants and for what is due. Cheap when nothing changed since the last call. */
+  /** Ask for what the rows want and for what is due. Cheap when nothing changed since the last call. */
   load(playhead: Playhead): void {
-    const { timeline, room } = this.#options;
+    const { rows, room } = this.#options;
     const cache = this.#watched;
-    const second = timeline.cutoffMs === null ? '' : Math.floor(timeline.cutoffMs / 1000);
-    const look = `${timeline.generation} ${timeline.version} ${room.version} ${cache?.version} ${second} ${playhead.state}`;
+    const second = rows.cutoffMs === null ? '' : Math.floor(rows.cutoffMs / 1000);
+    const look = `${rows.generation} ${rows.version} ${room.version} ${cache?.version} ${second} ${playhead.state}`;
     if (look === this.#look) return;
     this.#look = look;
     const wanted = new Map<string, Wanted>();
-    for (const one of [...timeline.wanted(), ...this.#polls()]) wanted.set(keyOf(one), one);
+    for (const one of [...rows.wanted(), ...this.#polls()]) wanted.set(keyOf(one), one);
     const now = this.#options.monotonicMs();
     for (const [key, one] of wanted) {
       if (this.#requests.size >= REQUESTS_MAX) break;
@@ -131,7 +131,7 @@ export class RoomReads {
    */
   abortSuperseded(): void {
     for (const [key, request] of this.#requests) {
-      if (request.generation >= this.#options.timeline.generation || !key.startsWith('slice') || this.#wantedKeys.has(key)) continue;
+      if (request.generation >= this.#options.rows.generation || !key.startsWith('slice') || this.#wantedKeys.has(key)) continue;
       this.#requests.delete(key);
       request.controller.abort();
     }
@@ -174,7 +174,7 @@ export class RoomReads {
 
   /** The broadcast whose playlist is kept up to date: the one on screen, else the latest. */
   get #watched(): SliceCache | null {
-    const number = this.#options.timeline.broadcast ?? (this.#spans === null ? this.#options.room.latest : null);
+    const number = this.#options.rows.broadcast ?? (this.#spans === null ? this.#options.room.latest : null);
     return number === null ? null : this.#options.room.broadcast(number);
   }
 
@@ -196,7 +196,7 @@ export class RoomReads {
           : Math.max(list.reloadMs, cache.isListPresent ? PLAYLIST_WITH_OPEN_MS : 0);
     const polls: Wanted[] = [];
     if (ageMs >= everyMs) polls.push({ what: 'playlist', broadcast, fromMs: null, toMs: null });
-    const isTailWatched = this.#options.timeline.basis === 'arrival' || (this.#options.timeline.cutoffMs ?? Infinity) >= list.sealedUntilMs - 60_000;
+    const isTailWatched = this.#options.rows.basis === 'arrival' || (this.#options.rows.cutoffMs ?? Infinity) >= list.sealedUntilMs - 60_000;
     if (!isOpen && socket?.hasAnswered === true && list.live && isTailWatched) {
       const open = cache.open;
       if (open === null || this.#options.monotonicMs() - open.atMs >= list.reloadMs) polls.push({ what: 'open', broadcast });
@@ -220,7 +220,7 @@ export class RoomReads {
   }
 
   async #load(key: string, wanted: Wanted): Promise<void> {
-    const request: Request = { controller: new AbortController(), generation: this.#options.timeline.generation };
+    const request: Request = { controller: new AbortController(), generation: this.#options.rows.generation };
     this.#requests.set(key, request);
     const isCurrent = (): boolean => this.#requests.get(key) === request && !request.controller.signal.aborted;
     try {

@@ -32,12 +32,12 @@ export type Basis =
   | 'arrival' // as they come: `now`, or no program time
   | 'playhead';
 
-export interface TimelineOptions {
+export interface VisibleRowsOptions {
   /** A recording's spans; null when live. Program time in no span was cut and is left out. */
   readonly spans: readonly WireSpan[] | null;
 }
 
-export class ChatTimeline {
+export class VisibleRows {
   readonly #room: RoomCache;
   #spans: readonly WireSpan[] | null;
   #ownKey: string | null = null;
@@ -61,7 +61,7 @@ export class ChatTimeline {
   #isSeeking = false;
   #target: { readonly programMs: number; readonly broadcast: number } | null = null;
 
-  constructor(room: RoomCache, options: TimelineOptions = { spans: null }) {
+  constructor(room: RoomCache, options: VisibleRowsOptions = { spans: null }) {
     this.#room = room;
     this.#spans = options.spans;
   }

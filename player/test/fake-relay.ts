@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage, type Server, type ServerRespon
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { eventFromWire, type ServerFrame, type WireEvent, type WireSpan } from '../src/protocol.js';
-import { AUTHORS, ModelRoom } from './builders.js';
+import { AUTHORS, ModelRoom, T0 } from './builders.js';
 
 export const WALL_MS = 1_900_000_000_000;
 
@@ -21,6 +21,8 @@ export class FakeRelay {
   onHello: (socket: WebSocket, hello: Frame) => void = (socket, hello) => this.welcome(socket, hello);
   /** No place for a socket: handshakes are answered with 503. */
   isFull = false;
+  /** Deeds are read and not answered. */
+  isDeaf = false;
   spans: WireSpan[] = [];
   role = 'participant';
   readonly #server: Server;
@@ -90,7 +92,13 @@ export class FakeRelay {
     this.frames.push(frame);
     if (frame.type === 'hello') this.onHello(socket, frame);
     else if (frame.type === 'ping') socket.send(JSON.stringify({ type: 'pong', wall_ms: WALL_MS }));
-    else if (frame.type === 'say') {
+    else if (frame.type === 'act') {
+      if (this.isDeaf) return;
+      const id = String(frame['id']);
+      const playhead = frame['playhead'] as { program_ms: number } | undefined;
+      if (frame['action'] === 'refuse') socket.send(JSON.stringify({ type: 'error', id, code: 'not_allowed', retry_after_ms: 1000 }));
+      else socket.send(JSON.stringify({ type: 'ack', id, offset: this.model.offset + 1, program_ms: playhead?.program_ms ?? T0, stamp: 'playhead', durable: 'fsync' }));
+    } else if (frame.type === 'say') {
       const text = String(frame['text']);
       const id = String(frame['id']);
       if (text === 'refuse me') {

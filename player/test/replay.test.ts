@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Playhead } from '../src/playhead.js';
 import { eventsFromWire, type WireEvent } from '../src/protocol.js';
-import { ChatTimeline, type SyncMode } from '../src/replay.js';
+import { VisibleRows, type SyncMode } from '../src/replay.js';
 import { RoomCache } from '../src/room-cache.js';
 import { at, AUTHORS, ModelRoom, randomOf, T0 } from './builders.js';
 
@@ -10,14 +10,14 @@ const UNKNOWN: Playhead = { state: 'unknown' };
 /** A viewer of a model room: answers what is wanted, delivers what is said. */
 class Viewer {
   readonly room = new RoomCache();
-  readonly timeline: ChatTimeline;
+  readonly timeline: VisibleRows;
   readonly model: ModelRoom;
   readonly asked: string[] = [];
   mode: SyncMode = 'hold';
 
-  constructor(model: ModelRoom, spans: ConstructorParameters<typeof ChatTimeline>[1] = { spans: null }) {
+  constructor(model: ModelRoom, spans: ConstructorParameters<typeof VisibleRows>[1] = { spans: null }) {
     this.model = model;
-    this.timeline = new ChatTimeline(this.room, spans);
+    this.timeline = new VisibleRows(this.room, spans);
   }
 
   connect(): void {

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { ReadError } from '../src/connection.js';
-import { ChatSession, type SessionOptions } from '../src/session.js';
+import { ChatTimeline, type ChatTimelineOptions } from '../src/chat-timeline.js';
 import { ModelRoom, T0 } from './builders.js';
 import { FakePlayer } from './fake-player.js';
 import { FakeRelay, until, WALL_MS } from './fake-relay.js';
@@ -12,11 +12,11 @@ let model: ModelRoom;
 let relay: FakeRelay;
 let server: string;
 let player: FakePlayer;
-let session: ChatSession;
+let timeline: ChatTimeline;
 let errors: unknown[];
 
-function open(options: Partial<SessionOptions> = {}): ChatSession {
-  session = new ChatSession({
+function open(options: Partial<ChatTimelineOptions> = {}): ChatTimeline {
+  timeline = new ChatTimeline({
     server,
     room: 'math-101',
     WebSocket: WebSocket as never,
@@ -24,13 +24,13 @@ function open(options: Partial<SessionOptions> = {}): ChatSession {
     random: () => 0,
     ...options,
   });
-  session.attach(player);
-  session.start();
-  return session;
+  timeline.attach(player);
+  timeline.start();
+  return timeline;
 }
 
-const rows = (): number[] => session.timeline.rows.map((row) => row.offset);
-const settled = (): Promise<void> => until(() => session.timeline.settled, 'a settled pane');
+const rows = (): number[] => timeline.rows.map((row) => row.offset);
+const settled = (): Promise<void> => until(() => timeline.settled, 'a settled pane');
 
 beforeEach(async () => {
   model = new ModelRoom();
@@ -43,7 +43,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  session.stop();
+  timeline.stop();
   await relay.stop();
 });
 
@@ -54,7 +54,7 @@ describe('joining and watching', () => {
     await settled();
     expect(rows()).toEqual(model.lastDue(T0 + 395_000));
     relay.say(T0 + 401_000);
-    await until(() => session.room.broadcast(1).event(401) !== undefined, 'the message that was said');
+    await until(() => timeline.room.broadcast(1).event(401) !== undefined, 'the message that was said');
     player.show(T0 + 401_500);
     expect(rows().at(-1)).toBe(401);
     expect(new Set(rows()).size).toBe(rows().length);
@@ -83,7 +83,7 @@ describe('joining and watching', () => {
     await settled();
     const asked = relay.requests.length;
     player.seek(T0 + 393_000); // its last 50 begin in the slice that those of 395 s begin in
-    expect(session.timeline.settled).toBe(true);
+    expect(timeline.settled).toBe(true);
     expect(rows()).toEqual(model.lastDue(T0 + 393_000));
     expect(relay.requests.length).toBe(asked);
   });
@@ -93,7 +93,7 @@ describe('joining and watching', () => {
     open();
     await settled();
     player.startSeek(T0 + 150_000);
-    await until(() => session.room.broadcast(1).coveredBackFrom(T0 + 150_000) !== null, 'slices of the place sought');
+    await until(() => timeline.room.broadcast(1).coveredBackFrom(T0 + 150_000) !== null, 'slices of the place sought');
     player.endSeek();
     await settled();
     expect(rows()).toEqual(model.lastDue(T0 + 150_000));
@@ -136,7 +136,7 @@ describe('joining and watching', () => {
     relay.onHello = (socket) => socket.close(4501, 'not here');
     player.programMs = T0 + 399_000;
     open();
-    await until(() => session.status === 'closed', 'a refusal');
+    await until(() => timeline.status === 'closed', 'a refusal');
     await settled();
     expect(errors.some((error) => error instanceof ReadError && error.status === 4501)).toBe(true);
     model.say(T0 + 398_500);
@@ -166,8 +166,8 @@ describe('joining and watching', () => {
     model.seal(T0 + (SECONDS - 29) * 1000 + 500);
     await until(() => relay.requests.some((one) => one.includes(`open.json?from_ms=${model.sealedUntilMs}`)), 'an open slice from where is sealed now', 6_000);
     relay.isFull = false;
-    session.wake();
-    await until(() => session.status === 'open', 'a place on a socket');
+    timeline.wake();
+    await until(() => timeline.status === 'open', 'a place on a socket');
     relay.say(T0 + 398_600);
     await until(() => rows().at(-1) === 404, 'the next message, by the socket');
     expect(new Set(rows()).size).toBe(rows().length);
@@ -213,7 +213,7 @@ describe('breaks', () => {
     model.hide(390);
     await until(() => relay.frames.filter((frame) => frame.type === 'hello').length === 2, 'a second hello');
     expect(relay.frames.filter((frame) => frame.type === 'hello')[1]).toMatchObject({ after: { epoch: '1', offset: 400 } });
-    await until(() => session.room.broadcast(1).event(401) !== undefined, 'what was missed');
+    await until(() => timeline.room.broadcast(1).event(401) !== undefined, 'what was missed');
     player.show(T0 + 399_000);
     expect(rows()).not.toContain(390);
     expect(new Set(rows()).size).toBe(rows().length);
@@ -255,19 +255,19 @@ describe('writing', () => {
     open();
     await settled();
     player.show(T0 + 395_200);
-    const id = session.say('why?', 'question')!;
-    expect(session.pending.map((own) => own.text)).toEqual(['why?']);
-    await until(() => session.timeline.rows.some((row) => row.id === id), 'the own message');
-    expect(session.pending).toEqual([]);
+    const id = timeline.say('why?', 'question')!;
+    expect(timeline.pending.map((own) => own.text)).toEqual(['why?']);
+    await until(() => timeline.rows.some((row) => row.id === id), 'the own message');
+    expect(timeline.pending).toEqual([]);
     const said = relay.frames.find((frame) => frame.type === 'say')!;
     expect(said).toMatchObject({ kind: 'question', text: 'why?', playhead: { broadcast: 1, program_ms: T0 + 395_200 } });
-    expect(session.timeline.rows.filter((row) => row.text === 'why?').length).toBe(1);
+    expect(timeline.rows.filter((row) => row.text === 'why?').length).toBe(1);
   });
 
   test('its id carries the relay\'s time, whatever the device\'s clock says', async () => {
     open();
-    await until(() => session.status === 'open', 'a welcome');
-    const id = session.say('hello')!;
+    await until(() => timeline.status === 'open', 'a welcome');
+    const id = timeline.say('hello')!;
     const unixMs = Number.parseInt(id.replaceAll('-', '').slice(0, 12), 16);
     expect(Math.abs(unixMs - WALL_MS)).toBeLessThan(5_000);
     expect(id[14]).toBe('7');
@@ -275,15 +275,15 @@ describe('writing', () => {
 
   test('a refusal stays in sight and is sent again under the same id', async () => {
     open();
-    await until(() => session.status === 'open', 'a welcome');
-    const id = session.say('refuse me')!;
-    await until(() => session.pending[0]?.state === 'failed', 'a refusal');
-    expect(session.pending[0]?.code).toBe('rate_limited');
-    session.sayAgain(id);
+    await until(() => timeline.status === 'open', 'a welcome');
+    const id = timeline.say('refuse me')!;
+    await until(() => timeline.pending[0]?.state === 'failed', 'a refusal');
+    expect(timeline.pending[0]?.code).toBe('rate_limited');
+    timeline.sayAgain(id);
     await until(() => relay.frames.filter((frame) => frame.type === 'say' && frame['id'] === id).length === 2, 'another try');
-    await until(() => session.pending[0]?.state === 'failed', 'another refusal');
-    session.dismiss(id);
-    expect(session.pending).toEqual([]);
+    await until(() => timeline.pending[0]?.state === 'failed', 'another refusal');
+    timeline.dismiss(id);
+    expect(timeline.pending).toEqual([]);
   });
 
   test('a message written during a break is sent after it, once', async () => {
@@ -291,10 +291,98 @@ describe('writing', () => {
     open();
     await settled();
     for (const socket of relay.sockets) socket.close(4001);
-    await until(() => session.status === 'waiting', 'a break');
-    session.say('still here');
-    await until(() => session.pending.length === 0, 'the acknowledgement');
+    await until(() => timeline.status === 'waiting', 'a break');
+    timeline.say('still here');
+    await until(() => timeline.pending.length === 0, 'the acknowledgement');
     expect([...model.events.values()].filter((event) => event.text === 'still here').length).toBe(1);
+  });
+});
+
+describe('deeds', () => {
+  test('are sent with the playhead, and answered when they are on disk', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    const deed = await timeline.act('vote', { poll: 'p1', choices: [1] });
+    expect(deed).toMatchObject({ offset: 401, programMs: T0 + 395_000 });
+    expect(relay.frames.find((frame) => frame.type === 'act')).toMatchObject({ action: 'vote', poll: 'p1', choices: [1], playhead: { program_ms: T0 + 395_000 } });
+  });
+
+  test('say why when they are refused', async () => {
+    open();
+    await until(() => timeline.status === 'open', 'a welcome');
+    await expect(timeline.act('refuse')).rejects.toMatchObject({ code: 'not_allowed', retryAfterMs: 1_000 });
+  });
+
+  test('are done once, whatever breaks meanwhile', async () => {
+    open();
+    await until(() => timeline.status === 'open', 'a welcome');
+    for (const socket of relay.sockets) socket.close(4001);
+    await until(() => timeline.status === 'waiting', 'a break');
+    const deed = await timeline.act('raise_hand');
+    expect(relay.frames.filter((frame) => frame.type === 'act').map((frame) => frame['id'])).toEqual([deed.id]);
+  });
+
+  test('end when the socket will not come back, and begin only with one', async () => {
+    timeline = new ChatTimeline({ server, room: 'math-101', WebSocket: WebSocket as never });
+    await expect(timeline.act('raise_hand')).rejects.toMatchObject({ code: 'offline' });
+    relay.intercept = () => false;
+    timeline.start();
+    await until(() => timeline.status === 'open', 'a welcome');
+    relay.isDeaf = true;
+    const deed = timeline.act('raise_hand');
+    for (const socket of relay.sockets) socket.close(4504, 'banned');
+    await expect(deed).rejects.toMatchObject({ code: 'socket_closed' });
+  });
+});
+
+describe('without an adapter', () => {
+  test('the playhead is told, and `seeking` decides a seek', async () => {
+    open();
+    timeline.advance({ programMs: T0 + 395_000 });
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 395_000));
+    timeline.advance({ programMs: T0 + 396_000 });
+    expect(rows().at(-1)).toBe(397);
+    timeline.advance({ programMs: T0 + 150_000, seeking: true });
+    expect(timeline.generation).toBe(1);
+    timeline.advance({ programMs: T0 + 150_000 });
+    await settled();
+    expect(rows()).toEqual(model.lastDue(T0 + 150_000));
+    timeline.advance({ programMs: T0 + 140_000 }); // falls back by itself: no seek
+    expect(timeline.generation).toBe(1);
+    expect(rows()).toEqual(model.lastDue(T0 + 150_000));
+  });
+
+  test('an insert freezes the chat, and what is not known is not guessed', async () => {
+    open();
+    timeline.advance({ programMs: T0 + 395_000 });
+    await settled();
+    const before = rows();
+    timeline.advance({ programMs: null, ad: true });
+    expect(timeline.playhead).toEqual({ state: 'frozen' });
+    timeline.advance(null);
+    expect(timeline.playhead).toEqual({ state: 'unknown' });
+    expect(rows()).toEqual(before);
+  });
+
+  test('a snapshot is the same object until something changes, and listeners are told when', async () => {
+    open();
+    let told = 0;
+    const end = timeline.subscribe(() => (told += 1));
+    timeline.advance({ programMs: T0 + 395_000 });
+    await settled();
+    const snapshot = timeline.snapshot;
+    expect(snapshot).toMatchObject({ settled: true, cutoffMs: T0 + 395_000, status: 'open', sync: 'hold' });
+    const before = told;
+    timeline.advance({ programMs: T0 + 395_001 });
+    expect([timeline.snapshot, told]).toEqual([snapshot, before]);
+    timeline.advance({ programMs: T0 + 396_000 });
+    expect(timeline.snapshot.rows.at(-1)?.offset).toBe(397);
+    expect(told).toBe(before + 1);
+    end();
+    timeline.advance({ programMs: T0 + 397_000 });
+    expect(told).toBe(before + 1);
   });
 });
 
@@ -325,7 +413,7 @@ describe('tokens', () => {
     const asked: boolean[] = [];
     relay.onHello = (socket, hello) => (hello['token'] === 'new' ? relay.welcome(socket, hello) : socket.close(4502, 'expired'));
     open({ renewsToken: true, token: (again) => (asked.push(again), Promise.resolve(asked.includes(true) ? 'new' : 'old')) });
-    await until(() => session.status === 'open', 'a welcome with the new token');
+    await until(() => timeline.status === 'open', 'a welcome with the new token');
   });
 });
 
@@ -338,8 +426,8 @@ describe('recordings', () => {
     open({ recording: 'lecture-1' });
     await settled();
     expect(rows()).toEqual(model.lastDue(T0 + 130_000));
-    expect(session.status).toBe('recording');
-    expect(session.say('hello')).toBeNull();
+    expect(timeline.status).toBe('recording');
+    expect(timeline.say('hello')).toBeNull();
     expect(relay.sockets.size).toBe(0);
     player.seek(T0 + 190_000);
     await settled();
