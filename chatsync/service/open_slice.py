@@ -111,9 +111,14 @@ def tail_of(live: LiveRoom, index: SliceIndex, pace: Pace, *, from_us: int, afte
 
 
 class OpenParts(msgspec.Struct, frozen=True):
-    """What an open slice prints, apart from the room: safe to read in a thread."""
+    """What an open slice prints, apart from the room: safe to read in a thread.
+
+    Attributes:
+        counted: all of the tail, whatever the asker has: votes are counted from its beginning.
+    """
 
     events: list[Event]
+    counted: list[Event]
     gone: list[int] | None
     state: RoomState
     listed: tuple[int, int | None]
@@ -126,11 +131,12 @@ def parts_of(tail: Tail) -> OpenParts:
     """
     index, last, after = tail.index, tail.position.offset, tail.after
     first = -1 if after is None else after
-    events = [event for event in index.tail_from(tail.from_us) if first < event.offset <= last]
+    counted = [event for event in index.tail_from(tail.from_us) if event.offset <= last]
+    events = [event for event in counted if event.offset > first]
     gone = None if after is None else [hidden for cause, hidden in index.gone if cause > after]
     sealed_until_us = index.sealed_until_us
     listed = index.version, None if sealed_until_us is None else ms_from_us(sealed_until_us)
-    return OpenParts(events, gone, _state_of(tail), listed)
+    return OpenParts(events, counted, gone, _state_of(tail), listed)
 
 
 def _state_of(tail: Tail) -> RoomState:
@@ -156,6 +162,7 @@ def open_body(live: LiveRoom, tail: Tail, parts: OpenParts) -> bytes:
         revision=None,
         state=parts.state,
         events=parts.events,
+        counted_over=parts.counted,
         gone=parts.gone,
         listed=parts.listed,
     )

@@ -8,58 +8,25 @@
  * Source: contract §5 (hello, resume, reset, playhead every 10 s).
  */
 
-import { ChatReader, LiveSocket, ReadError, type SocketOptions, type SocketStatus } from './connection.js';
+import type { ChatSnapshot, ChatTimelineOptions } from './chat-snapshot.js';
+import { ChatReader, LiveSocket, ReadError, type SocketStatus } from './connection.js';
 import { Deeds, RefusedError, type Deed, type DeedFields } from './deeds.js';
 import { OwnMessages, type OwnMessage } from './own-messages.js';
 import { AT_LIVE_MS, behindLiveMs, playheadFrom, toldPlayer, type Moment, type Playhead, type PlayheadAdapter, type ToldPlayer } from './playhead.js';
 import { eventsFromWire, type ChatEvent, type Position, type ServerFrame, type WirePlayhead, type WireSpan, type You } from './protocol.js';
+import type { Reaction } from './reaction-feed.js';
 import { RoomReads, type SocketForReads } from './reads.js';
 import { LAST_MESSAGES, VisibleRows, type Basis, type SyncMode } from './replay.js';
 import { RoomCache } from './room-cache.js';
+import type { RoomState } from './room-state.js';
+import { ShownState, type Audience } from './shown-state.js';
 import { uuid7 } from './uuid7.js';
 
 const TICK_MS = 500;
 const REPORT_EVERY_MS = 10_000;
 const TYPING_EVERY_MS = 2_000;
 
-export interface ChatTimelineOptions {
-  /** Origin and path prefix of the relay. */
-  readonly server: string;
-  readonly room: string;
-  /** Watching a recording: no socket, nothing to write, chat of the spans only. */
-  readonly recording?: string | null;
-  /** The viewer's token; null for a guest. `token(true)` asks for a new one. */
-  readonly token?: (again: boolean) => Promise<string | null>;
-  /** `token(true)` gets a new one: a token that ran out is renewed once a minute at most. */
-  readonly renewsToken?: boolean;
-  /** Like `subscribe`, from the beginning. */
-  readonly onChange?: () => void;
-  readonly onError?: (error: unknown) => void;
-  readonly fetch?: typeof fetch;
-  readonly WebSocket?: SocketOptions['WebSocket'];
-  readonly monotonicMs?: () => number;
-  readonly random?: () => number;
-}
-
-/** Everything to draw from. Replaced when anything of it changes, never changed in place. */
-export interface ChatSnapshot {
-  /** What the pane shows, top to bottom. */
-  readonly rows: readonly ChatEvent[];
-  /** Rises at every seek: what stands there then is no news. */
-  readonly generation: number;
-  /** Nothing is missing for want of an answer. */
-  readonly settled: boolean;
-  /** Everything said up to this program time is shown; null when rows come by arrival. */
-  readonly cutoffMs: number | null;
-  readonly broadcast: number | null;
-  readonly basis: Basis;
-  /** One's own messages on their way, oldest first; `held` wait for a moderator. */
-  readonly pending: readonly OwnMessage[];
-  readonly status: SocketStatus | 'recording';
-  readonly closeCode: number | null;
-  readonly you: You | null;
-  readonly sync: SyncMode;
-}
+export type { ChatSnapshot, ChatTimelineOptions } from './chat-snapshot.js';
 
 export class ChatTimeline {
   /** @internal */
@@ -71,6 +38,7 @@ export class ChatTimeline {
   readonly #reads: RoomReads;
   readonly #own: OwnMessages;
   readonly #deeds: Deeds;
+  readonly #state: ShownState;
   readonly #listeners = new Set<() => void>();
   #snapshot: ChatSnapshot | null = null;
   #told: ToldPlayer | null = null;
@@ -96,6 +64,7 @@ export class ChatTimeline {
     this.#now = options.monotonicMs ?? (() => performance.now());
     const isRecording = options.recording != null;
     this.#rows = new VisibleRows(this.room, { spans: isRecording ? [] : null });
+    this.#state = new ShownState(this.room);
     const token = async (): Promise<string | null> => {
       const again = this.#askForTokenAgain;
       this.#askForTokenAgain = false;
@@ -145,6 +114,9 @@ export class ChatTimeline {
       cutoffMs: this.cutoffMs,
       broadcast: this.broadcast,
       basis: this.basis,
+      state: this.state,
+      edge: this.edge,
+      audience: this.audience,
       pending: this.pending,
       status: this.status,
       closeCode: this.closeCode,
@@ -191,6 +163,26 @@ export class ChatTimeline {
 
   get broadcast(): number | null {
     return this.#rows.broadcast;
+  }
+
+  /** Mode, pins, polls, hands and questions as of the picture, so that a poll opens at the teacher's word; null before they are known. */
+  get state(): RoomState | null {
+    return this.#state.shown;
+  }
+
+  /** The same at the live edge, which is what the relay goes by; null without a socket. */
+  get edge(): RoomState | null {
+    return this.#state.edge;
+  }
+
+  /** How many watch and how many write; null without a socket. */
+  get audience(): Audience | null {
+    return this.#state.audience;
+  }
+
+  /** Reactions that came due while following since this was last asked; never those of a place that was sought. */
+  takeReactions(): Reaction[] {
+    return this.#rows.takeReactions();
   }
 
   /** @internal What the element knew as the session's timeline; gone with session.ts. */
@@ -308,9 +300,10 @@ export class ChatTimeline {
     const rows = this.#rows;
     rows.advance(this.#playhead, this.#sync);
     if (this.#timer !== null) this.#reads.load(this.#playhead);
+    const isOtherState = this.#state.look(rows);
     const { version, settled, generation } = rows;
     const spoken = this.#spoken;
-    if (version === spoken.version && settled === spoken.settled && generation === spoken.generation) return;
+    if (!isOtherState && version === spoken.version && settled === spoken.settled && generation === spoken.generation) return;
     this.#spoken = { version, settled, generation };
     this.#changed();
   }
@@ -475,11 +468,17 @@ export class ChatTimeline {
       case 'error':
         if (frame.id !== undefined && !this.#deeds.refused(frame.id, frame)) this.#own.failed(frame.id, frame.code);
         break;
+      case 'state':
+        this.#state.receiveEdge(frame.state);
+        break;
+      case 'tallies':
+        if (this.#state.receiveTallies(frame)) this.#changed();
+        break;
       case 'pong':
         this.#wall = { wallMs: frame.wall_ms, atMs: this.#now() };
         break;
       default:
-        return; // state, tallies, and whatever is not known yet
+        return; // whatever is not known yet
     }
     this.#lookAnew();
   }
@@ -489,6 +488,7 @@ export class ChatTimeline {
     this.#epoch = frame.position.epoch;
     this.#hasSocketAnswered = true;
     this.#you = frame.you;
+    this.#state.receiveEdge(frame.state);
     this.#rows.ownKey = frame.you?.key ?? null;
     this.#wall = { wallMs: frame.wall_ms, atMs: this.#now() };
     const isResumed = this.#socketFrom !== null;
@@ -526,6 +526,7 @@ export class ChatTimeline {
     this.#reads.reset();
     this.room.reset();
     this.#rows.rebase();
+    this.#state.reset();
     this.#epoch = position.epoch;
     this.#socketFrom = null;
     this.room.socketFrom = null;

@@ -9,4 +9,7 @@ export { RefusedError, type Deed, type DeedFields } from './deeds.js';
 export type { OwnMessage } from './own-messages.js';
 export { playheadFrom, type AdapterChange, type MediaState, type Moment, type Playhead, type PlayheadAdapter, type PlayheadAddress } from './playhead.js';
 export type { Author, ChatEvent, Fragment, Position, WireSpan } from './protocol.js';
-export type { SyncMode } from './replay.js';
+export type { Reaction } from './reaction-feed.js';
+export type { Basis, SyncMode } from './replay.js';
+export type { Hand, Mode, OpenQuestion, Pin, Poll, RoomState } from './room-state.js';
+export type { Audience } from './shown-state.js';

@@ -100,6 +100,7 @@ export class OwnMessages {
       fragments: null,
       replyTo: own.replyTo,
       target: null,
+      details: null,
     };
   }
 

@@ -25,7 +25,8 @@ export type Fragment =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'link'; readonly text: string; readonly url: string }
   | { readonly type: 'mention'; readonly text: string }
-  | { readonly type: 'emote'; readonly text: string };
+  /** `url` is a picture somewhere on the web: for pages that say which origins they show pictures of. */
+  | { readonly type: 'emote'; readonly text: string; readonly url: string | null };
 
 /** One public entry of a room's log, as the player keeps it. */
 export interface ChatEvent {
@@ -41,6 +42,8 @@ export interface ChatEvent {
   readonly fragments: readonly Fragment[] | null;
   readonly replyTo: number | null;
   readonly target: number | null;
+  /** What its kind adds, as it came: not to be believed unlooked at. Null for a plain message. */
+  readonly details: Readonly<Record<string, unknown>> | null;
 }
 
 /** An event as a socket frame (author inline) or a slice (author an index into `authors`) writes it. */
@@ -59,6 +62,7 @@ export interface WireEvent {
   fragments?: unknown;
   reply_to?: number | null;
   target?: number | null;
+  [detail: string]: unknown; // what its kind adds
 }
 
 export interface WireAuthor {
@@ -115,6 +119,8 @@ export interface WireSlice {
   as_of: Position;
   authors: WireAuthor[];
   events: WireEvent[];
+  state?: unknown; // before `start_ms`
+  tallies?: unknown;
   gone?: number[];
   version?: number; // open slice: of the chat playlist as it is now
   sealed_until_ms?: number | null; // open slice: likewise
@@ -166,6 +172,7 @@ export type ServerFrame =
       clock_ms?: number | null;
       broadcast: number | null;
       you: You;
+      state?: unknown; // the edge's
       sealed_until_ms?: number | null;
       events?: WireEvent[] | null;
       through?: Position | null;
@@ -181,7 +188,8 @@ export type ServerFrame =
   | { type: 'held'; id: string }
   | { type: 'error'; id?: string; code: string; retry_after_ms?: number }
   | { type: 'pong'; wall_ms: number }
-  | { type: 'state' | 'tallies' };
+  | { type: 'state'; state: unknown }
+  | { type: 'tallies'; polls?: unknown; upvotes?: unknown; viewers?: unknown; typing?: unknown };
 
 /** Kinds that are utterances; the contract's `messages` counts are of these. */
 export const MESSAGE_KINDS: ReadonlySet<string> = new Set(['message', 'question', 'announcement', 'paid', 'system']);
@@ -200,7 +208,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> => typeof va
 const integerOr = <T>(value: unknown, otherwise: T): number | T => (Number.isSafeInteger(value) ? (value as number) : otherwise);
 const textOr = <T>(value: unknown, otherwise: T): string | T => (typeof value === 'string' ? value : otherwise);
 
-function authorFrom(value: unknown): Author | null {
+export function authorFrom(value: unknown): Author | null {
   if (!isRecord(value) || typeof value['key'] !== 'string') return null;
   const badges = Array.isArray(value['badges']) ? value['badges'].filter((badge): badge is string => typeof badge === 'string') : [];
   return { key: value['key'], name: textOr(value['name'], ''), role: textOr(value['role'], 'participant'), badges };
@@ -225,10 +233,22 @@ function fragmentsFrom(value: unknown): readonly Fragment[] | null {
     const text = textOr(piece['text'], null) ?? textOr(piece['name'], '');
     const url = piece['type'] === 'link' ? safeUrl(piece['url'] ?? piece['href'] ?? piece['text']) : null;
     if (url !== null) fragments.push({ type: 'link', text: text || url, url });
-    else if (piece['type'] === 'mention' || piece['type'] === 'emote') fragments.push({ type: piece['type'], text });
+    else if (piece['type'] === 'mention') fragments.push({ type: 'mention', text });
+    else if (piece['type'] === 'emote') fragments.push({ type: 'emote', text, url: safeUrl(piece['url']) });
     else fragments.push({ type: 'text', text });
   }
   return fragments;
+}
+
+const EVERY_KIND = new Set([
+  ...['offset', 'kind', 'id', 'broadcast', 'program_ms', 'wall_ms', 'stamp', 'uncertainty_ms', 'behind_live_ms'],
+  ...['author', 'text', 'fragments', 'reply_to', 'target'],
+]);
+
+function detailsFrom(wire: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {
+  let details: Record<string, unknown> | null = null;
+  for (const name in wire) if (!EVERY_KIND.has(name)) (details ??= {})[name] = wire[name];
+  return details;
 }
 
 /**
@@ -257,6 +277,7 @@ export function eventFromWire(wire: unknown, broadcast: number, authors: readonl
     fragments: fragmentsFrom(wire['fragments']),
     replyTo: integerOr(wire['reply_to'], null),
     target: integerOr(wire['target'], null),
+    details: detailsFrom(wire),
   };
 }
 

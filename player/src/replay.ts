@@ -12,6 +12,7 @@
 
 import { comparePlace, MESSAGE_KINDS, SHOWN_KINDS, type ChatEvent, type WireSpan } from './protocol.js';
 import type { Playhead } from './playhead.js';
+import { ReactionFeed, type Reaction } from './reaction-feed.js';
 import type { RoomCache } from './room-cache.js';
 import { countDue, type SliceCache, type Wanted } from './slice-cache.js';
 
@@ -57,6 +58,7 @@ export class VisibleRows {
   #wasSought = false;
   #lastWanted = LAST_MESSAGES;
   #appended: ChatEvent[] = [];
+  readonly #reactions = new ReactionFeed();
   #settled = false;
   #isSeeking = false;
   #target: { readonly programMs: number; readonly broadcast: number } | null = null;
@@ -83,6 +85,11 @@ export class VisibleRows {
 
   get basis(): Basis {
     return this.#basis;
+  }
+
+  /** All the media there is has been played: whatever comes is due. */
+  get isAtEnd(): boolean {
+    return this.#basis === 'playhead' && this.#isAtEnd;
   }
 
   /** Everything said up to here is due, this instant included; null when rows come by arrival. */
@@ -129,6 +136,11 @@ export class VisibleRows {
     const appended = this.#appended;
     this.#appended = [];
     return appended;
+  }
+
+  /** Reactions that came due while following since this was last asked; never those of a place that was sought. */
+  takeReactions(): Reaction[] {
+    return this.#reactions.take();
   }
 
   /** Someone reads upwards: put `LAST_MESSAGES` more before the first row, as soon as they are held. */
@@ -225,6 +237,7 @@ export class VisibleRows {
   #advanceByArrival(): void {
     if (!this.#isBasing && this.#roomVersion === this.#room.version) return;
     const arrivals = this.#room.arrivals.filter((event) => SHOWN_KINDS.has(event.kind));
+    this.#reactions.arrived(this.#room.arrivals, this.#isBasing);
     if (this.#isBasing) {
       this.#floor = null;
       this.#replace(this.#lastOf(arrivals, LAST_MESSAGES));
@@ -260,6 +273,7 @@ export class VisibleRows {
     this.#broadcast = at.broadcast;
     this.#cutoffMs = cutoffMs;
     const dueCount = countDue(cache.events, dueMs);
+    this.#reactions.due(cache.events, dueCount, cutoffMs, isElsewhere || isCutBack);
     const isChanged = cache.version !== this.#cacheVersion;
     if (!this.#isBasing && !isChanged && dueCount === this.#dueCount) return this.#checkSettled(cache);
     if (this.#isBasing) this.#base(cache, dueCount);

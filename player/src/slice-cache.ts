@@ -2,7 +2,7 @@
  * What a player holds of one broadcast: sealed slices by revision, the open slice, the live tail.
  *
  * Owns: which ranges of program time are fully known and what is missing, merging and deduplication by offset,
- * eviction. Does not know: how lists are merged (chat-playlist.ts), what else the room holds (room-cache.ts), the
+ * eviction, the state at an instant. Does not know: how lists are merged (chat-playlist.ts), what else the room holds (room-cache.ts), the
  * network, the DOM, the playhead's source, clocks (the monotonic time of an answer is handed in).
  * Units: program time in ms since the Unix epoch; ranges half-open; `monotonicMs` only for ages.
  * Source: contract §3 (slices, open slice), §5 (hand-over after a reset).
@@ -14,6 +14,7 @@
 
 import { entryAfter, mergeEarlier, mergePlaylist, type Playlist, type SliceEntry } from './chat-playlist.js';
 import { comparePlace, eventsFromWire, type ChatEvent, type WirePlaylist, type WireSlice } from './protocol.js';
+import { EMPTY_STATE, folded, STATE_KINDS, stateFromWire, talliesFromWire, type RoomState, type Tally } from './room-state.js';
 
 /** Slices older than this without a fresh chat playlist are not shown: a hide may have passed us by. */
 export const STALE_AFTER_MS = 300_000;
@@ -28,6 +29,8 @@ interface LoadedSlice {
   readonly revision: number;
   readonly asOf: number;
   readonly events: readonly ChatEvent[];
+  readonly state: RoomState; // before `startMs`
+  readonly tallies: readonly Tally[];
   verifiedAsOf: number; // position up to which this revision was known to be the present one
   usedAt: number; // a counter, not a time
 }
@@ -75,6 +78,8 @@ export class SliceCache {
   #openAsOf: number | null = null;
   #openAtMs: number | null = null; // monotonic
   #openVersion: number | null = null; // of the chat playlist, as the newest open slice says
+  #tailState: { readonly fromMs: number; readonly state: RoomState } | null = null; // before `fromMs`
+  #tailTallies: readonly Tally[] = []; // of the open slice, from there on
   #events: ChatEvent[] = [];
   readonly #byOffset = new Map<number, ChatEvent>();
   #version = 0;
@@ -177,6 +182,8 @@ export class SliceCache {
       revision: wire.revision,
       asOf: wire.as_of.offset,
       events,
+      state: stateFromWire(wire.state, wire.authors),
+      tallies: talliesFromWire(wire.tallies),
       verifiedAsOf: wire.as_of.offset,
       usedAt: (this.#uses += 1),
     });
@@ -205,6 +212,7 @@ export class SliceCache {
         if (event.programMs >= wire.start_ms && offset <= wire.as_of.offset && !present.has(offset)) this.#tail.delete(offset);
       }
     }
+    this.#receiveTailState(wire);
     this.#openVersion = wire.version ?? null;
     const list = this.#playlist;
     if (list !== null && wire.version === list.version && wire.sealed_until_ms != null && wire.sealed_until_ms > list.sealedUntilMs) {
@@ -231,12 +239,14 @@ export class SliceCache {
   /** A broadcast whose opening the socket delivered: nothing of it can be missing. */
   openedOnSocket(): void {
     this.#tailFromMs = Number.NEGATIVE_INFINITY;
+    this.#tailState = { fromMs: Number.NEGATIVE_INFINITY, state: EMPTY_STATE };
     this.#version += 1;
   }
 
   /** The socket's run was broken or has begun anew: the open slice has to be met again. */
   unjoin(): void {
     this.#tailFromMs = null;
+    this.#tailState = null;
     this.#openAsOf = null;
     this.#openAtMs = null;
     this.#version += 1;
@@ -301,6 +311,27 @@ export class SliceCache {
     }
     if (from > list.startMs) from = list.startMs;
     return list.earlier ? unknown() : Number.NEGATIVE_INFINITY;
+  }
+
+  /**
+   * Mode, pins, polls, hands and questions at an instant, what stands at it included.
+   *
+   * @returns the state, and a `key` that is another when the state may be; null while it is not known.
+   */
+  stateAt(programMs: number): { readonly state: () => RoomState; readonly key: string } | null {
+    const tail = this.#tailState;
+    if (tail !== null && programMs >= tail.fromMs && this.#tailFromMs !== null && this.#tailFromMs <= tail.fromMs) {
+      return this.#stateOn(tail, this.#tailTallies, programMs, `tail ${tail.fromMs}`);
+    }
+    const list = this.#playlist;
+    if (list === null || !this.#fresh || programMs >= list.sealedUntilMs) return null;
+    let index = entryAfter(list.entries, programMs);
+    if (list.entries[index] === undefined || list.entries[index]!.startMs > programMs) index -= 1; // empty time: the slice before says it
+    const entry = list.entries[index];
+    if (entry === undefined) return programMs >= list.startMs && !list.earlier ? { state: () => EMPTY_STATE, key: 'nothing yet' } : null;
+    const slice = this.#slices.get(entry.startMs);
+    if (slice === undefined) return null;
+    return this.#stateOn({ fromMs: slice.startMs, state: slice.state }, slice.tallies, programMs, `${slice.startMs} ${slice.revision}`);
   }
 
   /** False when this offset should be held and is not: it was hidden, or moved away. Unknown places are true. */
@@ -372,6 +403,37 @@ export class SliceCache {
     return entry !== undefined && entry.startMs <= programMs ? (this.#slices.get(entry.startMs) ?? null) : null;
   }
 
+  /** Of an open slice: the newest stands, unless it begins after what the tail holds. */
+  #receiveTailState(wire: WireSlice): void {
+    if (wire.state === undefined) return;
+    const held = this.#tailState;
+    if (held === null || held.fromMs <= wire.start_ms) {
+      this.#tailState = { fromMs: wire.start_ms, state: stateFromWire(wire.state, wire.authors) };
+      this.#tailTallies = talliesFromWire(wire.tallies);
+    }
+  }
+
+  #stateOn(base: { readonly fromMs: number; readonly state: RoomState }, tallies: readonly Tally[], programMs: number, name: string): { readonly state: () => RoomState; readonly key: string } {
+    const { events, counts, key } = this.#foldable(base.fromMs, tallies, programMs);
+    return { state: () => (events.length === 0 && counts.length === 0 ? base.state : folded(base.state, events, counts)), key: `${name} ${key}` };
+  }
+
+  /** What bears on the state from an instant up to another, both included. */
+  #foldable(fromMs: number, tallies: readonly Tally[], toMs: number): { events: ChatEvent[]; counts: readonly Tally[]; key: string } {
+    const events: ChatEvent[] = [];
+    let sum = 0;
+    for (let index = countDue(this.#events, fromMs - 1); index < this.#events.length; index += 1) {
+      const event = this.#events[index]!;
+      if (event.programMs > toMs) break;
+      if (!STATE_KINDS.has(event.kind)) continue;
+      events.push(event);
+      sum += event.offset;
+    }
+    let due = 0;
+    while (due < tallies.length && tallies[due]!.programMs <= toMs) due += 1;
+    return { events, counts: tallies.slice(0, due), key: `${events.length} ${sum} ${due}` };
+  }
+
   #indexOf(event: ChatEvent): number {
     let low = 0;
     let high = this.#events.length;
@@ -427,6 +489,13 @@ export class SliceCache {
   }
 
   #raiseTail(fromMs: number): void {
+    const held = this.#tailState;
+    if (held !== null && held.fromMs < fromMs && this.#tailFromMs !== null && this.#tailFromMs <= held.fromMs) {
+      // What leaves the tail is folded into the state it begins with.
+      const { events, counts } = this.#foldable(held.fromMs, this.#tailTallies, fromMs - 1);
+      this.#tailState = { fromMs, state: folded(held.state, events, counts) };
+      this.#tailTallies = this.#tailTallies.filter((tally) => tally.programMs >= fromMs);
+    }
     if (this.#tailFromMs !== null && fromMs > this.#tailFromMs) this.#tailFromMs = fromMs;
     for (const [offset, event] of this.#tail) if (event.programMs < fromMs) this.#tail.delete(offset);
   }

@@ -3,6 +3,7 @@
 import type { Playhead } from '../src/playhead.js';
 import { comparePlace, eventFromWire, MESSAGE_KINDS, SHOWN_KINDS, type ChatEvent, type Position, type WireAuthor, type WireEvent, type WirePlaylist, type WireSlice } from '../src/protocol.js';
 import type { RoomCache } from '../src/room-cache.js';
+import { EMPTY_STATE, folded, STATE_KINDS, talliesFromWire, type RoomState } from '../src/room-state.js';
 import type { Wanted } from '../src/slice-cache.js';
 
 export const T0 = 1_764_000_000_000; // program time at which the model's broadcast starts
@@ -54,6 +55,7 @@ export class ModelRoom {
   readonly events = new Map<number, WireEvent>();
   readonly hidden = new Set<number>();
   readonly cuts: Cut[] = [];
+  readonly counts: { readonly program_ms: number; readonly poll?: string; readonly tally?: number[]; readonly target?: number; readonly count?: number }[] = []; // by program time
   readonly hides: { readonly offset: number; readonly target: number }[] = [];
   readonly broadcast: number;
   readonly sliceEvents: number;
@@ -183,6 +185,15 @@ export class ModelRoom {
       .sort(comparePlace);
   }
 
+  /** The naive truth of the state: everything due at `cutoffMs`, folded at once. */
+  stateAt(cutoffMs: number): RoomState {
+    const events = this.#visible()
+      .filter((event) => event.program_ms <= cutoffMs && STATE_KINDS.has(event.kind))
+      .map((event) => eventFromWire(event, this.broadcast, AUTHORS)!)
+      .sort(comparePlace);
+    return folded(EMPTY_STATE, events, talliesFromWire(this.counts.filter((count) => count.program_ms <= cutoffMs)));
+  }
+
   lastDue(cutoffMs: number, count = 50): number[] {
     const due = this.due(cutoffMs);
     let first = due.length;
@@ -203,7 +214,19 @@ export class ModelRoom {
 
   #sliceOf(startMs: number, endMs: number, revision: number, events: WireEvent[]): WireSlice {
     const wire = events.map(({ broadcast: _broadcast, ...event }) => event);
-    return { broadcast: this.broadcast, start_ms: startMs, end_ms: endMs, epoch: this.epoch, revision, as_of: this.position, authors: [...AUTHORS], events: wire };
+    const isOpen = revision === 0;
+    return {
+      broadcast: this.broadcast,
+      start_ms: startMs,
+      end_ms: endMs,
+      epoch: this.epoch,
+      revision,
+      as_of: this.position,
+      state: stateToWire(this.stateAt(startMs - 1)),
+      authors: [...AUTHORS],
+      events: wire,
+      tallies: this.counts.filter((count) => count.program_ms >= startMs && (isOpen || count.program_ms < endMs)),
+    };
   }
 
   #revise(programMs: number): void {
@@ -228,4 +251,18 @@ export class ModelRoom {
     this.version += 1;
     this.#changes.push({ version: this.version, startMs: cut.startMs, removed: false });
   }
+}
+
+/** A state as slices, `welcome` and `state` print it; a poll that is closed is no part of it. */
+export function stateToWire(state: RoomState): Record<string, unknown> {
+  const authorOf = (author: { readonly key: string } | null): unknown => (author === null ? undefined : AUTHORS.find((one) => one.key === author.key));
+  return {
+    mode: state.mode,
+    pinned: state.pins.map(({ offset, text, programMs }) => ({ offset, kind: 'pinned', text, program_ms: programMs })),
+    polls: state.polls
+      .filter((poll) => poll.isOpen)
+      .map(({ poll, offset, question, choices, multiple, programMs, tally, voters }) => ({ poll, offset, question, choices, multiple, program_ms: programMs, voters, tally })),
+    hands: state.hands.map((hand) => ({ author: authorOf(hand.author), since_ms: hand.sinceMs })),
+    questions: state.questions.map(({ offset, text, upvotes, programMs, author }) => ({ offset, text, upvotes, program_ms: programMs, author: authorOf(author) })),
+  };
 }

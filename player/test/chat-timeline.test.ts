@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { ReadError } from '../src/connection.js';
 import { ChatTimeline, type ChatTimelineOptions } from '../src/chat-timeline.js';
-import { ModelRoom, T0 } from './builders.js';
+import { ModelRoom, stateToWire, T0 } from './builders.js';
 import { FakePlayer } from './fake-player.js';
 import { FakeRelay, until, WALL_MS } from './fake-relay.js';
 
@@ -333,6 +333,94 @@ describe('deeds', () => {
     const deed = timeline.act('raise_hand');
     for (const socket of relay.sockets) socket.close(4504, 'banned');
     await expect(deed).rejects.toMatchObject({ code: 'socket_closed' });
+  });
+});
+
+describe('state', () => {
+  const poll = { kind: 'poll_opened', poll: 'p1', question: 'Why?', choices: ['a', 'b'] };
+
+  test('a poll opens with the picture, not when the relay tells of it, and counts as the relay does', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    expect(timeline.state).toMatchObject({ polls: [], pins: [] });
+    relay.say(T0 + 401_000, poll);
+    relay.send({ type: 'state', state: stateToWire(model.stateAt(T0 + 500_000)) });
+    relay.send({ type: 'tallies', polls: [{ poll: 'p1', tally: [2, 5], voters: 7 }], upvotes: [], viewers: 812, typing: 3 });
+    await until(() => timeline.audience?.viewers === 812, 'the tallies');
+    expect(timeline.audience).toEqual({ viewers: 812, typing: 3 });
+    expect(timeline.edge?.polls).toMatchObject([{ poll: 'p1', tally: [2, 5], voters: 7 }]);
+    expect(timeline.state?.polls).toEqual([]);
+    player.show(T0 + 401_100);
+    expect(timeline.snapshot.state?.polls).toMatchObject([{ poll: 'p1', question: 'Why?', tally: [2, 5], isOpen: true }]);
+    relay.say(T0 + 402_000, { kind: 'poll_closed', poll: 'p1' });
+    relay.send({ type: 'tallies', polls: [{ poll: 'p1', tally: [3, 6], voters: 9, final: true, answer: [1] }], upvotes: [], viewers: 812, typing: 0 });
+    await until(() => timeline.audience?.typing === 0, 'the final tally');
+    expect(timeline.state?.polls).toMatchObject([{ isOpen: true, answer: null }]);
+    player.show(T0 + 402_100);
+    expect(timeline.state?.polls).toMatchObject([{ tally: [3, 6], isOpen: false, isFinal: true, answer: [1] }]);
+  });
+
+  test('a rewound viewer sees what was up then, while the relay goes by what is up now', async () => {
+    model.say(T0 + 100_500, { kind: 'pinned', text: 'then' });
+    model.say(T0 + 200_500, { kind: 'unpinned' });
+    model.say(T0 + 390_500, { kind: 'mode_changed', mode: { slow_ms: 9000 } });
+    player.programMs = T0 + 150_000;
+    open();
+    await settled();
+    expect(timeline.state).toMatchObject({ pins: [{ text: 'then' }], mode: {} });
+    expect(timeline.edge).toMatchObject({ pins: [], mode: { slow_ms: 9000 } });
+    player.seek(T0 + 399_000);
+    await settled();
+    expect(timeline.state).toMatchObject({ pins: [], mode: { slow_ms: 9000 } });
+  });
+
+  test('without a socket it comes from polled open slices', async () => {
+    relay.isFull = true;
+    player.programMs = T0 + 399_000;
+    open();
+    await settled();
+    model.say(T0 + 398_000, poll);
+    model.counts.push({ program_ms: T0 + 398_500, poll: 'p1', tally: [1, 4] });
+    await until(() => timeline.state?.polls[0]?.tally[1] === 4, 'the poll and its tally, by polling');
+    expect([timeline.edge, timeline.audience]).toEqual([null, null]);
+  });
+
+  test('as it comes: the state is the edge\'s', async () => {
+    open();
+    timeline.sync = 'now';
+    await until(() => timeline.edge !== null, 'a welcome');
+    relay.say(T0 + 401_000, poll);
+    relay.send({ type: 'state', state: stateToWire(model.stateAt(T0 + 500_000)) });
+    await until(() => timeline.state?.polls.length === 1, 'the poll');
+  });
+
+  test('reactions are news while following, once each, and never after a seek', async () => {
+    model.say(T0 + 394_000, { kind: 'reaction', emoji: '👍', count: 3 });
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    expect(timeline.takeReactions()).toEqual([]);
+    relay.say(T0 + 396_000, { kind: 'reaction', emoji: '🎉', count: 12 });
+    await until(() => timeline.room.broadcast(1).event(402) !== undefined, 'the reaction');
+    expect(timeline.takeReactions()).toEqual([]);
+    player.show(T0 + 396_100);
+    expect(timeline.takeReactions()).toEqual([{ emoji: '🎉', count: 12, programMs: T0 + 396_000 }]);
+    player.show(T0 + 396_200);
+    player.seek(T0 + 395_500);
+    player.show(T0 + 395_600);
+    expect(timeline.takeReactions()).toEqual([]);
+  });
+
+  test('a message that is held waits with its author until it is approved, under the same id', async () => {
+    player.programMs = T0 + 395_000;
+    open();
+    await settled();
+    const id = timeline.say('hold me')!;
+    await until(() => timeline.pending[0]?.state === 'held', 'the word that it waits');
+    relay.say(T0 + 395_000, { id, text: 'hold me', author: 2 });
+    await until(() => timeline.rows.some((row) => row.id === id), 'the message');
+    expect(timeline.pending).toEqual([]);
   });
 });
 

@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage, type Server, type ServerRespon
 import type { AddressInfo } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import { eventFromWire, type ServerFrame, type WireEvent, type WireSpan } from '../src/protocol.js';
-import { AUTHORS, ModelRoom, T0 } from './builders.js';
+import { AUTHORS, ModelRoom, stateToWire, T0 } from './builders.js';
 
 export const WALL_MS = 1_900_000_000_000;
 
@@ -72,7 +72,7 @@ export class FakeRelay {
       wall_ms: WALL_MS,
       clock_ms: null,
       broadcast: this.model.broadcast,
-      state: {},
+      state: stateToWire(this.model.stateAt(Number.MAX_SAFE_INTEGER)),
       you: { key: 'b', name: 'Student 2', role: this.role, may: ['say_message', 'say_question'] },
       sealed_until_ms: this.model.sealedUntilMs,
       events: events.map((event) => this.#inline(event)),
@@ -103,6 +103,10 @@ export class FakeRelay {
       const id = String(frame['id']);
       if (text === 'refuse me') {
         socket.send(JSON.stringify({ type: 'error', id, code: 'rate_limited', retry_after_ms: 1000 }));
+        return;
+      }
+      if (text === 'hold me') {
+        socket.send(JSON.stringify({ type: 'held', id }));
         return;
       }
       const known = [...this.model.events.values()].find((event) => event.id === id);

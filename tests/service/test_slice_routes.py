@@ -119,6 +119,25 @@ async def test_an_open_slice_after_an_offset_has_what_is_newer_and_what_is_gone(
         assert first["offset"] not in full
 
 
+async def _upvote(it: Stage, target: int, subject: str) -> None:
+    body = {"id": f"{subject}-{target}", "action": "upvote", "target": target}
+    answer = await it.post("/v1/rooms/class/actions", body, it.token("class", subject))
+    assert 200 == answer.status_code, answer.text
+
+
+async def test_an_open_slice_after_an_offset_counts_from_its_beginning(tmp_path: Path) -> None:
+    """Who polls with `after` sees as many upvotes as who asks for all."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 20)
+        question = await it.say("why?", kind="question")
+        await _upvote(it, question["offset"], "ben")
+        as_of = (await _open(it)).json()["as_of"]["offset"]
+        await _upvote(it, question["offset"], "cleo")
+        delta, full = (await _open(it, after=as_of)).json(), (await _open(it)).json()
+        assert [1, 2] == [one["count"] for one in full["tallies"]]
+        assert full["tallies"] == delta["tallies"]
+
+
 async def test_an_open_slice_cannot_tell_what_came_back(tmp_path: Path) -> None:
     """A restored message is not newer than `after`: 410, so that the poller reads the whole and shows it again."""
     async with stage(tmp_path) as it:
