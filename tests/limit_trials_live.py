@@ -7,9 +7,10 @@ import socket
 from pathlib import Path
 
 import msgspec
+from pydantic import ValidationError
 
 from chatsync.chat.session import Session
-from chatsync.chat.text import clean_name, clean_text
+from chatsync.chat.text import clean_name, clean_text, fragments
 from chatsync.chat.wire import ActFrame, decoded_frame
 from chatsync.errors import MessageRejectedError, WireError
 from chatsync.instants import SECOND_US
@@ -17,6 +18,7 @@ from chatsync.replay.slices import cut
 from chatsync.service.acts import act_of
 from chatsync.service.framing import Batch
 from chatsync.service.hub import _memory_bytes
+from chatsync.service.room_settings import RoomSettings
 from chatsync.service.sockets import SocketKeeper
 from tests.builders import author
 from tests.crowd import masked
@@ -51,6 +53,29 @@ def _text(_: Path) -> None:
 def _name(_: Path) -> None:
     assert FIXED["name"] == len(clean_name("x" * FIXED["name"]))
     refuses(lambda: clean_name("x" * (FIXED["name"] + 1)), MessageRejectedError)
+
+
+@trial("emotes")
+def _emotes(_: Path) -> None:
+    some = {f"e{number}": "/e.png" for number in range(10, FIXED["emotes"] + 11)}
+    refuses(lambda: RoomSettings(emotes=some), ValidationError)
+    some.popitem()
+    assert FIXED["emotes"] == len(RoomSettings(emotes=some).emotes)
+
+
+@trial("emote_url")
+def _emote_url(_: Path) -> None:
+    url = "https://cdn.example/".ljust(FIXED["emote_url"], "x")
+    RoomSettings(emotes={"ok": url})
+    refuses(lambda: RoomSettings(emotes={"ok": url + "x"}), ValidationError)
+
+
+@trial("emotes_shown")
+def _emotes_shown(_: Path) -> None:
+    for more in (0, 1):
+        parts = fragments(":ok:" * (FIXED["emotes_shown"] + more), {"ok": "/ok.png"})
+        assert FIXED["emotes_shown"] == sum(part["type"] == "emote" for part in parts)
+        assert ":ok:" * more == "".join(part["text"] for part in parts if part["type"] == "text")
 
 
 @trial("marks")

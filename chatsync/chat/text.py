@@ -1,7 +1,7 @@
-"""What people may write: Unicode rules for texts and names, links and mentions in them, and a folded copy for filters.
+"""What people may write: Unicode rules for texts and names, links, mentions and emotes in them, and a folded copy for filters.
 
-Owns: ``clean_text``, ``clean_name``, ``clean_reason``, ``clean_title``, ``fragments``, ``folded``, and which ids there can be. Does not know: rooms,
-who writes, HTML (text is data; nothing here escapes or marks it up). Lengths are code points after cleaning.
+Owns: ``clean_text``, ``clean_name``, ``clean_reason``, ``clean_title``, ``fragments``, ``emotes_in``, ``folded``, and which ids there can be. Does not know:
+rooms, who writes, HTML (text is data; nothing here escapes or marks it up). Lengths are code points after cleaning.
 Source: contract §1 and §2; Unicode Standard Annex 9 (bidirectional controls), RFC 5892 appendix A (joiners).
 """
 
@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Literal, TypedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, NotRequired, TypedDict
 
 from chatsync.errors import MessageRejectedError
 
 __all__ = [
+    "EMOTES_SHOWN_MAX",
     "MARKS_MAX",
     "NAME_CODE_POINTS_MAX",
     "REASON_CHARACTERS_MAX",
@@ -24,8 +27,10 @@ __all__ = [
     "clean_reason",
     "clean_text",
     "clean_title",
+    "emotes_in",
     "folded",
     "fragments",
+    "is_emote_name",
     "is_room_id",
     "without_invisible",
 ]
@@ -34,10 +39,13 @@ TEXT_CODE_POINTS_MAX = 500
 NAME_CODE_POINTS_MAX = 32
 TITLE_CODE_POINTS_MAX = 200
 REASON_CHARACTERS_MAX = 200
+EMOTES_SHOWN_MAX = 20  # in one text; the address of each travels with it: 500 code points would be 125 of them
 MARKS_MAX = 3  # combining marks over one base; Vietnamese needs 2, pointed Hebrew 3, "zalgo" dozens
 
 _RAW_PER_CLEAN_MAX = 4  # NFC makes one code point of at most four, so four times the limit can still fit
 _ROOM_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_EMOTE_NAME = "[a-z0-9_]{2,32}"
+_is_emote_name = re.compile(_EMOTE_NAME).fullmatch
 
 # Characters without a shape that are not of the category Cf: fillers of Hangul (letters to Unicode), joiners of marks, vowels
 # of Khmer that are never drawn, variation selectors, and what Unicode keeps free for more of them.
@@ -61,10 +69,13 @@ _NO_CHARACTERS = re.compile(
 )
 _LINE_BREAKS = re.compile("\r\n|[\r\u2028\u2029]")
 
-_TOKEN = re.compile(
-    r"(?P<link>(?<![\w/])https?://[^\s<>\"'`{}|\\^\[\]]+)|(?P<mention>(?<![\w@./+-])@\w(?:[\w.-]{0,30}\w)?)",
-    re.IGNORECASE,
+_LINK_OR_MENTION = (
+    r"(?P<link>(?<![\w/])(?i:https?)://[^\s<>\"'`{}|\\^\[\]]+)|(?P<mention>(?<![\w@./+-])@\w(?:[\w.-]{0,30}\w)?)"
 )
+_TOKEN = re.compile(_LINK_OR_MENTION)
+# Words of Chinese or Thai have no space around them, so only letters and digits of ASCII keep a name from being one: 12:30:45.
+_TOKEN_WITH_EMOTES = re.compile(rf"{_LINK_OR_MENTION}|(?<![A-Za-z0-9_]):(?P<emote>{_EMOTE_NAME}):(?![A-Za-z0-9_])")
+_NO_EMOTES: Mapping[str, str] = MappingProxyType({})
 _LINK_HOST = re.compile(
     r"https?://(?:[^\W_](?:[\w-]*[^\W_])?\.)*[^\W_](?:[\w-]*[^\W_])?\.?(?::\d{1,5})?(?:[/?#]|$)", re.I
 )
@@ -74,8 +85,10 @@ _TRAILING = ".,;:!?…·'\"*_~»”’"
 class Fragment(TypedDict):
     """A stretch of a text; all stretches joined give the text again."""
 
-    type: Literal["text", "mention", "link"]
+    type: Literal["text", "mention", "link", "emote"]
     text: str
+    name: NotRequired[str]  # of an emote
+    url: NotRequired[str]  # of its image
 
 
 def is_room_id(text: str) -> bool:
@@ -149,33 +162,59 @@ def clean_title(title: str) -> str:
         return ""
 
 
-def fragments(text: str) -> tuple[Fragment, ...]:
-    """Cut a clean text into plain stretches, mentions and links.
+def is_emote_name(name: str) -> bool:
+    """Whether an emote may have this name, written ``:name:``."""
+    return _is_emote_name(name) is not None
+
+
+def fragments(text: str, emotes: Mapping[str, str] = _NO_EMOTES) -> tuple[Fragment, ...]:
+    """Cut a clean text into plain stretches, mentions, links and emotes.
 
     Links are ``http`` and ``https`` only, without user names, and end before closing punctuation. A mention is ``@`` and
     up to 32 word characters; whom it means is the room's business.
+
+    Args:
+        text: clean.
+        emotes: addresses of images by name, from the room and never from who writes. The first :data:`EMOTES_SHOWN_MAX` of a text are
+            emotes, all else between colons stays text.
 
     Returns:
         Stretches in order; no two plain ones are neighbours. Their texts joined are ``text``.
 
     Cost: linear in the length.
     """
-    if "@" not in text and "://" not in text:
+    if "@" not in text and "://" not in text and not (emotes and ":" in text):
         return (Fragment(type="text", text=text),) if text else ()
     parts: list[Fragment] = []
-    plain_from = 0
-    for match in _TOKEN.finditer(text):
-        kind: Literal["mention", "link"] = "link" if match["link"] is not None else "mention"
-        token = _trimmed_link(match[0]) if kind == "link" else match[0]
+    plain_from, shown = 0, 0
+    for match in (_TOKEN_WITH_EMOTES if emotes else _TOKEN).finditer(text):
+        kind, token = match.lastgroup, match[0]
+        part: Fragment
+        if kind == "link":
+            token = _trimmed_link(token)
+            part = Fragment(type="link", text=token)
+        elif kind == "mention":
+            part = Fragment(type="mention", text=token)
+        else:
+            url = emotes.get(match["emote"]) if shown < EMOTES_SHOWN_MAX else None
+            if url is None:
+                continue
+            shown += 1
+            part = Fragment(type="emote", text=token, name=match["emote"], url=url)
         if not token:
             continue
         if match.start() > plain_from:
             parts.append(Fragment(type="text", text=text[plain_from : match.start()]))
-        parts.append(Fragment(type=kind, text=token))
+        parts.append(part)
         plain_from = match.start() + len(token)
     if plain_from < len(text):
         parts.append(Fragment(type="text", text=text[plain_from:]))
     return tuple(parts)
+
+
+def emotes_in(text: str, emotes: Mapping[str, str]) -> dict[str, str]:
+    """Those of a room's emotes that a text shows, with their addresses: what is kept with it, so that it stays as it was written."""
+    return {part["name"]: part["url"] for part in fragments(text, emotes) if part["type"] == "emote"}
 
 
 def folded(text: str) -> str:

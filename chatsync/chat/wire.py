@@ -281,7 +281,7 @@ def event_to_wire(
         wire["author"] = msgspec.to_builtins(author) if isinstance(author, Author) else author
     if event.text is not None:
         wire["text"] = event.text
-        parts = fragments(event.text)
+        parts = fragments(event.text, event.details.get("emotes") or {})
         if len(parts) > 1 or (parts and parts[0]["type"] != "text"):
             wire["fragments"] = list(parts)
     if event.reply_to is not None:
@@ -289,7 +289,7 @@ def event_to_wire(
     if event.target is not None:
         wire["target"] = event.target
     for name, value in event.details.items():
-        if name not in wire and (as_staff or name not in _STAFF_DETAILS):
+        if name not in wire and name != "emotes" and (as_staff or name not in _STAFF_DETAILS):
             wire[name] = value
     return wire
 

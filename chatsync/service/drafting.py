@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chatsync.chat.event import Draft, Event
+from chatsync.chat.text import emotes_in
 from chatsync.chat.wire import SayPlayhead
 from chatsync.hls.timeline import Timeline
 from chatsync.instants import us_from_ms
@@ -55,6 +56,8 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
     if stamp.stamp == "arrival":
         broadcast.arrivals += 1
     system_us = room.clock.system_wall_us()
+    text = target.text if act.kind == "pinned" and target is not None else act.text
+    emotes = emotes_in(text, room.settings.emotes) if text is not None else {}
     return Draft(
         room=room.room,
         kind=act.kind,
@@ -63,10 +66,10 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
         wall_us=wall_us + system_us - now_us,
         received_us=now_us,
         author=act.author,
-        text=target.text if act.kind == "pinned" and target is not None else act.text,
+        text=text,
         reply_to=act.reply_to,
         target=act.target,
-        details=act.details,
+        details=act.details | {"emotes": emotes} if emotes else act.details,
         source=act.source,
     )
 

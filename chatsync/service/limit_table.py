@@ -16,7 +16,13 @@ from chatsync.chat.patterns import PATTERN_BYTES_MAX, PATTERNS_MAX, PROGRAM_MAX,
 from chatsync.chat.room import RING_EVENTS_MAX
 from chatsync.chat.screening import AUTHORS_MAX, SAID_MAX, WORDS_MAX
 from chatsync.chat.session import HELLO_US_MAX
-from chatsync.chat.text import MARKS_MAX, NAME_CODE_POINTS_MAX, REASON_CHARACTERS_MAX, TEXT_CODE_POINTS_MAX
+from chatsync.chat.text import (
+    EMOTES_SHOWN_MAX,
+    MARKS_MAX,
+    NAME_CODE_POINTS_MAX,
+    REASON_CHARACTERS_MAX,
+    TEXT_CODE_POINTS_MAX,
+)
 from chatsync.chat.wire import ID_CHARACTERS_MAX, JSON_DEPTH_MAX
 from chatsync.chat.words import ENTRY_CODE_POINTS_MAX
 from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
@@ -32,6 +38,8 @@ __all__ = [
     "CLIPS_MAX",
     "CONTEXT_AHEAD_MS_MAX",
     "CONTEXT_LAST_MAX",
+    "EMOTES_MAX",
+    "EMOTE_URL_CHARACTERS_MAX",
     "FED_AGE_US_MAX",
     "FED_BYTES_MAX",
     "FILTER_ANSWER_BYTES_MAX",
@@ -224,6 +232,8 @@ BACK_EVENTS_MAX = 1_000  # contract §5
 CHOICE_CODE_POINTS_MAX = 200
 PRIVATE_PEOPLE_MAX = 20
 REACTIONS_MAX = 50
+EMOTES_MAX = 200
+EMOTE_URL_CHARACTERS_MAX = 256  # it travels with each message that shows it
 PAGE_MAX = 5_000
 PARTICIPANTS_SHOWN_MAX = 1_000
 FED_BYTES_MAX = 64 * 1024
@@ -258,6 +268,9 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("name", NAME_CODE_POINTS_MAX, "code points", "The name others see."),
     FixedLimit("marks", MARKS_MAX, "marks", "Combining marks on one letter; more are dropped."),
     FixedLimit("id", ID_CHARACTERS_MAX, "characters", "The id a sender gives a message."),
+    FixedLimit("emotes", EMOTES_MAX, "emotes", "Of a room's own."),
+    FixedLimit("emote_url", EMOTE_URL_CHARACTERS_MAX, "characters", "Where the image of one is."),
+    FixedLimit("emotes_shown", EMOTES_SHOWN_MAX, "emotes", "Shown in one text; what is beyond stays text."),
     FixedLimit("reason", REASON_CHARACTERS_MAX, "characters", "A moderator's reason; a longer one is cut."),
     FixedLimit(
         "json_depth", JSON_DEPTH_MAX, "levels", "Objects and lists within each other, in frames and fed messages."

@@ -21,10 +21,12 @@ from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.patterns import Patterns
 from chatsync.chat.reactions import REACTIONS
 from chatsync.chat.screening import WORDS_MAX
-from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_name, clean_title, is_room_id
+from chatsync.chat.text import TITLE_CODE_POINTS_MAX, clean_name, clean_title, is_emote_name, is_room_id
 from chatsync.chat.words import Entry
 from chatsync.errors import MessageRejectedError, SettingsError
 from chatsync.service.limit_table import (
+    EMOTE_URL_CHARACTERS_MAX,
+    EMOTES_MAX,
     PRIVATE_FILE_BYTES_MAX,
     REACTIONS_MAX,
     SECRET_BYTES_MIN,
@@ -57,6 +59,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 _NUMBER = "{number}"
 _NUMBER_DIGITS_MAX = 7
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
+_URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
 
 
@@ -239,6 +242,11 @@ class RoomSettings(SettingModel):
         None, "Who may see the list of those present; without, as the profile says."
     )
     reactions: tuple[str, ...] = setting(REACTIONS, "Emoji one may react with.")
+    emotes: dict[str, str] = Field(
+        default_factory=dict,
+        description="Images that `:name:` in a text stands for: `https` addresses, or paths of the relay's own origin, by names of "
+        "2 to 32 of `a-z`, `0-9`, `_`.",
+    )
     public: bool = setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
     playlist_url: str | None = setting(None, "The HLS playlist to follow; without one, program time is wall time.")
     playlist_push: bool = setting(
@@ -371,6 +379,21 @@ class RoomSettings(SettingModel):
     def _is_one_line(cls, text: str) -> str:
         return clean_title(text)
 
+    @field_validator("emotes")
+    @classmethod
+    def _are_images(cls, emotes: dict[str, str]) -> dict[str, str]:
+        if len(emotes) > EMOTES_MAX:
+            raise ValueError(f"at most {EMOTES_MAX} emotes")
+        for number, (name, url) in enumerate(emotes.items(), start=1):
+            if not is_emote_name(name):
+                raise ValueError(f"emote {number}: a name is 2 to 32 of a-z, 0-9, '_'")
+            if len(url) > EMOTE_URL_CHARACTERS_MAX or not _is_image_url(url):
+                raise ValueError(
+                    f"emote {number}: an image is at an https address, or at a path that starts with one slash, of at most "
+                    f"{EMOTE_URL_CHARACTERS_MAX} characters"
+                )
+        return emotes
+
     @field_validator("time_zone")
     @classmethod
     def _is_zone(cls, name: str) -> str:
@@ -480,6 +503,20 @@ def url_origin(url: str) -> str:
     host = parts.hostname or ""
     shown_host = f"[{host}]" if ":" in host else host
     return normal_origin(f"{parts.scheme}://{shown_host}" + ("" if parts.port is None else f":{parts.port}"))
+
+
+def _is_image_url(url: str) -> bool:
+    """Whether a browser reads it as an address we mean: https with a host and nobody's name, or a path of an origin."""
+    if _URL_CHARACTERS.fullmatch(url) is None:
+        return False
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+    if url.startswith("/"):
+        return not url.startswith("//")
+    return url.startswith("https://") and has_host
 
 
 def _checked_url(url: str, instead: str = "request_headers_file") -> str:

@@ -445,14 +445,14 @@ def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -
             name=prefix + name,
             variable=None if variable_prefix is None else variable_prefix + name.upper(),
             unit=extra.get("unit", "") if isinstance(extra, dict) else "",
-            default="needed" if field.is_required() else _default_text(field.default),
+            default="needed" if field.is_required() else _default_text(field.get_default(call_default_factory=True)),
             limit=limit,
             sentence=field.description or "",
         )
 
 
 def _default_text(default: object) -> str:
-    if default is None or default in ((), ""):
+    if default is None or default in ((), "", {}):
         return "none"
     if isinstance(default, bool):
         return "true" if default else "false"

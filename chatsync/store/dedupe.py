@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import structlog
 
 from chatsync.chat.event import Draft
@@ -208,7 +209,7 @@ class Dedupe:
             raise IdReusedError
         # What was blanked cannot be compared any more: nothing is kept that could confirm a guess at it.
         is_blanked = first["hidden"] and first["salt"] is None
-        if not is_blanked and (draft.text, said) != (first["text"], first["said"]):
+        if not is_blanked and (draft.text, _by_author(said)) != (first["text"], _by_author(first["said"])):
             raise IdReusedError
         return tuple(row)
 
@@ -222,3 +223,10 @@ class Dedupe:
         until, key = ("", ()) if last is None else ("AND (room, id, author_key) <= (?, ?, ?)", last)
         self._take(connection, f"{after} {until} AND received_us < ?", (*self._swept, *key, wall_us - DEDUPE_US))
         self._swept = ("", "", "") if last is None else last
+
+
+def _by_author(said: str | None) -> dict[str, Any]:
+    """What of the words is the author's: which emotes they show is the room's, whose list may have changed in between."""
+    words: dict[str, Any] = {} if said is None else msgspec.json.decode(said)
+    words.pop("emotes", None)
+    return words

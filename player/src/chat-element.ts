@@ -239,7 +239,7 @@ export class ChatsyncChat extends LitElement {
     this.#close();
     if (this.room === null || this.room === '') return;
     const options: SessionOptions = {
-      server: new URL(this.server || '/', document.baseURI).href,
+      server: this.#serverUrl(),
       room: this.room,
       recording: this.recording || null,
       token: (again) => this.#currentToken(again),
@@ -251,6 +251,10 @@ export class ChatsyncChat extends LitElement {
     if (this.sync !== null) this.#session.sync = this.sync === 'now' ? 'now' : 'hold';
     this.#session.attach(this.adapter);
     this.#session.start();
+  }
+
+  #serverUrl(): string {
+    return new URL(this.server || '/', document.baseURI).href;
   }
 
   #close(): void {
@@ -489,7 +493,7 @@ export class ChatsyncChat extends LitElement {
           </button>`
         : nothing}
       <time datetime=${new Date(event.programMs).toISOString()}>${time}</time>
-      <bdi class="text" dir="auto">${event.fragments === null ? event.text : event.fragments.map(fragment)}</bdi>
+      <bdi class="text" dir="auto">${event.fragments === null ? event.text : event.fragments.map((piece) => fragment(piece, this.#serverUrl()))}</bdi>
     </div>`;
   }
 
@@ -549,7 +553,10 @@ export class ChatsyncChat extends LitElement {
   };
 }
 
-function fragment(piece: Fragment): unknown {
+function fragment(piece: Fragment, server: string): unknown {
+  if (piece.type === 'emote' && piece.url !== null) {
+    return html`<img class="emote" src=${new URL(piece.url, server).href} alt=${piece.text} title=${piece.text} loading="lazy" decoding="async" referrerpolicy="no-referrer" />`;
+  }
   if (piece.type === 'link') return html`<a href=${piece.url} target="_blank" rel="nofollow noopener noreferrer ugc">${piece.text}</a>`;
   return piece.type === 'mention' ? html`<span class="mention">${piece.text}</span>` : piece.text;
 }

@@ -141,6 +141,12 @@ export const chatStyles = css`
   .mention {
     font-weight: 600;
   }
+  .emote {
+    height: 1.5em;
+    max-width: 6em;
+    object-fit: contain;
+    vertical-align: middle;
+  }
   .badge {
     padding: 0 0.375rem;
     border-radius: 0.25rem;

@@ -25,8 +25,7 @@ export type Fragment =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'link'; readonly text: string; readonly url: string }
   | { readonly type: 'mention'; readonly text: string }
-  /** `url` is a picture somewhere on the web: for pages that say which origins they show pictures of. */
-  | { readonly type: 'emote'; readonly text: string; readonly url: string | null };
+  | { readonly type: 'emote'; readonly text: string; readonly url: string | null }; // an https address or a path of the relay's origin; null: shown as text
 
 /** One public entry of a room's log, as the player keeps it. */
 export interface ChatEvent {
@@ -225,6 +224,13 @@ function safeUrl(value: unknown): string | null {
   }
 }
 
+/** Where an emote's image is, as a room may name it; everything else is no image. */
+function imageUrl(value: unknown): string | null {
+  if (typeof value !== 'string') return null;
+  if (/^\/(?![/\\])/.test(value)) return value;
+  return value.startsWith('https://') ? safeUrl(value) : null;
+}
+
 function fragmentsFrom(value: unknown): readonly Fragment[] | null {
   if (!Array.isArray(value) || value.length === 0) return null;
   const fragments: Fragment[] = [];
@@ -233,8 +239,8 @@ function fragmentsFrom(value: unknown): readonly Fragment[] | null {
     const text = textOr(piece['text'], null) ?? textOr(piece['name'], '');
     const url = piece['type'] === 'link' ? safeUrl(piece['url'] ?? piece['href'] ?? piece['text']) : null;
     if (url !== null) fragments.push({ type: 'link', text: text || url, url });
+    else if (piece['type'] === 'emote') fragments.push({ type: 'emote', text, url: imageUrl(piece['url']) });
     else if (piece['type'] === 'mention') fragments.push({ type: 'mention', text });
-    else if (piece['type'] === 'emote') fragments.push({ type: 'emote', text, url: safeUrl(piece['url']) });
     else fragments.push({ type: 'text', text });
   }
   return fragments;

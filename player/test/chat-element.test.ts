@@ -77,7 +77,7 @@ describe('<chatsync-chat>', () => {
   test('markup in a text, a name or a link stays text', async () => {
     const evil = '<img src=x onerror=alert(1)>';
     model.say(T0 + 149_500, { text: evil, author: { key: 'x', name: evil, role: 'viewer' } as never });
-    model.say(T0 + 149_600, { fragments: [{ type: 'link', text: 'javascript:alert(1)' }, { type: 'link', text: 'https://example.org/a' }, { type: 'emote', text: ':hi:', url: 'https://evil.example/x.png' }] });
+    model.say(T0 + 149_600, { fragments: [{ type: 'link', text: 'javascript:alert(1)' }, { type: 'link', text: 'https://example.org/a' }, { type: 'emote', text: ':hi:', url: 'http://evil.example/x.png' }, { type: 'emote', text: ':ho:', url: '//evil.example/x.png' }, { type: 'emote', text: evil, url: 'data:image/svg+xml,x' }] });
     await open();
     one('[role=log]').scrollTop = 1_700; // happy-dom does not scroll to the end by itself
     one('[role=log]').dispatchEvent(new Event('scroll'));
@@ -88,6 +88,20 @@ describe('<chatsync-chat>', () => {
     expect(links.map((link) => link.getAttribute('href'))).toEqual(['https://example.org/a']);
     expect(links[0]!.getAttribute('rel')).toBe('nofollow noopener noreferrer ugc');
     expect(all('[style]').filter((element) => !element.matches('.sizer, .window'))).toEqual([]);
+  });
+
+  test('an emote is an image with its name, at the address the room gave it', async () => {
+    model.say(T0 + 149_600, { fragments: [{ type: 'emote', text: ':hi:', url: 'https://cdn.example/hi.png' }, { type: 'emote', text: ':ok:', url: '/emotes/ok.png' }, { type: 'emote', text: ':old:' }] });
+    await open();
+    one('[role=log]').scrollTop = 1_700;
+    one('[role=log]').dispatchEvent(new Event('scroll'));
+    await until(() => all('.row img').length > 0, 'the last rows');
+    const shown = all('.row img').map((image) => [image.getAttribute('src'), image.getAttribute('alt'), image.getAttribute('referrerpolicy')]);
+    expect(shown).toEqual([
+      ['https://cdn.example/hi.png', ':hi:', 'no-referrer'],
+      [`${chat.server}/emotes/ok.png`, ':ok:', 'no-referrer'],
+    ]);
+    expect(all('.row').some((row) => row.textContent?.includes(':old:'))).toBe(true);
   });
 
   test('questions, hosts and lines are marked', async () => {

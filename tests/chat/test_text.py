@@ -16,6 +16,7 @@ from chatsync.chat.text import (
     clean_reason,
     clean_text,
     clean_title,
+    emotes_in,
     folded,
     fragments,
     is_room_id,
@@ -268,13 +269,59 @@ def test_fragments_join_to_the_text(text: str) -> None:
     assert all(part["text"] for part in parts)
 
 
+EMOTES = {"party": "https://cdn.example/party.png", "ok": "/ok.png", "30": "/thirty.png"}
+
+
 @pytest.mark.parametrize(
-    "hostile", ["https://" + "a." * 32_000, "@" * 64_000, "https://" + "(" * 60_000 + "!" * 4_000, "http://" * 9_000]
+    ("text", "shown"),
+    [
+        (":party:", ["party"]),
+        (":party::ok:", ["party", "ok"]),
+        ("你好:party:世界", ["party"]),
+        ("\u202b:ok:\u202c", ["ok"]),
+        ("(:ok:)", ["ok"]),
+        ("@ann :ok:", ["ok"]),
+        (":nobody: :Party: :p: : ok:", []),
+        ("at 12:30:45", []),
+        ("x:ok: :ok:x", []),
+        ("https://example.org/:ok:/ https://example.org:30:ok:", []),
+    ],
+)
+def test_names_between_colons_are_emotes_of_the_room(text: str, shown: list[str]) -> None:
+    """Only those on its list, with its addresses; times of day and links are none."""
+    parts = fragments(text, EMOTES)
+
+    assert [(name, EMOTES[name]) for name in shown] == [(p["name"], p["url"]) for p in parts if p["type"] == "emote"]
+    assert text == "".join(part["text"] for part in parts)
+    assert {name: EMOTES[name] for name in shown} == emotes_in(text, EMOTES)
+
+
+@given(st.text(st.one_of(st.characters(), st.sampled_from("@:/.ahtpsok")), max_size=80))
+def test_emotes_change_nothing_else(text: str) -> None:
+    """With a room's list the pieces join to the text too, and links and mentions are those without it."""
+    parts = fragments(text, EMOTES)
+
+    assert text == "".join(part["text"] for part in parts)
+    others = [part for part in fragments(text) if part["type"] in {"link", "mention"}]
+    assert others == [part for part in parts if part["type"] in {"link", "mention"}]
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "https://" + "a." * 32_000,
+        "@" * 64_000,
+        ":" * 64_000,
+        ":aa" * 20_000,
+        "https://" + "(" * 60_000 + "!" * 4_000,
+        "http://" * 9_000,
+    ],
 )
 def test_cutting_hostile_text_is_quick(hostile: str) -> None:
     """64 KiB made to send a pattern back and forth are cut in well under a second or two."""
     started_s = time.perf_counter()
     fragments(hostile)
+    fragments(hostile, EMOTES)
 
     assert time.perf_counter() - started_s < 2
 

@@ -53,6 +53,7 @@ async def get_room(entered: Reader) -> Response:
             "mode": mode_to_wire(live.floor.mode),
             "fixed": sorted(live.settings.fixed_parts),
             "reactions": list(live.settings.reactions),
+            "emotes": live.settings.emotes,
             "public": live.settings.public,
             "live": not current.is_closed,
             "broadcast": current.number,
