@@ -289,7 +289,8 @@ def event_to_wire(
     if event.target is not None:
         wire["target"] = event.target
     for name, value in event.details.items():
-        if name not in wire and name != "emotes" and (as_staff or name not in _STAFF_DETAILS):
+        is_told = as_staff or name not in _STAFF_DETAILS or (name == "answer" and event.kind == "poll_closed")
+        if name not in wire and name != "emotes" and is_told:
             wire[name] = value
     return wire
 

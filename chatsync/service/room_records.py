@@ -121,13 +121,13 @@ class RoomRecords:
         """
         await self._run(lambda connection: self._catalog.put_recording(connection, self._room, recording, record))
 
-    async def put_slice(self, row: SliceRow, version: int) -> None:
-        """Record a slice or its new revision; its file is on disk already.
+    async def put_slice(self, row: SliceRow, version: int, finals_us: Sequence[int] = ()) -> None:
+        """Record a slice or its new revision, and which polls are final by it; its file is on disk already.
 
         Raises:
             StoreError: it is not stored.
         """
-        await self._run(lambda connection: self._catalog.put_slice(connection, self._room, row, version))
+        await self._run(lambda connection: self._catalog.put_slice(connection, self._room, row, version, finals_us))
 
     async def remove_slice(self, row: SliceRow, version: int) -> None:
         """Record that nothing is left in a slice.

@@ -507,14 +507,14 @@ class Sealer:
         built = await asyncio.to_thread(self._built, index, within, row, position, before + 1)
         if built is None:
             return
-        body, new_row = built
+        body, new_row, finals_us = built
         version = index.version + 1
         public = room.settings.public
         try:
             if new_row is not None:
                 new_row = msgspec.structs.replace(new_row, version=version)
                 await asyncio.to_thread(self._files.write_slice, room.room, new_row, body, public=public)
-                await room.records.put_slice(new_row, version)
+                await room.records.put_slice(new_row, version, finals_us)
             elif row is not None:
                 await room.records.remove_slice(row, version)
         except Exception:
@@ -564,8 +564,8 @@ class Sealer:
 
     def _built(
         self, index: SliceIndex, within: Range, row: SliceRow | None, position: Position, revision: int
-    ) -> tuple[bytes, SliceRow | None] | None:
-        """In a thread: the compressed body of a slice and its row; None if the revision before says the same."""
+    ) -> tuple[bytes, SliceRow | None, tuple[int, ...]] | None:
+        """In a thread: a slice's compressed body, its row, and where polls became final; None if the revision before says the same."""
         broadcast = index.broadcast
         built = built_slice(
             self._room.journal,
@@ -576,9 +576,10 @@ class Sealer:
             revision=revision,
         )
         if built is None:
-            return (b"", None) if row is not None else None
+            return (b"", None, ()) if row is not None else None
         if row is not None and says_the_same(
-            self._files, self._room.room, row, built[0], public=self._room.settings.public
+            self._files, self._room.room, row, built.body, public=self._room.settings.public
         ):
             return None
-        return slice_row(*built, broadcast=broadcast, within=within, position=position, revision=revision)
+        packed = slice_row(built, broadcast=broadcast, within=within, position=position, revision=revision)
+        return *packed, built.finals_us

@@ -24,6 +24,7 @@ import pyarrow as pa
 from chatsync.errors import CorruptError, StoreError
 from chatsync.instants import DAY_US, HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
+from chatsync.store.changed_hours import clean_hour, finals_mark
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 from chatsync.store.making import FileMaker, MadeFile, Maker
@@ -163,8 +164,9 @@ class Archive:
     def _write_span(self, room: str, broadcast: int, span: Range, *, clean: tuple[int, int] | None = None) -> int:
         """Write whole hours of both trees as one file each, in place of those that lie there; how many files."""
         before = [file for tree in ("events", "staff") for file in self._files_over(tree, room, broadcast, span)]
+        finals = self._catalog.mark(room, finals_mark(broadcast))
         made = self._asked(lambda: self._maker.make_span(room, broadcast, span, before))
-        self._exchange(made, before, clean=None if clean is None else (room, broadcast, *clean))
+        self._exchange(made, before, clean=None if clean is None else (room, broadcast, *clean, finals))
         return len(made)
 
     def _write_broadcast(self, room: str, broadcast: int) -> int:
@@ -190,7 +192,11 @@ class Archive:
             raise
 
     def _exchange(
-        self, made: list[MadeFile], before: list[ArchiveFile], *, clean: tuple[str, int, int, int] | None = None
+        self,
+        made: list[MadeFile],
+        before: list[ArchiveFile],
+        *,
+        clean: tuple[str, int, int, int, int | None] | None = None,
     ) -> None:
         """Move new generations to their places and list them instead of the earlier ones.
 
@@ -201,7 +207,8 @@ class Archive:
             for one in made:
                 self._catalog.put_archive_file(connection, one.file, one.authors)
             if clean is not None:
-                self._catalog.clean_hour(connection, *clean)
+                *_, through, finals = clean
+                clean_hour(connection, clean[:3], through=through, finals=finals)
 
         root = self._files.root
         try:

@@ -19,6 +19,7 @@ from chatsync.hls.known import KnownSegment
 from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import HOUR_US, Range
 from chatsync.store import sums
+from chatsync.store.changed_hours import finals_mark, note_changed_hours
 from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.recovering import SCHEMA_VERSION, check_schema, read_error
@@ -404,13 +405,26 @@ class Catalog:
 
     # --- slices ---------------------------------------------------------------------------------------------------
 
-    def put_slice(self, connection: sqlite3.Connection, room: str, row: SliceRow, version: int) -> None:
-        """List a slice or its new revision, and move the chat playlist's version on."""
+    def put_slice(
+        self, connection: sqlite3.Connection, room: str, row: SliceRow, version: int, finals_us: Sequence[int] = ()
+    ) -> None:
+        """List a slice or its new revision, and move the chat playlist's version on.
+
+        Args:
+            connection: the writer's.
+            room: whose.
+            row: the slice.
+            version: of the chat playlist.
+            finals_us: where the polls that are final by it were opened and closed: the archive prints them otherwise from now on.
+        """
         columns = ", ".join(("room", *_SLICE_COLUMNS))
         marks = ", ".join("?" * (1 + len(_SLICE_COLUMNS)))
         values = (room, *(getattr(row, name) for name in _SLICE_COLUMNS))
         connection.execute(f"INSERT OR REPLACE INTO slices ({columns}, removed) VALUES ({marks}, 0)", values)
         self.put_mark(connection, room, f"version.{row.broadcast}", version)
+        if finals_us:
+            note_changed_hours(connection, room, row.broadcast, finals_us, row.as_of_offset)
+            self.put_mark(connection, room, finals_mark(row.broadcast), version)
 
     def remove_slice(self, connection: sqlite3.Connection, room: str, row: SliceRow, version: int) -> None:
         """Take a slice off the list; its URLs go on answering 410."""
@@ -458,13 +472,6 @@ class Catalog:
         rows = self._group("dirty_hours", key, order="room, broadcast, hour_us")
         return [(found, broadcast, hour_us, through) for found, broadcast, hour_us, through in rows]
 
-    def clean_hour(self, connection: sqlite3.Connection, room: str, broadcast: int, hour_us: int, through: int) -> None:
-        """An hour was written as of this offset; changed since, it stays dirty."""
-        connection.execute(
-            "DELETE FROM dirty_hours WHERE room = ? AND broadcast = ? AND hour_us = ? AND through <= ?",
-            (room, broadcast, hour_us, through),
-        )
-
     def put_archive_file(self, connection: sqlite3.Connection, file: ArchiveFile, authors: bytes = b"") -> list[str]:
         """List a file in place of those whose hours it covers; the paths of those.
 
@@ -506,13 +513,8 @@ class Catalog:
         (through,) = connection.execute(
             "SELECT coalesce(max(offset), 0) FROM journal WHERE room = ?", (file.room,)
         ).fetchone()
-        connection.executemany(
-            "INSERT INTO dirty_hours VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET through = max(through, excluded.through)",
-            [
-                (file.room, file.broadcast, hour_us, through)
-                for hour_us in range(file.hours.start_us, file.hours.end_us, HOUR_US)
-            ],
-        )
+        hours = range(file.hours.start_us, file.hours.end_us, HOUR_US)
+        note_changed_hours(connection, file.room, file.broadcast, hours, through)
 
     def pruned_files(self, room: str, broadcast: int | None = None) -> list[ArchiveFile]:
         """Files of ``events`` with rows that the journal has no more, by (broadcast, hour)."""

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
+from chatsync.store.finals import POLL_KINDS, Finals
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.parquet import GroupWriter, authors_index, authors_of, sha256_of
 from chatsync.store.recall import Recall
@@ -138,7 +139,11 @@ class FileMaker:
 
     def _shown(self, room: str, broadcast: int, span: Range, staff: Callable[[pa.Table], None]) -> Iterator[pa.Table]:
         """What the journal has of a span, everyone may see, and is not hidden; the rest is handed on, by the way."""
+        finals: Finals | None = None
         for columns in self._journal.checked_columns(room, broadcast, span):
+            if not POLL_KINDS.isdisjoint(columns["kind"]):
+                finals = finals or Finals(self._journal, self._catalog, room, broadcast)
+                columns = finals.archived(columns)  # noqa: PLW2901
             shown = public_rows(columns)
             table = journal_table(columns, anonymous_kinds=_VOTES)
             if shown is None:

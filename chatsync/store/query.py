@@ -23,6 +23,7 @@ from chatsync.errors import CorruptError, StorageFailedError, StoreError
 from chatsync.instants import HOUR_US, Range
 from chatsync.store.catalog import ArchiveFile, Catalog
 from chatsync.store.files import Files
+from chatsync.store.finals import Finals, with_finals
 from chatsync.store.journal import Journal
 from chatsync.store.parquet import verify_file
 from chatsync.store.recall import VERIFIED_MAX
@@ -146,7 +147,10 @@ class Query:
                 plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit
             )
         events.sort(key=lambda event: event.place)
-        return events if limit < 0 else events[:limit]
+        return with_finals(
+            events if limit < 0 else events[:limit],
+            lambda: Finals(self._journal, self._catalog, plan.room, plan.broadcast),
+        )
 
     def _tell_damage(self, plan: Plan, error: Exception) -> None:
         """Name a damaged file to whoever can see to it: if the journal has its rows, its hours are read there from now on."""

@@ -127,8 +127,10 @@ def revise_slice(store: Store, room: str, file: SliceFile) -> None:
     if built is None:
         store.writer.call(lambda connection: store.catalog.remove_slice(connection, room, before, version)).result()
     else:
-        packed, row = slice_row(*built, **key)
+        packed, row = slice_row(built, **key)
         row = msgspec.structs.replace(row, version=version)
         store.files.write_slice(room, row, packed, public=file.is_public)
-        store.writer.call(lambda connection: store.catalog.put_slice(connection, room, row, version)).result()
+        store.writer.call(
+            lambda connection: store.catalog.put_slice(connection, room, row, version, built.finals_us)
+        ).result()
     store.files.remove_slice(room, before, public=file.is_public)

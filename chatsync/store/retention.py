@@ -23,6 +23,7 @@ from typing import Any
 
 from chatsync.instants import DAY_US
 from chatsync.store.audit import AuditRecord
+from chatsync.store.changed_hours import finals_mark
 from chatsync.store.files import sync_folder
 from chatsync.store.opening import Store
 from chatsync.store.recovering import head_of
@@ -337,6 +338,7 @@ def _drop_maps(connection: sqlite3.Connection, *, store: Store, room: str, broad
     if connection.execute(newer, (room, broadcast)).fetchone():
         connection.execute("DELETE FROM broadcasts WHERE room = ? AND broadcast = ?", (room, broadcast))
         catalog.drop_mark(connection, room, f"sealed_until_us.{broadcast}")
+        catalog.drop_mark(connection, room, finals_mark(broadcast))
 
 
 def note_done(store: Store, taken: Sequence[Deletion], *, wall_us: int) -> bool:

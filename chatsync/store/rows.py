@@ -189,7 +189,7 @@ def recalled_row(values: Mapping[str, Any]) -> tuple[Any, ...]:
     Args:
         values: columns of the archive's ``events`` by name, instants in integer µs, ``details`` decoded.
     """
-    details, said = details_of(values["details"])
+    details, said = details_of(_as_logged(values["kind"], values["details"]))
     text = values["text"]
     salt = None if text is None and said is None else os.urandom(8)
     given = {**values, "details": details, "text_check": text_check(text, said, salt)}
@@ -197,6 +197,13 @@ def recalled_row(values: Mapping[str, Any]) -> tuple[Any, ...]:
     placed = (values["program_us"], values["stamp"], 0, None)
     check = placed_check(values["offset"], *placed)
     return (*fixed, 0, _chain(0, fixed), text, said, salt, *placed, check)
+
+
+def _as_logged(kind: str, details: dict[str, Any]) -> dict[str, Any]:
+    """Details as they were logged: what a poll came to is printed beside them, and counted anew where it is printed again."""
+    if kind != "poll_closed":
+        return details
+    return {name: value for name, value in details.items() if name not in {"tally", "answer"}}
 
 
 def checked(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from chatsync.chat.event import MESSAGE_KINDS, Position
+from chatsync.chat.event import MESSAGE_KINDS, Event, Position
 from chatsync.errors import CorruptError
 from chatsync.instants import Range, ms_from_us, us_from_ms
 from chatsync.replay.slices import encoded_slice, is_sliced
-from chatsync.replay.state import folded
+from chatsync.replay.state import RoomState, folded
 from chatsync.store.catalog import SliceRow
 from chatsync.store.files import Files
 from chatsync.store.journal import Journal
 
-__all__ = ["ChangedSliceError", "built_slice", "intact_slice", "mended_slice", "says_the_same", "slice_row"]
+__all__ = [
+    "BuiltSlice",
+    "ChangedSliceError",
+    "built_slice",
+    "intact_slice",
+    "mended_slice",
+    "says_the_same",
+    "slice_row",
+]
 
 _SOURCE_FIELDS = ("state", "authors", "events", "tallies")  # what a revision is for; the rest only says which one it is
 
@@ -33,10 +41,19 @@ class ChangedSliceError(CorruptError):
     """A damaged slice cannot be made again as it was, though the journal is whole."""
 
 
+class BuiltSlice(NamedTuple):
+    """A slice's JSON, how many events and messages it has, and where the polls that it makes final were opened and closed."""
+
+    body: bytes
+    events: int
+    messages: int
+    finals_us: tuple[int, ...]
+
+
 def built_slice(
     journal: Journal, room: str, *, broadcast: int, within: Range, position: Position, revision: int
-) -> tuple[bytes, int, int] | None:
-    """A slice's JSON, and how many events and messages it has; None if there is nothing to show.
+) -> BuiltSlice | None:
+    """A slice as the journal has it; None if there is nothing to show.
 
     Args:
         journal: has the events.
@@ -54,32 +71,51 @@ def built_slice(
     sliced = [event for event in events if is_sliced(event)]
     if not sliced:
         return None
-    state_events = [event for event in journal.state_events(room, broadcast) if event.offset <= position.offset]
+    opens_with = _state_before(journal, room, broadcast, within, position)
     body = encoded_slice(
         room=room,
         broadcast=broadcast,
         within=within,
         position=position,
         revision=revision,
-        state=folded(state_events, before_us=within.start_us),
+        state=opens_with,
         events=events,
     )
-    return body, len(sliced), sum(event.kind in MESSAGE_KINDS for event in sliced)
+    return BuiltSlice(
+        body, len(sliced), sum(event.kind in MESSAGE_KINDS for event in sliced), _finals_us(opens_with, sliced)
+    )
+
+
+def _state_before(journal: Journal, room: str, broadcast: int, within: Range, position: Position) -> RoomState:
+    state_events = [event for event in journal.state_events(room, broadcast) if event.offset <= position.offset]
+    return folded(state_events, before_us=within.start_us)
+
+
+def _finals_us(state: RoomState, sliced: list[Event]) -> tuple[int, ...]:
+    opened_us = {name: poll.event.program_us for name, poll in state.open_polls().items()}
+    finals_us: list[int] = []
+    for event in sliced:
+        name = str(event.details.get("poll", ""))
+        if event.kind == "poll_opened":
+            opened_us.setdefault(name, event.program_us)
+        elif event.kind == "poll_closed":
+            finals_us += [event.program_us, opened_us.get(name, event.program_us)]
+    return tuple(finals_us)
 
 
 def slice_row(
-    body: bytes, events: int, messages: int, *, broadcast: int, within: Range, position: Position, revision: int
+    built: BuiltSlice, *, broadcast: int, within: Range, position: Position, revision: int
 ) -> tuple[bytes, SliceRow]:
     """A slice compressed as it is kept, and its row; the chat playlist's ``version`` is the caller's to set."""
-    packed = gzip.compress(body, compresslevel=6, mtime=0)
+    packed = gzip.compress(built.body, compresslevel=6, mtime=0)
     row = SliceRow(
         broadcast=broadcast,
         start_ms=ms_from_us(within.start_us),
         end_ms=ms_from_us(within.end_us),
         epoch=position.epoch,
         revision=revision,
-        events=events,
-        messages=messages,
+        events=built.events,
+        messages=built.messages,
         as_of_offset=position.offset,
         version=0,
         sha256=hashlib.sha256(packed).hexdigest(),
@@ -136,7 +172,7 @@ def mended_slice(files: Files, journal: Journal, room: str, row: SliceRow, *, pu
         raise CorruptError(files.relative(path), f"{lost} cannot be made again ({error})") from error
     if built is not None:
         packed, again = slice_row(
-            *built, broadcast=row.broadcast, within=within, position=position, revision=row.revision
+            built, broadcast=row.broadcast, within=within, position=position, revision=row.revision
         )
         if again.sha256 == row.sha256:
             files.write_slice(room, row, packed, public=public)

@@ -71,7 +71,7 @@ def _fill_room(store: Store, room: str) -> None:
         given: dict[str, Any] = {"broadcast": 1, "within": within, "position": Position(1, 123), "revision": 1}
         built = built_slice(store.journal, room, **given)
         if built is not None:
-            packed, row = slice_row(*built, **given)
+            packed, row = slice_row(built, **given)
             store.files.write_slice(room, row, packed, public=False)
             _call(store, partial(store.catalog.put_slice, room=room, row=row, version=1))
 

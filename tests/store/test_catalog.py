@@ -13,8 +13,8 @@ from chatsync.hls.timeline import LiveEdge, Run, Segment
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.store.catalog import ArchiveFile, SliceRow
 from chatsync.store.opening import Store, open_store
-from tests.builders import BASE_US, draft
-from tests.store.deeds import said, tamper
+from tests.builders import BASE_US
+from tests.store.deeds import tamper
 
 
 def _do(store: Store, write: Callable[..., Any], *values: Any, **named: Any) -> Any:
@@ -173,17 +173,6 @@ def test_a_file_replaces_its_earlier_generations(store: Store) -> None:
     assert [files[0].path] == _do(store, store.catalog.put_archive_file, _file(2))
     assert [_file(1, room="art"), _file(2), files[1]] == store.catalog.archive_files()
     assert [_file(2), files[2], files[1]] == store.catalog.archive_files("math", 1, tree=None)
-
-
-def test_an_hour_that_changed_meanwhile_stays_dirty(store: Store) -> None:
-    """What was written is known by the newest change it was to hold."""
-    said(store, draft("a"), draft("b"))
-    (room, broadcast, hour_us, through) = store.catalog.dirty_hours()[0]
-    said(store, draft("c"))
-    _do(store, store.catalog.clean_hour, room, broadcast, hour_us, through)
-    assert [("math", 1, hour_us, 3)] == store.catalog.dirty_hours("math")
-    _do(store, store.catalog.clean_hour, room, broadcast, hour_us, 3)
-    assert [] == store.catalog.dirty_hours()
 
 
 def test_marks_are_numbers_by_name(store: Store) -> None:
