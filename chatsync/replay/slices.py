@@ -138,7 +138,7 @@ def counted(events: Iterable[Event], state: RoomState) -> Counted:
         events: the slice's events by (program time, offset), hidden ones too.
         state: the state the slice opens with.
     """
-    return Counting(state.open_questions(), state.open_polls()).counted(events)
+    return Counting(state.open_questions(), state.open_polls(), state.newest_upvotes()).counted(events)
 
 
 def encoded_slice(
@@ -150,7 +150,7 @@ def encoded_slice(
     revision: int | None,
     state: RoomState,
     events: Sequence[Event],
-    counted_over: Sequence[Event] | None = None,
+    counts: Counted | None = None,
     gone: Sequence[int] | None = None,
     listed: tuple[int, int | None] | None = None,
 ) -> bytes:
@@ -164,7 +164,7 @@ def encoded_slice(
         revision: None for the open slice.
         state: fold of the events before ``within``.
         events: all of the range, hidden and staff ones too, by (program time, offset): this function picks.
-        counted_over: only for the open slice: all of the range where ``events`` are some of it; votes are counted over these.
+        counts: only for the open slice: what is told of what it counts.
         gone: only for the open slice: offsets that a client must drop.
         listed: only for the open slice: ``version`` and ``sealed_until_ms`` of the chat playlist as it is now.
 
@@ -172,7 +172,7 @@ def encoded_slice(
         UTF-8 JSON. Cost: about 2 µs an event.
     """
     authors = Authors()
-    counts = counted(events if counted_over is None else counted_over, state)
+    counts = counted(events, state) if counts is None else counts
     printed = [
         event_to_wire(event, author=None if event.author is None else authors.index(event.author), with_broadcast=False)
         | counts.finals.get(event.offset, {})

@@ -25,6 +25,7 @@ HANDS_MAX = 100
 class _Question:
     event: Event
     upvotes: int = 0
+    newest: int = 0  # the greatest offset of an upvote
 
 
 @dataclass(slots=True)
@@ -50,7 +51,9 @@ class RoomState:
 
     def _upvoted(self, event: Event) -> None:
         if event.target in self._questions:
-            self._questions[event.target].upvotes += 1
+            question = self._questions[event.target]
+            question.upvotes += 1
+            question.newest = max(question.newest, event.offset)
 
     def _answered(self, event: Event) -> None:
         if event.target is not None:
@@ -95,6 +98,10 @@ class RoomState:
     def open_questions(self) -> dict[int, int]:
         """How often each open question has been upvoted, by its offset."""
         return {offset: question.upvotes for offset, question in self._questions.items()}
+
+    def newest_upvotes(self) -> dict[int, int]:
+        """The greatest offset of an upvote of each open question that has one, by the question's offset."""
+        return {offset: question.newest for offset, question in self._questions.items() if question.newest}
 
     def upvoted(self) -> list[dict[str, int]]:
         """Counts of the open questions that have been upvoted, as the live socket prints them."""

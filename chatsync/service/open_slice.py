@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from chatsync.chat.event import Event, Position
+from chatsync.chat.event import STATE_KINDS, Event, Position
 from chatsync.errors import SupersededError
 from chatsync.instants import SECOND_US, Range, ms_from_us
-from chatsync.replay.slices import encoded_slice
+from chatsync.replay.slices import counted, encoded_slice
 from chatsync.replay.state import RoomState, folded
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ __all__ = ["FREE_MOVES", "OpenParts", "Pace", "Tail", "open_body", "parts_of", "
 
 FREE_MOVES = 16  # new positions beyond one a second, before it is one a second
 _STATES_KEPT = 4  # of one broadcast: pollers ask from the last few values of the seal
+_ALL_US = 2**61  # a broadcast that another has followed takes no votes any more
 _FREE_EVERY_S = 10  # seconds until one more of them is granted
 
 
@@ -76,13 +77,17 @@ class Tail:
     """What an open slice is made of.
 
     Attributes:
+        final_before_us: polls closed before it are final: the watermark, now.
         stamp: equal stamps of the same room, broadcast, ``from_us`` and ``after`` give the same answer, but for the clock.
     """
 
-    __slots__ = ("after", "events", "from_us", "gone", "index", "position", "stamp")
+    __slots__ = ("after", "final_before_us", "from_us", "index", "position", "stamp")
 
-    def __init__(self, index: SliceIndex, from_us: int, after: int | None, position: Position) -> None:
+    def __init__(
+        self, index: SliceIndex, from_us: int, after: int | None, position: Position, *, final_before_us: int
+    ) -> None:
         self.index, self.from_us, self.after, self.position = index, from_us, after, position
+        self.final_before_us = final_before_us
         self.stamp = (
             index.serial,
             index.version,
@@ -107,18 +112,24 @@ def tail_of(live: LiveRoom, index: SliceIndex, pace: Pace, *, from_us: int, afte
     if not is_known or (sealed_until_us is not None and not index.may_be_asked_from(from_us)):
         raise SupersededError(sealed_until_ms=None if sealed_until_us is None else ms_from_us(sealed_until_us))
     position = pace.position(newest, live.clock.system_wall_us(), told_from=index.told_from, after=after)
-    return Tail(index, from_us, after, position)
+    is_current = index.broadcast == live.broadcasts.current.number
+    watermark_us = live.watermark_us() if is_current else _ALL_US
+    return Tail(index, from_us, after, position, final_before_us=-_ALL_US if watermark_us is None else watermark_us)
 
 
 class OpenParts(msgspec.Struct, frozen=True):
     """What an open slice prints, apart from the room: safe to read in a thread.
 
     Attributes:
-        counted: all of the tail, whatever the asker has: votes are counted from its beginning.
+        events: what is printed.
+        counting: what votes and upvotes are counted from: all of the tail, whatever the asker has of it.
+        gone: offsets that the asker must drop.
+        state: before the tail.
+        listed: ``version`` and ``sealed_until_ms`` of the chat playlist.
     """
 
     events: list[Event]
-    counted: list[Event]
+    counting: list[Event]
     gone: list[int] | None
     state: RoomState
     listed: tuple[int, int | None]
@@ -131,12 +142,13 @@ def parts_of(tail: Tail) -> OpenParts:
     """
     index, last, after = tail.index, tail.position.offset, tail.after
     first = -1 if after is None else after
-    counted = [event for event in index.tail_from(tail.from_us) if event.offset <= last]
-    events = [event for event in counted if event.offset > first]
+    found = [event for event in index.tail_from(tail.from_us) if event.offset <= last]
+    events = found if after is None else [event for event in found if event.offset > first]
+    counting = [event for event in found if event.kind in STATE_KINDS]
     gone = None if after is None else [hidden for cause, hidden in index.gone if cause > after]
     sealed_until_us = index.sealed_until_us
     listed = index.version, None if sealed_until_us is None else ms_from_us(sealed_until_us)
-    return OpenParts(events, counted, gone, _state_of(tail), listed)
+    return OpenParts(events, counting, gone, _state_of(tail), listed)
 
 
 def _state_of(tail: Tail) -> RoomState:
@@ -162,7 +174,7 @@ def open_body(live: LiveRoom, tail: Tail, parts: OpenParts) -> bytes:
         revision=None,
         state=parts.state,
         events=parts.events,
-        counted_over=parts.counted,
+        counts=counted(parts.counting, parts.state).told(after=tail.after, final_before_us=tail.final_before_us),
         gone=parts.gone,
         listed=parts.listed,
     )

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import Event
 from chatsync.instants import SECOND_US, ms_from_us
+from chatsync.replay.slices import counted as counted_in
 from chatsync.replay.state import RoomState, folded
 from chatsync.replay.tallies import Counting, OpenPoll
 from tests.builders import BASE_US, author, event
@@ -90,3 +91,48 @@ def test_wherever_it_is_cut_the_count_is_the_same(data: st.DataObject) -> None:
     before = folded(events[:cut]) if cut else RoomState()
     rest = Counting(before.open_questions(), before.open_polls()).counted(events[cut:])
     assert Counting({}, {}).counted(events).finals == rest.finals
+
+
+@given(st.data())
+def test_who_asks_again_and_again_has_the_same_tallies_as_who_asks_at_once(data: st.DataObject) -> None:
+    """Votes come in any order of program time, some before the stretch; what changed since is told, late ones' effects too."""
+    placed = data.draw(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ABC"), st.integers(0, 1)), max_size=15))
+    log = [
+        _vote(offset, who, choice, at_us=BASE_US + half * SECOND_US // 2)
+        for offset, (half, who, choice) in enumerate(placed, start=2)
+    ]
+    start_us, held, after = BASE_US + 2 * SECOND_US, dict[int, list[int]](), None
+    for through in [*sorted(data.draw(st.sets(st.integers(1, 1 + len(log))))), 1 + len(log)]:
+        known = sorted([_opened(), *(vote for vote in log if vote.offset <= through)], key=lambda one: one.place)
+        state = folded(known, before_us=start_us)
+        counted = counted_in([one for one in known if one.program_us >= start_us], state)
+        whole = {one["program_ms"] // 1_000: one["tally"] for one in counted.tallies}
+        told = counted.told(after=after, final_before_us=0)
+        held |= {one["program_ms"] // 1_000: one["tally"] for one in told.tallies}
+        assert whole == held
+        after = through
+
+
+def test_a_late_upvote_changes_what_follows_it() -> None:
+    """Also one that stands before the stretch."""
+    upvotes = [
+        event(offset, "question_upvoted", BASE_US + at_s * SECOND_US, target=1) for offset, at_s in ((2, 5), (3, 1))
+    ]
+    known = sorted([event(1, "question", BASE_US, text="?"), *upvotes], key=lambda one: one.place)
+    for start_s in (0, 2):
+        state = folded(known, before_us=BASE_US + start_s * SECOND_US)
+        later = [one for one in known if one.program_us >= BASE_US + start_s * SECOND_US]
+        told = counted_in(later, state).told(after=2, final_before_us=0)
+        assert (ms_from_us(BASE_US) + 5_000, 2) == tuple(told.tallies[-1][name] for name in ("program_ms", "count"))
+
+
+def test_a_close_prints_nothing_before_it_is_final_and_tells_those_who_have_it() -> None:
+    """Who has the close already learns by the tallies what it came to."""
+    counted = counted_in([_opened(answer=[1]), _vote(2, "Ann", 1), _closed()], RoomState())
+    closed_us = _closed().program_us
+    early = counted.told(after=None, final_before_us=closed_us)
+    assert ({}, [[0, 1]]) == (early.finals, [one["tally"] for one in early.tallies])
+    final = {"tally": [0, 1], "answer": [1]}
+    assert {90: final} == counted.told(after=None, final_before_us=closed_us + 1).finals
+    told = {"program_ms": ms_from_us(closed_us), "poll": "p1", "final": True} | final
+    assert [told] == counted.told(after=90, final_before_us=closed_us + 1).tallies

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.chat.event import Position
 from chatsync.instants import SECOND_US
 from chatsync.service.open_slice import FREE_MOVES, Pace
-
-START_US = 1_764_000_000_000_000
+from chatsync.simulation import Scenario
+from tests.stage import START_US, Stage, stage
 
 
 def _asked(
@@ -68,3 +71,59 @@ def test_a_position_never_falls_and_is_never_ahead(steps: list[tuple[int, int, i
         told = _asked(pace, newest, wall_us, after=after)
         assert max(before, after or 0) <= told <= newest
         before = told
+
+
+async def _open(it: Stage, from_ms: int, after: int | None = None) -> Any:
+    query = f"from_ms={from_ms}" + ("" if after is None else f"&after={after}")
+    answer = await it.get(f"/v1/rooms/class/slices/1/open.json?{query}")
+    assert 200 == answer.status_code, answer.text
+    return answer.json()
+
+
+async def _vote(it: Stage, who: str, choice: int) -> None:
+    body = {"id": f"vote of {who}", "action": "vote", "poll": "p1", "choices": [choice]}
+    assert 200 == (await it.post("/v1/rooms/class/actions", body, it.token("class", who))).status_code
+
+
+async def test_who_polls_counts_on_from_what_they_have(tmp_path: Path) -> None:
+    """Votes and upvotes among newer events are counted together with those before."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 30)
+        await it.seal()
+        from_ms = (await it.chat())["sealed_until_ms"]
+        question = (await it.say("why?", kind="question"))["offset"]
+        await it.act("upvote", target=question)
+        await it.act("poll_open", poll="p1", question="?", choices=["a", "b"])
+        await _vote(it, "ann", 0)
+        after = (await _open(it, from_ms))["as_of"]["offset"]
+        it.advance(2)
+        await _vote(it, "ben", 1)
+        body = {"id": "another upvote", "action": "upvote", "target": question}
+        assert 200 == (await it.post("/v1/rooms/class/actions", body, it.token("class", "ben"))).status_code
+        newer = (await _open(it, from_ms, after))["tallies"]
+        assert [2, [1, 1]] == [one.get("tally", one.get("count")) for one in newer]
+        assert newer == (await _open(it, from_ms))["tallies"][-2:]
+
+
+async def test_a_close_tells_the_answer_once_it_is_final(tmp_path: Path) -> None:
+    """Not while votes still count; and then also to those who have the close already."""
+    async with stage(tmp_path) as it:
+        await it.stream(Scenario(START_US), 30)
+        await it.seal()
+        from_ms = (await it.chat())["sealed_until_ms"]
+        await it.act("poll_open", poll="p1", question="?", choices=["a", "b"], answer=[1])
+        await _vote(it, "ann", 1)
+        await it.act("poll_close", poll="p1")
+        early = await _open(it, from_ms)
+        assert [("p1", None, None)] == [
+            (one["poll"], one.get("tally"), one.get("answer"))
+            for one in early["events"]
+            if one["kind"] == "poll_closed"
+        ]
+        assert "answer" not in str(early)
+        after = early["as_of"]["offset"]
+        await it.stream(Scenario(START_US), 40)
+        newer = await _open(it, from_ms, after)
+        assert [(True, [0, 1], [1])] == [(one["final"], one["tally"], one["answer"]) for one in newer["tallies"]]
+        (closed,) = [one for one in (await _open(it, from_ms))["events"] if one["kind"] == "poll_closed"]
+        assert ([0, 1], [1]) == (closed["tally"], closed["answer"])
