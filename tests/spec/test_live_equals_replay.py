@@ -39,6 +39,7 @@ FIELDS = (
     "id",
     "kind",
     "text",
+    "fragments",
     "broadcast",
     "program_ms",
     "wall_ms",
@@ -55,7 +56,17 @@ FIELDS = (
     "choices",
     "mode",
 )
-TEXTS = ("why?", "שלום \U0001f44f", "a\nb", "https://example.org/x @ann", "x" * 500, "e\u0301", '{"a":[1]}')
+TEXTS = (
+    "why?",
+    "שלום \U0001f44f",
+    "a\nb",
+    "https://example.org/x @ann",
+    "x" * 500,
+    "e\u0301",
+    '{"a":[1]}',
+    "so :party: :no:",
+)
+EMOTES = {"party": "https://cdn.example/party.png"}
 
 
 class _Lesson:
@@ -281,7 +292,10 @@ async def test_what_was_seen_is_what_replays_in_generated_lessons(tmp_path: Path
     met: Counter[str] = Counter()
     for first in range(SEED, SEED + LESSONS, AT_ONCE):
         lessons = [_Lesson(seed) for seed in range(first, min(first + AT_ONCE, SEED + LESSONS))]
-        rooms = {one.room: {"public": True} | ({"playlist_url": URL} if one.has_stream else {}) for one in lessons}
+        rooms = {
+            one.room: {"public": True, "emotes": EMOTES} | ({"playlist_url": URL} if one.has_stream else {})
+            for one in lessons
+        }
         clock = ManualClock(wall_us=START_US + 30 * SECOND_US)
         for half in range(2):
             async with stage(tmp_path / str(first), rooms, clock=clock) as it, AsyncExitStack() as stack:
