@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from chatsync.chat.event import Event
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.replay.cuts import CONTEXT_US, Piece
-from chatsync.store.as_it_happened import Happened, as_it_happened
+from chatsync.store.as_it_happened import Past, as_it_happened
 from chatsync.store.journal import Journal
 from chatsync.store.query import Query
 
@@ -51,7 +51,7 @@ class Reading:
 
     async def happened(
         self, room: str, broadcast: int, start_us: int, end_us: int, *, after: tuple[int, int] | None, limit: int
-    ) -> list[Happened]:
+    ) -> Past:
         """The past as it happened, hidden and staff events too (``store.as_it_happened``)."""
         async with self._places:
             return await asyncio.to_thread(

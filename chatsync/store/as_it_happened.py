@@ -1,21 +1,23 @@
 """The past as it happened: what was hidden too, with its words while they are kept, and by whom and when it was taken away.
 
-Owns: ``Happened``, reading it. Does not know: who may see it. Units: µs of program time. Source: contract §4 (``class=staff``), §6 (hidden
+Owns: ``Happened``, ``Past``, reading it. Does not know: who may see it. Units: µs of program time. Source: contract §4 (``class=staff``), §6 (hidden
 words at most 30 days).
 
-Of the journal: what has left it is in ``archive/staff`` and, unhidden, in the public archive.
+The journal is asked for all of it: what is hidden and what only staff may see never leaves it, and messages that have left it are read from the archive
+as if they were there (decision 0016).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
 from chatsync.chat.event import Event, Visibility, visibility_of
 from chatsync.store.journal_reads import JournalReads
 
-__all__ = ["Happened", "as_it_happened"]
+__all__ = ["Happened", "Past", "as_it_happened"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,18 @@ class Happened:
 
     event: Event
     taken_by: Event | None = None
+
+
+class Past(NamedTuple):
+    """A page of it.
+
+    Attributes:
+        happened: by (program time, offset).
+        next_after: the place after which the next page begins; None: there is nothing more.
+    """
+
+    happened: list[Happened]
+    next_after: tuple[int, int] | None
 
 
 def as_it_happened(
@@ -35,7 +49,7 @@ def as_it_happened(
     *,
     after: tuple[int, int] | None = None,
     limit: int = -1,
-) -> list[Happened]:
+) -> Past:
     """Events of ``[start_us, end_us)`` by (program time, offset), hidden and staff ones too; single votes never.
 
     Args:
@@ -45,7 +59,7 @@ def as_it_happened(
         start_us: program time, inclusive.
         end_us: exclusive.
         after: only places after this (program time, offset).
-        limit: looks at no more than so many; votes among them are left out.
+        limit: looks at no more than so many; votes among them are left out, so that a page may have fewer, or none.
 
     Raises:
         CorruptError: a row is damaged.
@@ -64,7 +78,7 @@ def as_it_happened(
             details = event.details | ({} if said is None else msgspec.json.decode(said))
             event = msgspec.structs.replace(event, text=text, details=details)  # noqa: PLW2901
         happened.append(Happened(event, causes.get(event.offset)))
-    return happened
+    return Past(happened, events[-1].place if 0 < limit <= len(events) else None)
 
 
 def _causes(journal: JournalReads, room: str, hidden: list[int]) -> dict[int, Event]:

@@ -245,10 +245,8 @@ async def _happened(
     if seen_by == "staff":
         allowed(entered, "read_staff")
     key = "" if seen_by == "staff" else entered.hub.author_key(live.room, identity.subject)
-    happened = await entered.hub.reading.happened(live.room, number, *within, after=after, limit=limit)
-    last = happened[-1].event.place if happened else None
-    more = len(happened) >= limit and last is not None
-    cursor = entered.hub.authority.sealed_cursor(last, live.room, number) if more and last is not None else None
+    happened, last = await entered.hub.reading.happened(live.room, number, *within, after=after, limit=limit)
+    cursor = None if last is None else entered.hub.authority.sealed_cursor(last, live.room, number)
     body = await asyncio.to_thread(_happened_page, [one for one in happened if not key or _is_own(one, key)], cursor)
     headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
     return Response(body, media_type="application/json", headers=headers)
