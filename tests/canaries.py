@@ -398,6 +398,7 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
     "DELETE /v1/rooms/{room}/recordings/{recording}": lambda c: [_with("DELETE", f"/recordings/{c.recording}")],
     "PUT /v1/rooms/{room}/recordings/{recording}": _recordings,
     "POST /v1/tokens": lambda c: [_post("/v1/tokens", {"subject": "x", "rooms": [c.room], "role": "host"})],
+    "POST /v1/tokens/noted": lambda c: [_post("/v1/tokens/noted", {"token": c.room})],
     "POST /v1/revocations": lambda c: [
         _post("/v1/revocations", {"person": "x", "room": c.room}),
         _post("/v1/revocations", {"jti": "x"}),
@@ -420,6 +421,7 @@ FOR_ADMINISTRATORS = frozenset(
         "PUT /v1/rooms/{room}",
         "DELETE /v1/rooms/{room}",
         "POST /v1/tokens",
+        "POST /v1/tokens/noted",
         "POST /v1/revocations",
         "GET /v1/revocations",
         "POST /v1/rooms/{room}/restamp",

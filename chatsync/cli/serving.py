@@ -75,14 +75,16 @@ def token(
     minutes: Annotated[int, typer.Option(min=1, max=1440, help="How long it is good for.")] = 60,
     config: ConfigOption = None,
 ) -> None:
-    """Mint a token for a person or a program; it is printed alone, so that a script can take it."""
+    """Mint a token for a person or a program; it is printed alone, so that a script can take it, and noted in the audit log."""
     from chatsync.service.auth import TokenAuthority
     from chatsync.service.clock import SteadyClock
+    from chatsync.service.noting import note_minted
     from chatsync.service.settings import load_settings, token_key
 
     try:
         settings = load_settings(config)
-        minted = TokenAuthority(token_key(settings), settings.token_issuer).mint(
+        authority = TokenAuthority(token_key(settings), settings.token_issuer)
+        minted = authority.mint(
             subject,
             wall_us=SteadyClock().system_wall_us(),
             lifetime_us=minutes * MINUTE_US,
@@ -94,6 +96,10 @@ def token(
         )
     except (ChatsyncError, ValueError) as error:
         fail(str(error))
+    try:
+        note_minted(settings, authority, minted)
+    except ChatsyncError as error:  # whoever has the secret has the token anyway
+        typer.echo(f"The audit log does not say that this token was minted: {error}", err=True)
     typer.echo(minted)
 
 

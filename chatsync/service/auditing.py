@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from chatsync.errors import StoreError
-from chatsync.instants import DAY_US, us_from_ms
-from chatsync.service.auth import Identity
+from chatsync.chat.text import is_room_id
+from chatsync.errors import StoreError, TokenError
+from chatsync.instants import DAY_US, MINUTE_US, ms_from_us, us_from_ms
+from chatsync.service.auth import Identity, TokenAuthority
 from chatsync.service.room_settings import RoomSettings
 from chatsync.store.audit import Audited, AuditRecord, audited_after, checkpoints, newest_of, words_of
+from chatsync.store.revocations import Revocation
 from chatsync.store.signing import Signer
 from chatsync.store.writer import store_error
 
 if TYPE_CHECKING:
     from chatsync.service.hub import Hub
 
-__all__ = ["checkpoint_daily", "checkpoint_now", "expire_audit", "note", "records", "rules_of"]
+__all__ = ["checkpoint_daily", "checkpoint_now", "expire_audit", "minted", "note", "records", "revoked", "rules_of"]
 
 _log = structlog.get_logger(__name__)
 
@@ -49,6 +51,51 @@ def rules_of(settings: RoomSettings) -> str:
             "retention": "node" if settings.retention_days is None else settings.retention_days,
             "stream": "push" if settings.playlist_push else "none" if settings.playlist_url is None else "pull",
         }
+    )
+
+
+def minted(authority: TokenAuthority, token: str, *, by: str, wall_us: int) -> AuditRecord:
+    """The record of a token that was minted: for whom (a keyed hash, as in revocations), for which room, of which role, how long it is good.
+
+    Args:
+        authority: that minted it.
+        token: itself; nothing of it is in the record.
+        by: pseudonym of who minted it.
+        wall_us: system wall time now.
+
+    Raises:
+        TokenError: no such token is accepted here.
+    """
+    is_admin = False
+    try:
+        identity = authority.identify(token, wall_us=wall_us)
+    except TokenError:
+        identity, is_admin = authority.identify(token, wall_us=wall_us, admin=True), True
+    rooms = identity.rooms
+    only = rooms[0] if rooms is not None and len(rooms) == 1 and is_room_id(rooms[0]) else ""
+    after = {
+        "admin": is_admin,
+        "minutes": ((identity.expires_us or 0) - identity.issued_us) // MINUTE_US,
+        "role": identity.role,
+        "rooms": "all" if rooms is None else len(rooms),
+        "scopes": len(identity.scopes),
+    }
+    return AuditRecord(
+        wall_us=wall_us,
+        room=only,
+        actor=by,
+        role="admin",
+        action="token_minted",
+        subject=authority.revocations.key_of("person", identity.subject),
+        after=words_of(after),
+    )
+
+
+def revoked(one: Revocation, *, by: str, wall_us: int) -> AuditRecord:
+    """The record of tokens that were taken back: which, by the keyed hash that the revocation has too."""
+    after = words_of({"what": one.what, "kept_until_ms": ms_from_us(one.until_us)})
+    return AuditRecord(
+        wall_us=wall_us, room=one.room, actor=by, role="admin", action="token_revoked", subject=one.key, after=after
     )
 
 

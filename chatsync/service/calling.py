@@ -21,7 +21,13 @@ _TIMEOUT_S = 600.0  # recomputing a long room reads all of it
 
 
 def call_relay(
-    settings: Settings, path: str, parameters: dict[str, Any], *, room: str | None, method: str = "POST"
+    settings: Settings,
+    path: str,
+    parameters: dict[str, Any],
+    *,
+    room: str | None,
+    method: str = "POST",
+    body: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Ask the relay of these settings as the local administrator; its answer.
 
@@ -31,6 +37,7 @@ def call_relay(
         parameters: of the query.
         room: what the token is for; None: the whole node.
         method: of the request.
+        body: as JSON; what must not stand in an address.
 
     Raises:
         SettingsError: no token key, no relay listens there, or it refused; the message says what to do.
@@ -49,7 +56,7 @@ def call_relay(
         # The certificate names the public host; this is our own relay on this machine.
         with httpx2.Client(timeout=_TIMEOUT_S, verify=False, trust_env=False) as client:
             answer = client.request(
-                method, f"{url}{path}", params=parameters, headers={"Authorization": f"Bearer {token}"}
+                method, f"{url}{path}", params=parameters, json=body, headers={"Authorization": f"Bearer {token}"}
             )
     except httpx2.HTTPError as error:
         raise SettingsError(
@@ -58,8 +65,8 @@ def call_relay(
         ) from error
     if not answer.is_success:
         raise SettingsError(f"The relay at {url} refused ({answer.status_code}): {_reason(answer)}")
-    body: dict[str, Any] = answer.json()
-    return body
+    told: dict[str, Any] = answer.json()
+    return told
 
 
 def _reason(answer: httpx2.Response) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import sqlite3
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +21,7 @@ import structlog
 from chatsync.chat.wire import CloseCode
 from chatsync.errors import ChatsyncError, MessageRejectedError
 from chatsync.service.limit_table import LEEWAY_US_MAX, LIFETIME_US_MAX, REVOCATIONS_MAX
+from chatsync.store.audit import AuditRecord
 from chatsync.store.revocations import Revocation, drop_revocations, put_revocation
 
 if TYPE_CHECKING:
@@ -120,8 +122,13 @@ class Revocations:
         return any(one is not None and identity.issued_us < one.before_us for one in found)
 
 
-async def revoke(hub: Hub, one: Revocation) -> tuple[Revocation, int]:
+async def revoke(hub: Hub, one: Revocation, deed: AuditRecord) -> tuple[Revocation, int]:
     """Put a revocation in force: from now on such tokens are refused, and connections that were opened with one are closed.
+
+    Args:
+        hub: of this node.
+        one: what is taken back.
+        deed: what the audit log says of it, in the same commit.
 
     Returns:
         What holds, and how many connections were closed.
@@ -139,7 +146,12 @@ async def revoke(hub: Hub, one: Revocation) -> tuple[Revocation, int]:
             closed += 1
         if count % _AT_ONCE == 0:
             await asyncio.sleep(0)
-    await asyncio.wrap_future(hub.writer.call(partial(put_revocation, one=one)))
+
+    def work(connection: sqlite3.Connection) -> None:
+        put_revocation(connection, one)
+        hub.journal.audit.note(connection, deed)
+
+    await asyncio.wrap_future(hub.writer.call(work))
     return one, closed
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -195,6 +196,48 @@ async def test_a_checkpoint_is_signed_once_a_day(tmp_path: Path) -> None:
 def _run(*words: str) -> tuple[int, str]:
     result = CliRunner().invoke(command, ["audit", *words], env={"CHATSYNC_TOKEN_SECRET": SECRET})
     return result.exit_code, result.output.strip()
+
+
+async def test_tokens_that_are_minted_and_taken_back_are_records(tmp_path: Path) -> None:
+    """For whom and which by keyed hashes, as revocations are; never the token, its id or who it is for."""
+    async with stage(tmp_path, ROOMS) as it:
+        body = {"subject": "annabel", "rooms": ["class"], "role": "viewer", "name": "Annabel", "minutes": 5}
+        minted = (await it.post("/v1/tokens", body, _admin(it))).json()
+        for taken_back in ({"jti": minted["jti"]}, {"person": "annabel", "room": "class"}):
+            assert 200 == (await it.post("/v1/revocations", taken_back, _admin(it))).status_code
+        feed = {"subject": "feeder", "rooms": ["math-*", "class"], "scopes": ["ingest"]}
+        assert 200 == (await it.post("/v1/tokens", feed, _admin(it))).status_code
+        records = (await _log(it, _admin(it)))["records"]
+        key_of = it.hub.authority.revocations.key_of
+        assert [
+            ("token_minted", "class", key_of("person", "annabel")),
+            ("token_revoked", "", key_of("jti", minted["jti"])),
+            ("token_revoked", "class", key_of("person", "annabel")),
+            ("token_minted", "", key_of("person", "feeder")),
+        ] == [(one["action"], one["room"], one["subject"]) for one in records]
+        assert {it.hub.authority.admin_actor("operator")} == {one["actor"] for one in records}
+        assert "admin=false,minutes=5,role=viewer,rooms=1,scopes=0" == records[0]["after"]
+        assert not [word for word in ("nnabel", "feeder", minted["jti"], minted["token"][-20:]) if word in str(records)]
+
+
+async def test_a_token_that_a_command_minted_is_noted_by_the_relay_that_has_the_folder(tmp_path: Path) -> None:
+    """Those it would accept, told by the local administrator alone."""
+    async with stage(tmp_path, ROOMS) as it:
+        for token in (it.token("class", "ann"), _admin(it)):
+            answer = await it.post("/v1/tokens/noted", {"token": token}, _admin(it))
+            assert 200 == answer.status_code, answer.text
+            assert token not in answer.text
+        records = (await _log(it, _admin(it)))["records"]
+        assert ["false", "true"] == [one["after"].split(",")[0].removeprefix("admin=") for one in records]
+        refused = await it.post("/v1/tokens/noted", {"token": "x.y.z"}, _admin(it))
+        assert (422, "no_such_token") == (refused.status_code, refused.json()["reason"])
+        far = httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(app=it.app, client=("203.0.113.5", 1)), base_url="http://relay"
+        )
+        headers = {"Authorization": f"Bearer {_admin(it)}"}
+        answer = await far.post("/v1/tokens/noted", json={"token": _admin(it)}, headers=headers)
+        assert 404 == answer.status_code
+        await far.aclose()
 
 
 @pytest.fixture

@@ -9,9 +9,16 @@ from pydantic import Field
 
 from chatsync.errors import MessageRejectedError, NotAllowedError, NotFoundError, TokenError, UnknownRoomError
 from chatsync.instants import MINUTE_US, ms_from_us, us_from_ms
+from chatsync.service.auditing import minted, note, revoked
 from chatsync.service.auth import Identity, PersonRole, TokenScope, bearer_token
 from chatsync.service.hub import Hub
-from chatsync.service.limit_table import LEEWAY_US_MAX, SUBJECT_CHARACTERS_MAX, TOKEN_ROOMS_MAX, SettingModel
+from chatsync.service.limit_table import (
+    LEEWAY_US_MAX,
+    SUBJECT_CHARACTERS_MAX,
+    TOKEN_BYTES_MAX,
+    TOKEN_ROOMS_MAX,
+    SettingModel,
+)
 from chatsync.service.revoking import revoke
 from chatsync.service.routes.entry import hub_of
 from chatsync.service.routes.health import is_local
@@ -32,6 +39,12 @@ class WantedToken(SettingModel):
     name: str | None = Field(default=None, max_length=200)
     scopes: tuple[TokenScope, ...] = ()
     minutes: int = Field(default=60, ge=1, le=1_440)
+
+
+class MintedToken(SettingModel):
+    """A token that the command line has minted."""
+
+    token: str = Field(min_length=1, max_length=TOKEN_BYTES_MAX)
 
 
 class WantedRevocation(SettingModel):
@@ -65,7 +78,7 @@ def _admin(request: Request, room: str | None) -> tuple[Hub, Identity]:
 @router.post("/tokens", summary="Mint a token")
 async def post_token(request: Request, wanted: WantedToken) -> Response:
     """Mint a token for a person or a program, for requests from the relay's own machine."""
-    hub, _ = _admin(request, None)
+    hub, admin = _admin(request, None)
     if not is_local(request):
         raise NotFoundError("page")
     wall_us = hub.clock.system_wall_us()
@@ -81,14 +94,29 @@ async def post_token(request: Request, wanted: WantedToken) -> Response:
         )
     except ValueError as error:
         raise MessageRejectedError("no_such_token", f"{str(error)[0].upper()}{str(error)[1:]}.") from None
+    await note(hub, minted(hub.authority, token, by=hub.authority.admin_actor(admin.subject), wall_us=wall_us))
     identity = hub.authority.identify(token, wall_us=wall_us)
     return no_store({"token": token, "jti": identity.token_id, "expires_ms": ms_from_us(identity.expires_us or 0)})
+
+
+@router.post("/tokens/noted", summary="Note a token that was minted by a command")
+async def post_noted_token(request: Request, wanted: MintedToken) -> Response:
+    """Add to the audit log that this token was minted, for ``chatsync token`` while the relay has the data folder."""
+    hub, admin = _admin(request, None)
+    if not is_local(request):
+        raise NotFoundError("page")
+    by, wall_us = hub.authority.admin_actor(admin.subject), hub.clock.system_wall_us()
+    try:
+        record = minted(hub.authority, wanted.token, by=by, wall_us=wall_us)
+    except TokenError:
+        raise MessageRejectedError("no_such_token", "Such a token is not accepted here.") from None
+    return no_store({"number": await note(hub, record)})
 
 
 @router.post("/revocations", summary="Take tokens back")
 async def post_revocation(request: Request, wanted: WantedRevocation) -> Response:
     """Take back a token, or all tokens of a person; connections that were opened with one are closed within a second."""
-    hub, _ = _admin(request, wanted.room)
+    hub, admin = _admin(request, wanted.room)
     now_us = hub.clock.system_wall_us()
     if (wanted.jti is None) == (wanted.person is None) or (wanted.person is None and wanted.room is not None):
         raise MessageRejectedError("needs_one_token", "Give a jti, or a person and, if it is for one room only, that.")
@@ -103,7 +131,8 @@ async def post_revocation(request: Request, wanted: WantedRevocation) -> Respons
     one = hub.authority.revocations.revocation(
         "jti" if wanted.person is None else "person", text, room=wanted.room, before_us=before_us, wall_us=now_us
     )
-    held, closed = await revoke(hub, one)
+    deed = revoked(one, by=hub.authority.admin_actor(admin.subject), wall_us=now_us)
+    held, closed = await revoke(hub, one, deed)
     return no_store(_to_wire(held) | {"closed": closed})
 
 
