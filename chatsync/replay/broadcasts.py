@@ -139,6 +139,7 @@ class Closed:
     program_us: int
     reason: str
     by: str | None = None  # pseudonym of who ended it, if somebody did
+    event_id: str | None = None  # of the event it becomes; None: a new one
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +234,16 @@ class Broadcasts:
             return self._close(current, "silence", wall_us)
         return []
 
-    def close(self, reason: str, wall_us: int, by: str | None = None) -> list[Change]:
-        """A host ended the broadcast (``by`` is their pseudonym), or its stream was changed. Closing twice does nothing."""
-        return [] if self.current.is_closed else self._close(self.current, reason, wall_us, by)
+    def close(self, reason: str, wall_us: int, by: str | None = None, event_id: str | None = None) -> list[Change]:
+        """A host ended the broadcast, or its stream was changed. Closing twice does nothing.
+
+        Args:
+            reason: a code.
+            wall_us: now.
+            by: pseudonym of the host.
+            event_id: of the event it becomes; None: a new one.
+        """
+        return [] if self.current.is_closed else self._close(self.current, reason, wall_us, by, event_id)
 
     def receive_media(self, media: Media, *, wall_us: int, age_us: int = 0) -> list[Change]:
         """One reload came in; ``age_us`` is the HTTP Age of the answer.
@@ -329,10 +337,17 @@ class Broadcasts:
             return Opened(number, None, None)
         return Opened(number, media.first_new_us, media.first_new_media_sequence)
 
-    def _close(self, broadcast: Broadcast, reason: str, wall_us: int, by: str | None = None) -> list[Change]:
+    def _close(
+        self,
+        broadcast: Broadcast,
+        reason: str,
+        wall_us: int,
+        by: str | None = None,
+        event_id: str | None = None,
+    ) -> list[Change]:
         if broadcast.is_closed:
             return []
         broadcast.closed_wall_us, broadcast.closed_reason = wall_us, reason
         broadcast.clock.ended = True  # however it closed: nothing is waited for, the clock coasts and sealing goes on
         edge_us = broadcast.clock.edge_us
-        return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason, by)]
+        return [Closed(broadcast.number, wall_us if edge_us is None else edge_us, reason, by, event_id)]

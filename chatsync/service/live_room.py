@@ -130,6 +130,7 @@ class LiveRoom:
         self._is_flush_postponed = False
         self._flushed_s = 0.0
         self._unlogged: deque[Change] = deque()
+        self.closes: dict[str, None] = {}  # acts that ended a broadcast, or would have (``service.closing``)
         self._logging = asyncio.Lock()
         self.is_stopped = False  # its successor has the log now: whoever still holds this one must come back
 
@@ -236,15 +237,17 @@ class LiveRoom:
             if latency_us >= 0 and not current.clock.is_stalled(wall_us):
                 self.latencies.receive_report(person, latency_us, wall_us=wall_us)
 
-    async def close_broadcast(self, reason: str = "host", *, by: str | None = None) -> None:
-        """A host ends the broadcast; ``by`` is their pseudonym.
+    async def close_broadcast(
+        self, reason: str = "host", *, by: str | None = None, event_id: str | None = None
+    ) -> None:
+        """A host ends the broadcast; ``by`` is their pseudonym, ``event_id`` what the event is to be called.
 
         Raises:
             RoomRestartingError: as :meth:`submit`.
             StoreError: it is logged later.
         """
         self._check_serving()
-        await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us(), by))
+        await self._log_changes(self.broadcasts.close(reason, self.clock.wall_us(), by, event_id))
 
     # --- what the stream does -------------------------------------------------------------------------------------
 

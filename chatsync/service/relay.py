@@ -44,6 +44,7 @@ from chatsync.errors import (
 )
 from chatsync.instants import SECOND_US, ms_from_us
 from chatsync.service.acts import Act, Seen
+from chatsync.service.closing import close_once
 from chatsync.service.framing import Batch
 from chatsync.service.limit_table import BACK_EVENTS_MAX, HELLO_LAST_MAX, RECOVERY_EVENTS_MAX
 from chatsync.service.live_room import LiveRoom
@@ -422,7 +423,7 @@ class LiveConnection:
             self._refuse(frame.id, NotAllowedError("broadcast_close"))
             return
         try:
-            await self._here.close_broadcast(by=self._author.key)
+            await close_once(self._here, frame.id, self._author.key)
         except ChatsyncError as error:
             self._refuse(frame.id, error)
             return

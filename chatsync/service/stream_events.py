@@ -40,15 +40,16 @@ def stream_draft(change: Change, scene: Scene, *, room: str, wall_us: int) -> Dr
         program_us=whole_ms_us(program_us),
         latency_us=None,
     )
+    by, event_id = (change.by, change.event_id) if isinstance(change, Closed) else (None, None)
     return Draft(
         room=room,
         kind=kind,
-        id=str(uuid_utils.uuid7()),
+        id=event_id or str(uuid_utils.uuid7()),
         stamp=stamp,
         wall_us=wall_us,
         details=details,
         source="system",
-        by=change.by if isinstance(change, Closed) else None,
+        by=by,
     )
 
 

@@ -309,6 +309,11 @@ class Journal(JournalReads):
             self.sweep(connection, claims[-1][-1])
         return appended
 
+    def is_used(self, room: str, id_: str) -> bool:
+        """Any thread: whether an event without an author had this id within 24 h."""
+        found = self.read("SELECT 1 FROM dedupe WHERE room = ? AND id = ? AND author_key = ''", (room, id_))
+        return bool(found)
+
     def _bring_back(
         self,
         connection: sqlite3.Connection,

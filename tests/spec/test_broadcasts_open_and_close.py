@@ -198,6 +198,37 @@ async def test_media_after_a_host_has_closed_opens_a_new_one(tmp_path: Path) -> 
         assert ("opened", 2, None) == _story(it)[-1]
 
 
+async def test_a_close_that_is_sent_again_does_not_end_the_next_broadcast(tmp_path: Path) -> None:
+    """By HTTP or by socket, also after a restart: it was done, and its ack is the same; another of that host ends it."""
+    host, close = "host", {"type": "act", "id": "the end", "action": "broadcast_close"}
+    acks = []
+    async with stage(tmp_path) as it:
+        await it.stream(LECTURE, 30)
+        for _ in range(2):
+            answer = await it.post("/v1/rooms/class/actions", close, it.token("class", host, "host"))
+            acks.append((answer.status_code, answer.json()))
+            await it.stream(LECTURE, 4)
+        assert [OPENED, ("closed", 1, "host"), ("opened", 2, None)] == _story(it)
+        async with it.connected() as client:
+            await client.hello(it.token("class", host, "host"))
+            acks.append((200, await client.act("broadcast_close", id="the end")))
+            await it.settled()
+            assert 3 == len(_story(it))
+        clock = it.clock
+    async with stage(tmp_path, clock=clock) as it:
+        await it.post("/v1/rooms/class/actions", close, it.token("class", host, "host"))
+        assert 3 == len(_story(it))
+        other = close | {"id": "the other end"}
+        await it.post("/v1/rooms/class/actions", other, it.token("class", host, "host"))
+        await it.post("/v1/rooms/class/actions", close, it.token("class", "other host", "host"))  # ends nothing
+        await it.stream(LECTURE, 4)
+        await it.post("/v1/rooms/class/actions", close, it.token("class", "other host", "host"))
+        assert [("closed", 2, "host"), ("opened", 3, None)] == _story(it)[3:]
+        told = (await it.get("/v1/rooms/class/messages?broadcast=2")).text
+    assert [(200, {"id": "the end"})] * 2 + [(200, {"type": "ack", "id": "the end"})] == acks
+    assert "the end" not in told
+
+
 def _in_berlin(text: str) -> str:
     """The playlist as ffmpeg writes it in Berlin: local time, the zone without a colon."""
 

@@ -21,6 +21,7 @@ from chatsync.instants import ms_from_us, us_from_ms
 from chatsync.replay.slices import is_sliced
 from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen, say_of
+from chatsync.service.closing import close_once
 from chatsync.service.drafting import claimed
 from chatsync.service.limit_table import (
     FED_AGE_US_MAX,
@@ -194,7 +195,7 @@ async def post_action(request: Request, room: str) -> Response:
     try:
         if frame.action == "broadcast_close":
             allowed(entered, "broadcast_close")
-            await entered.room.close_broadcast(by=author.key)
+            await close_once(entered.room, frame.id, author.key)
             return no_store({"id": frame.id})
         floor = entered.room.floor
         floor.note_staff(author)
