@@ -3,8 +3,8 @@
 Owns: what is theirs, what of it tells of others and stays out, the shape of the zip. Does not know: the command line, HTTP, tokens.
 Units: µs inside, ms in the files. Source: GDPR Art. 15 and 20; security-and-privacy §8.
 
-Theirs is what they wrote, hidden words included while they are kept, what they did, what was decided about them, and their names. Who
-decided, whom else they named, and words that others wrote stay out. It is read beside a relay that writes: nothing is locked or changed.
+Theirs is what they wrote, hidden words included while they are kept, what was written to them alone, what they did, what was decided about them, and
+their names. Who wrote to them, who decided, whom else they named, and words that others wrote for others stay out. It is read beside a relay that writes: nothing is locked or changed.
 """
 
 from __future__ import annotations
@@ -72,6 +72,10 @@ _TABLES: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {
         ),
         frozenset({"text", "id", "details"}),
     ),
+    "received": (
+        (*("room", "broadcast", "offset", "kind", "program_ms", "wall_ms", "from_role", "text", "hidden", "reply_to"),),
+        frozenset({"text"}),
+    ),
     "deeds": (
         (
             *("room", "broadcast", "offset", "kind", "program_ms", "wall_ms", "role", "target", "text", "id"),
@@ -90,6 +94,7 @@ _TABLES: dict[str, tuple[tuple[str, ...], frozenset[str]]] = {
 }
 _NOTES = (
     "messages: what you wrote, also what was hidden as long as its words are kept (text is empty afterwards)",
+    "received: private messages to you, hidden ones without their words; of whom they are only the role",
     "deeds: raised hands, votes, upvotes, pins and, as staff, what you decided; of whom else it was about only the offset",
     "decisions: what staff decided about you or your messages; who decided is not told",
     "audit: records of the audit log about you or by you",
@@ -191,6 +196,7 @@ def _write_room(packed: zipfile.ZipFile, person: _Person, manifest: dict[str, An
     counts: dict[str, int] = {}
     for name, rows in (
         ("messages", person.messages),
+        ("received", person.received),
         ("deeds", person.deeds),
         ("decisions", person.decisions),
         ("audit", person.audit),
@@ -288,6 +294,7 @@ class _Person:
                     raise
         person = cls(reads, room, author_key, named)
         is_known = named.offsets or person.names or person.restrictions or any(person.decisions())
+        is_known = is_known or any(person.received())
         return person if is_known else None
 
     def _rows(self) -> Iterator[Row]:
@@ -328,6 +335,28 @@ class _Person:
                 "source": event.source,
                 "details": {name: value for name, value in event.details.items() if name not in _OF_OTHERS},
             }
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """What others wrote to them by name; private messages never leave the journal. Words that were hidden are not theirs to have."""
+        offset = 0
+        while rows := self._reads.journal.read(
+            f"{_SELECT} WHERE room = ? AND offset > ? AND instr(details, ?) AND instr(details, '\"to\"') "
+            "ORDER BY offset LIMIT ?",
+            (self.room, offset, json.dumps(self.author_key), _AT_ONCE),
+        ):
+            for row in rows:
+                event = event_of(checked(row), None)
+                if event.kind not in MESSAGE_KINDS or row[2] in self._own:
+                    continue
+                if self.author_key in event.details.get("to", ()):
+                    yield {
+                        **_place(event),
+                        "from_role": row[COLUMNS.index("role")],
+                        "text": event.text,
+                        "hidden": event.hidden,
+                        "reply_to": event.reply_to,
+                    }
+            offset = rows[-1][2]
 
     def _with_words(self, row: Row) -> Row:
         """A hidden row with its words, while they are kept."""

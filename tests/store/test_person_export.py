@@ -85,9 +85,17 @@ def test_every_marker_is_found_and_none_of_another(tmp_path: Path, monkeypatch: 
         assert "Annabel" in everything
         assert not [word for word in ("bob-mark", "Robert", BOB.key, MODERATOR.key, "Max") if word in everything]
         manifest = json.loads(files["manifest.json"])
-        assert [{"room": "math", "author": ANN.key, "messages": 1_022, "deeds": 0, "decisions": 3, "audit": 0}] == (
-            manifest["rooms"]
-        )
+        assert [
+            {
+                "room": "math",
+                "author": ANN.key,
+                "messages": 1_022,
+                "received": 0,
+                "deeds": 0,
+                "decisions": 3,
+                "audit": 0,
+            }
+        ] == (manifest["rooms"])
         hidden = [line["text"] for line in _lines(files, "math/messages.jsonl") if line["hidden"]]
         assert ["ann-mark-0", "ann-mark-5", "ann-mark-1000"] == hidden
 
@@ -99,6 +107,30 @@ def test_it_is_read_while_somebody_writes(tmp_path: Path) -> None:
         before = store.journal.read("SELECT * FROM journal")
         assert "words" in _exported(tmp_path)["math/messages.jsonl"]
         assert before == store.journal.read("SELECT * FROM journal")
+
+
+def test_what_was_written_to_them_alone_is_theirs(tmp_path: Path) -> None:
+    """Also to somebody who wrote nothing; who wrote it is told by their role only, and what was meant for others too is not told to be."""
+    cleo = author("Cleo")
+    with open_store(tmp_path) as store:
+        said(
+            store,
+            placed("a", 1, "=see me", author=MODERATOR, details={"to": [cleo.key, BOB.key]}),
+            placed("b", 2, "for Robert", author=MODERATOR, details={"to": [BOB.key]}),
+            placed("c", 3, "taken back", author=MODERATOR, details={"to": [cleo.key]}),
+            placed("d", 4, "I am lost", author=BOB, details={"to": ["host"]}),
+            deed("h", "hidden", target=3),
+        )
+        files = _exported(tmp_path, key=cleo.key)
+        mine = _exported(tmp_path, key=BOB.key)
+    received = _lines(files, "math/received.jsonl")
+    assert [("=see me", "moderator", False), (None, "moderator", True)] == [
+        (one["text"], one["from_role"], one["hidden"]) for one in received
+    ]
+    assert "'=see me" in files["math/received.csv"]
+    everything = "".join(files.values())
+    assert not [word for word in (BOB.key, MODERATOR.key, "Robert", "taken back", "lost") if word in everything]
+    assert ["=see me", "for Robert"] == [one["text"] for one in _lines(mine, "math/received.jsonl")]
 
 
 def test_what_they_did_and_what_was_decided(tmp_path: Path) -> None:
