@@ -68,6 +68,7 @@ class Profile(msgspec.Struct, frozen=True):
         retention_days_max: what was said is kept no longer; None: no bound by the profile.
         guests: what somebody without a token may do.
         participants: who may see the list of those present.
+        word_lists: whether texts are screened by the built-in lists of words.
     """
 
     mode: Mode = Mode()
@@ -76,6 +77,7 @@ class Profile(msgspec.Struct, frozen=True):
     retention_days_max: int | None = None
     guests: Literal["none", "read", "write"] = "read"
     participants: Literal["everyone", "staff", "nobody"] = "staff"
+    word_lists: bool = False
 
 
 PROFILES: dict[ProfileName, Profile] = {
@@ -89,6 +91,7 @@ PROFILES: dict[ProfileName, Profile] = {
         retention_days_max=90,
         guests="none",
         participants="nobody",
+        word_lists=True,
     ),
 }
 """By name; ``open`` is what a room is that names none."""

@@ -62,7 +62,7 @@ class Floor:
         self._staff: dict[str, str] = {}  # keys of hosts and moderators who have been here, and their role
         self._imitators: dict[str, bool] = {}  # by name: whether it passes for a host's or moderator's
         self.reactions = Reactions(room.settings.reactions)
-        self.screening = Screening(rules_of(room.settings.screening))
+        self.screening = Screening(rules_of(room.settings))
         self.external: ExternalFilter | None = None  # set by whoever started the room, where its settings name one
         self.human_check: HumanCheck | None = None
 

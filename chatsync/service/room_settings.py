@@ -90,8 +90,10 @@ class RequestHeaders(Mapping[str, str]):
 class ScreeningSettings(SettingModel):
     """What messages of a room are checked against, ``[rooms.<id>.screening]`` in the file."""
 
-    languages: tuple[Language, ...] = setting(
-        (), "Built-in lists of words that are never meant otherwise: `ar`, `de`, `en`, `es`, `fr`."
+    languages: tuple[Language, ...] | None = setting(
+        None,
+        "Built-in lists of words that are never meant otherwise: `ar`, `de`, `en`, `es`, `fr`; without, as the profile says: all of them for "
+        "`minors`, else none.",
     )
     languages_action: Literal["refuse", "hold"] = setting(
         "refuse", "What a word of a built-in list leads to: `refuse`, or `hold` until a moderator has looked."
@@ -330,6 +332,13 @@ class RoomSettings(SettingModel):
     def participant_list(self) -> str:
         """Who may see the list of those present: ``everyone``, ``staff`` or ``nobody``."""
         return self.participants or PROFILES[self.profile].participants
+
+    @property
+    def word_lists(self) -> tuple[Language, ...]:
+        """The built-in lists of words that messages are screened by."""
+        if self.screening.languages is None:
+            return LANGUAGES if PROFILES[self.profile].word_lists else ()
+        return self.screening.languages
 
     @property
     def has_numbered_names(self) -> bool:

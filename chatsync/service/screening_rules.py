@@ -11,15 +11,16 @@ from importlib.resources import files
 from chatsync.chat.screening import ScreeningRules
 from chatsync.chat.words import words_of_list
 from chatsync.instants import SECOND_US
-from chatsync.service.room_settings import Language, ScreeningSettings
+from chatsync.service.room_settings import Language, RoomSettings
 
 __all__ = ["built_in_words", "rules_of"]
 
 
-def rules_of(settings: ScreeningSettings) -> ScreeningRules:
+def rules_of(room: RoomSettings) -> ScreeningRules:
     """The rules of a room. Reads the built-in lists it uses, each once."""
+    settings = room.screening
     return ScreeningRules(
-        lists=tuple((language, built_in_words(language)) for language in sorted(set(settings.languages))),
+        lists=tuple((language, built_in_words(language)) for language in sorted(set(room.word_lists))),
         lists_action=settings.languages_action,
         refused_words=settings.refused_words,
         held_words=settings.held_words,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from chatsync.chat.screening import Screening, ScreeningRules
 from chatsync.instants import SECOND_US
-from chatsync.service.room_settings import LANGUAGES, ScreeningSettings
+from chatsync.service.room_settings import RoomSettings, ScreeningSettings
 from chatsync.service.screening_rules import built_in_words, rules_of
 
 
 def test_settings_say_nothing_by_default() -> None:
     """A room that has set nothing is not screened."""
-    assert ScreeningRules() == rules_of(ScreeningSettings())
+    assert ScreeningRules() == rules_of(RoomSettings())
 
 
 def test_every_rule_is_set() -> None:
@@ -39,12 +39,12 @@ def test_every_rule_is_set() -> None:
         duplicate_window_us=30 * SECOND_US,
         flood_messages=5,
         flood_window_us=7 * SECOND_US,
-    ) == rules_of(settings)
+    ) == rules_of(RoomSettings(screening=settings))
 
 
 def test_all_lists_together_screen_a_room() -> None:
-    """Each language's list is there and works beside the others."""
-    room = Screening(rules_of(ScreeningSettings(languages=LANGUAGES)))
+    """Each language's list is there and works beside the others, as a room of minors has them."""
+    room = Screening(rules_of(RoomSettings(profile="minors")))
     said = ["sh1t", "Scheiße", "putain", "mierda", "شرموطة", "Dickens in Scunthorpe"]
 
     assert ["en", "de", "fr", "es", "ar", None] == [
