@@ -39,7 +39,7 @@ class Finals:
     def __init__(self, journal: JournalReads, catalog: Catalog, room: str, broadcast: int) -> None:
         rows, removed, _ = catalog.slices(room, broadcast)
         sealed_us = max((us_from_ms(row.end_ms) for row in (*rows, *removed.values())), default=-(2**62))
-        events = sorted(journal.state_events(room, broadcast), key=lambda event: event.place)
+        events = sorted(journal.state_events(room, broadcast, with_names=False), key=lambda event: event.place)
         printed = Counting({}, {}).counted(events).finals
         closed = [one for one in events if one.offset in printed and one.program_us < sealed_us]
         self._printed = {one.offset: printed[one.offset] for one in closed}

@@ -364,8 +364,13 @@ class JournalReads(Readers):
         pruned = tuple(row for row in self.pruned.of_author(room, author_key) if row[2] not in here)
         return NamedRows(tuple(sorted({*here, *(row[2] for row in pruned)})), through, pruned)
 
-    def state_events(self, room: str, broadcast: int) -> list[Event]:
+    def state_events(self, room: str, broadcast: int, *, with_names: bool = True) -> list[Event]:
         """Events that bear on room state, hidden ones marked, in offset order.
+
+        Args:
+            room: the room.
+            broadcast: its airing.
+            with_names: False for who only counts: authors have their key alone, and identity.db is not asked.
 
         Raises:
             CorruptError: a row is damaged.
@@ -377,7 +382,8 @@ class JournalReads(Readers):
             f"WHERE p.room = ? AND p.broadcast = ? AND p.kind IN ({_STATE_KINDS}) ORDER BY p.offset",
             (room, broadcast),
         )
-        return [self._event(self._found(room, row, _BROADCAST)) for row in rows]
+        event = self._event if with_names else _nameless
+        return [event(self._found(room, row, _BROADCAST)) for row in rows]
 
     @staticmethod
     def _found(room: str, row: tuple[Any, ...], column: int) -> tuple[Any, ...]:
@@ -580,6 +586,13 @@ def _checked(row: tuple[Any, ...]) -> tuple[Any, ...]:
         return checked(row)
     except (OverflowError, TypeError, ValueError) as error:  # of another type than was written
         raise read_error(error, "journal") from error
+
+
+def _nameless(row: tuple[Any, ...]) -> Event:
+    """An event whose author is a pseudonym and nothing else."""
+    _checked(row)
+    key = row[_AUTHOR_KEY]
+    return event_of(row, None if key is None else Author(key, "", row[_ROLE]))
 
 
 def _is_public(event: Event) -> bool:

@@ -126,7 +126,7 @@ async def _upvote(it: Stage, target: int, subject: str) -> None:
 
 
 async def test_an_open_slice_after_an_offset_counts_from_its_beginning(tmp_path: Path) -> None:
-    """Who polls with `after` sees as many upvotes as who asks for all."""
+    """Who polls with `after` is told what was counted since, from as many as there were."""
     async with stage(tmp_path) as it:
         await it.stream(Scenario(START_US), 20)
         question = await it.say("why?", kind="question")
@@ -135,7 +135,7 @@ async def test_an_open_slice_after_an_offset_counts_from_its_beginning(tmp_path:
         await _upvote(it, question["offset"], "cleo")
         delta, full = (await _open(it, after=as_of)).json(), (await _open(it)).json()
         assert [1, 2] == [one["count"] for one in full["tallies"]]
-        assert full["tallies"] == delta["tallies"]
+        assert full["tallies"][1:] == delta["tallies"]
 
 
 async def test_an_open_slice_cannot_tell_what_came_back(tmp_path: Path) -> None:

@@ -76,6 +76,20 @@ def _await(condition: Callable[[], bool], within_s: float = 30.0) -> None:
         time.sleep(0.001)
 
 
+def test_a_poll_is_archived_by_the_worker_too(store: Store, worker: Worker) -> None:
+    """Where names lie is not open to it, and no tally needs one: the file is as it would be made here."""
+    said(
+        store,
+        placed("o", 0, None, kind="poll_opened", details={"poll": "p1", "question": "Sign?", "choices": ["+", "-"]}),
+        placed("v", 1, None, kind="poll_voted", details={"poll": "p1", "choices": [0]}),
+        placed("c", 2, None, kind="poll_closed", details={"poll": "p1"}),
+    )
+    _archive(store, worker).archive_now()
+    made = {file.tree: file.sha256 for file in store.catalog.archive_files("math", tree=None)}
+    here = {one.file.tree: one.file.sha256 for one in _here(store).make_span("math", 1, HOUR, [])}
+    assert made == here
+
+
 def test_it_makes_the_same_file(store: Store, worker: Worker) -> None:
     """What the other process makes is, byte for byte, what this one would; its offsets too."""
     said(store, placed("a", 1), placed("b", 0.5), placed("c", 2, kind="hand_raised", text=None))
