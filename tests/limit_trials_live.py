@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 from pathlib import Path
+from typing import cast
 
 import msgspec
 from pydantic import ValidationError
 
+from chatsync.chat.event import Author
+from chatsync.chat.mode import Mode
 from chatsync.chat.session import Session
 from chatsync.chat.text import clean_name, clean_text, fragments
-from chatsync.chat.wire import ActFrame, decoded_frame
+from chatsync.chat.wire import ActFrame, SayFrame, decoded_frame
 from chatsync.errors import MessageRejectedError, WireError
 from chatsync.instants import SECOND_US
 from chatsync.replay.slices import cut
-from chatsync.service.acts import act_of
+from chatsync.service.acts import act_of, say_of
+from chatsync.service.fanout import Receiver
 from chatsync.service.framing import Batch
 from chatsync.service.hub import _memory_bytes
 from chatsync.service.room_settings import RoomSettings
@@ -96,6 +100,52 @@ def _reason(_: Path) -> None:
     for more in (0, 1):
         frame = ActFrame("a", "hide", target=1, reason="x" * (FIXED["reason"] + more))
         assert FIXED["reason"] == len(act_of(frame, author(role="moderator")).details["reason"])
+
+
+@trial("choice")
+def _choice(_: Path) -> None:
+    for more, is_taken in ((0, True), (1, False)):
+        choices = ("x" * (FIXED["choice"] + more), "y")
+        frame = ActFrame("a", "poll_open", poll="p", question="?", choices=choices)
+        if is_taken:
+            assert list(choices) == act_of(frame, author(role="host")).details["choices"]
+        else:
+            refuses(lambda: act_of(frame, author(role="host")), MessageRejectedError)  # noqa: B023 - called at once
+
+
+@trial("private_people")
+def _private_people(_: Path) -> None:
+    people = tuple(f"key-{number}" for number in range(FIXED["private_people"] + 1))
+    host, mode = author(role="host"), Mode(private=True)
+    assert [*people[:-1]] == say_of(SayFrame("a", "psst", to=people[:-1]), host, mode=mode).details["to"]
+    refuses(lambda: say_of(SayFrame("a", "psst", to=people), host, mode=mode), MessageRejectedError)
+
+
+@trial("reactions")
+def _reactions(_: Path) -> None:
+    some = tuple(chr(0x1F400 + number) for number in range(FIXED["reactions"] + 1))
+    RoomSettings(reactions=some[:-1])
+    refuses(lambda: RoomSettings(reactions=some), ValidationError)
+
+
+class _Present:
+    """Somebody with a live connection, for lists that only look at who it is: a thousand sockets are more files than a process may have."""
+
+    def __init__(self, author: Author) -> None:
+        self.author = author
+
+
+@trial("participants_shown")
+async def _participants_shown(folder: Path) -> None:
+    async with stage(folder, {ROOM: {"public": True, "participants": "everyone"}}) as it:
+        for more in (0, 1):
+            count = FIXED["participants_shown"] + more
+            people = [Author(key=f"{number:016x}", name=f"P{number}") for number in range(count)]
+            it.room().receivers.clear()
+            it.room().receivers.update(cast("Receiver", _Present(one)) for one in people)
+            told = (await it.get(f"/v1/rooms/{ROOM}/participants", it.token(ROOM, "host", "host"))).json()
+            assert (FIXED["participants_shown"], count) == (len(told["participants"]), told["viewers"])
+        it.room().receivers.clear()
 
 
 @trial("json_depth")

@@ -292,6 +292,15 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit(
         "back", BACK_EVENTS_MAX, "events", "Restored or moved by one deed and told one by one; beyond is a `reset`."
     ),
+    FixedLimit("choice", CHOICE_CODE_POINTS_MAX, "code points", "One choice of a poll."),
+    FixedLimit("private_people", PRIVATE_PEOPLE_MAX, "people", "A private message is for."),
+    FixedLimit("reactions", REACTIONS_MAX, "emoji", "One may react with in a room."),
+    FixedLimit(
+        "participants_shown",
+        PARTICIPANTS_SHOWN_MAX,
+        "people",
+        "In the list of those present, hosts and moderators first.",
+    ),
     FixedLimit("questions", QUESTIONS_MAX, "questions", "In a room's state, most upvoted first."),
     FixedLimit("hands", HANDS_MAX, "hands", "Raised hands in a room's state."),
     FixedLimit("dedupe", DEDUPE_US // HOUR_US, "h", "An id sent again within it gets its first ack again."),
