@@ -124,6 +124,16 @@ async def test_a_revoked_token_is_refused_like_any_bad_one(tmp_path: Path) -> No
         assert 200 == (await it.get("/v1/rooms/class/chat.json", it.token("class", "ann"))).status_code
 
 
+async def test_a_token_that_was_just_used_is_refused_at_once(tmp_path: Path) -> None:
+    """That it was found good a moment ago does not help."""
+    async with stage(tmp_path, OPEN) as it:
+        token = it.token("class", "ann")
+        assert 200 == (await it.get("/v1/rooms/class/messages", token)).status_code
+        it.advance(1)
+        await revoke(it, person="ann")
+        assert 401 == (await it.get("/v1/rooms/class/messages", token)).status_code
+
+
 async def test_an_administrators_token_can_be_taken_back(tmp_path: Path) -> None:
     """By its id; the next one is good."""
     async with stage(tmp_path, OPEN) as it:
