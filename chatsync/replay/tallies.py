@@ -24,6 +24,7 @@ class OpenPoll:
     event: Event  # what opened it
     votes: dict[str, tuple[int, ...]] = field(default_factory=dict)  # by author key; a vote of nobody's by its offset
     newest: int = 0  # the greatest offset of a vote that was counted
+    counts: list[int] = field(default_factory=list)  # how often each choice was chosen; empty before the first vote
 
     @classmethod
     def of(cls, opened: Event) -> OpenPoll:
@@ -50,19 +51,20 @@ class OpenPoll:
         """Take a vote in. Choices that the poll does not have count nowhere."""
         self.newest = max(self.newest, vote.offset)
         key = vote.author.key if vote.author is not None else f"#{vote.offset}"
-        self.votes[key] = tuple(one for one in vote.details.get("choices", ()) if 0 <= one < len(self.choices))
+        counts = self.counts = self.counts or [0] * len(self.choices)
+        for one in self.votes.get(key, ()):
+            counts[one] -= 1
+        chosen = self.votes[key] = tuple(one for one in vote.details.get("choices", ()) if 0 <= one < len(counts))
+        for one in chosen:
+            counts[one] += 1
 
     def tally(self) -> list[int]:
         """How often each choice was chosen."""
-        counts = [0] * len(self.choices)
-        for chosen in self.votes.values():
-            for one in chosen:
-                counts[one] += 1
-        return counts
+        return list(self.counts) or [0] * len(self.choices)
 
     def copied(self) -> OpenPoll:
         """The same, to count on without changing this one."""
-        return OpenPoll(self.event, dict(self.votes), self.newest)
+        return OpenPoll(self.event, dict(self.votes), self.newest, list(self.counts))
 
     def to_wire(self) -> dict[str, Any]:
         """An open poll as everyone sees it: never the answer."""

@@ -224,7 +224,7 @@ class SliceAnswers:
             self._note_read(self._count_open)
             return kept
         parts = parts_of(tail)
-        if len(parts.events) > _OPEN_EVENTS_ON_LOOP:
+        if parts.work > _OPEN_EVENTS_ON_LOOP:
             return None
         self._note_read(self._count_open)
         return self._open_answer(running, tail, open_body(running.live, tail, parts))
@@ -247,7 +247,7 @@ class SliceAnswers:
             if kept is not None:
                 return kept
             parts: OpenParts = parts_of(tail)
-            if len(parts.events) > _OPEN_EVENTS_ON_LOOP:
+            if parts.work > _OPEN_EVENTS_ON_LOOP:
                 body = await asyncio.to_thread(open_body, running.live, tail, parts)
             else:
                 body = open_body(running.live, tail, parts)

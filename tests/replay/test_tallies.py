@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from hypothesis import given
@@ -136,3 +137,12 @@ def test_a_close_prints_nothing_before_it_is_final_and_tells_those_who_have_it()
     assert {90: final} == counted.told(after=None, final_before_us=closed_us + 1).finals
     told = {"program_ms": ms_from_us(closed_us), "poll": "p1", "final": True} | final
     assert [told] == counted.told(after=90, final_before_us=closed_us + 1).tallies
+
+
+def test_a_whole_school_is_counted_quickly() -> None:
+    """Ten thousand votes, each told with the tally as it then stood, in a small part of a second: pollers have it counted again and again."""
+    votes = [_vote(n + 2, f"P{n % 5_000}", n % 2, at_us=BASE_US + SECOND_US + n * 1_000) for n in range(10_000)]
+    started_s = time.perf_counter()
+    counted = counted_in([_opened(), *votes], RoomState())
+    assert time.perf_counter() - started_s < 1
+    assert [2_500, 2_500] == counted.tallies[-1]["tally"]
