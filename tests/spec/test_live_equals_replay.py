@@ -18,11 +18,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from chatsync.chat.event import Author
+from chatsync.chat.event import Author, Visibility, visibility_of
 from chatsync.chat.reactions import REACTIONS
 from chatsync.instants import SECOND_US, us_from_ms
 from chatsync.replay.state import folded
 from chatsync.service.acts import Act
+from chatsync.service.auth import PersonRole
 from chatsync.service.clock import ManualClock
 from chatsync.simulation import Scenario
 from tests.relay import Client
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.faults
 
 LESSONS = int(os.environ.get("CHATSYNC_LESSONS", "200"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "1"))
+STAFF_EVERY = 4  # in each so many lessons a moderator looks on too
 AT_ONCE = 20  # lessons on one relay, each in a room of its own
 STEPS = 14  # before the restart, and again after it
 FIELDS = (
@@ -69,6 +71,58 @@ TEXTS = (
 EMOTES = {"party": "https://cdn.example/party.png"}
 
 
+class _Watcher:
+    """Somebody who never misses anything, and what they hold.
+
+    Args:
+        role: None: without a token.
+        met: counts what came.
+    """
+
+    def __init__(self, room: str, role: PersonRole | None, met: Counter[str]) -> None:
+        self.room, self.role, self.met = room, role, met
+        self.held: dict[int, dict[str, Any]] = {}
+        self.gone: set[int] = set()
+        self.missed: set[int] = (
+            set()
+        )  # offsets that were logged while they were not there: of these only what everyone sees is told
+        self.through: dict[str, Any] | None = None
+        self.client: Client | None = None
+
+    async def join(self, it: Stage, stack: AsyncExitStack) -> None:
+        """They come, or come back to where they were."""
+        self.client = await stack.enter_async_context(it.connected(self.room))
+        token = None if self.role is None else it.token(self.room, "watcher", self.role)
+        await self.client.hello(token, after=self.through, last=200)
+
+    async def leave(self, it: Stage) -> None:
+        """Everything said so far has been seen; what they hold now is what they go on from."""
+        assert self.client is not None
+        it.room(self.room).flush()
+        head = it.room(self.room).log.position.offset
+        await self.client.until(lambda: (self.client.through or {}).get("offset", 0) >= head)
+        for frame in self.client.frames:
+            assert "reset" != frame["type"]
+            if frame["type"] == "welcome":
+                self.missed |= set(range((self.through or {}).get("offset", 0) + 1, frame["position"]["offset"] + 1))
+            for name in ("events", "back"):
+                if frame["type"] in {"welcome", name}:
+                    events = frame["events" if frame["type"] == name else name]
+                    self.held |= {one["offset"]: _told(one) for one in events}
+                    self.gone -= {one["offset"] for one in events}
+                    for one in events:
+                        if "held" in one:  # said now, and waits no more
+                            self.held.pop(one["held"], None)
+                            self.gone.add(one["held"])
+            gone = frame["gone"] if frame["type"] == "welcome" else frame.get("offsets", ())
+            for offset in gone:
+                self.held.pop(offset, None)
+                self.gone.add(offset)
+                self.met["gone"] += 1
+            self.met["back"] += len(frame.get("back", ())) + (len(frame["events"]) if frame["type"] == "back" else 0)
+        self.through = self.client.through
+
+
 class _Lesson:
     """One room, one viewer who never misses anything, and what may happen there."""
 
@@ -82,35 +136,10 @@ class _Lesson:
         self._asked: list[int] = []
         self._waiting: list[int] = []  # offsets of what is held
         self._polls: dict[str, bool] = {}  # by name, whether it is open
-        self.held: dict[int, dict[str, Any]] = {}
-        self.through: dict[str, Any] | None = None
         self.met: Counter[str] = Counter()  # what this lesson had, so that a run of lessons that try nothing shows
-        self.client: Client | None = None
-
-    async def join(self, it: Stage, stack: AsyncExitStack) -> None:
-        """The viewer comes, or comes back to where it was."""
-        self.client = await stack.enter_async_context(it.connected(self.room))
-        await self.client.hello(None, after=self.through, last=200)
-
-    async def leave(self, it: Stage) -> None:
-        """Everything said so far has been seen; what the viewer holds now is what it goes on from."""
-        assert self.client is not None
-        it.room(self.room).flush()
-        head = it.room(self.room).log.position.offset
-        await self.client.until(lambda: (self.client.through or {}).get("offset", 0) >= head)
-        for frame in self.client.frames:
-            assert "reset" != frame["type"]
-            for name in ("events", "back"):
-                if frame["type"] in {"welcome", name}:
-                    self.held |= {
-                        one["offset"]: _told(one) for one in frame["events" if frame["type"] == name else name]
-                    }
-            gone = frame["gone"] if frame["type"] == "welcome" else frame.get("offsets", ())
-            for offset in gone:
-                self.held.pop(offset, None)
-                self.met["gone"] += 1
-            self.met["back"] += len(frame.get("back", ())) + (len(frame["events"]) if frame["type"] == "back" else 0)
-        self.through = self.client.through
+        self.viewer = _Watcher(self.room, None, self.met)
+        self.staff = _Watcher(self.room, "moderator", Counter()) if seed % STAFF_EVERY == 0 else None
+        self.watchers = [self.viewer] if self.staff is None else [self.viewer, self.staff]
 
     async def step(self, it: Stage) -> None:
         """Something happens."""
@@ -260,7 +289,7 @@ class _Lesson:
         """What the viewer holds is what replays, once ``as_of`` says that nothing is still on its way into a slice."""
         it.advance(10)
         await it.seal(self.room)
-        assert self.through == (await it.chat(self.room))["as_of"]
+        assert self.viewer.through == (await it.chat(self.room))["as_of"]
         replayed: dict[int, dict[str, Any]] = {}
         for number in range(1, it.room(self.room).broadcasts.current.number + 1):
             events = await it.replayed(self.room, number)
@@ -270,9 +299,31 @@ class _Lesson:
             self.met["slices"] += len(slices)
             self.met["revised"] += sum(entry["revision"] > 1 for entry in slices)
         self.met.update(one["stamp"] for one in replayed.values())
-        assert [*sorted(self.held.items())] == [*sorted(replayed.items())], (
+        assert [*sorted(self.viewer.held.items())] == [*sorted(replayed.items())], (
             f"CHATSYNC_SEED={self.seed} CHATSYNC_LESSONS=1"
         )
+        if self.staff is not None:
+            await self._assert_staff_same(it, self.staff)
+
+    async def _assert_staff_same(self, it: Stage, staff: _Watcher) -> None:
+        """What staff saw, less what is hidden now, is the past as it happened less the same; that of it which is hidden still has its words."""
+        happened: dict[int, dict[str, Any]] = {}
+        hidden: dict[int, dict[str, Any]] = {}
+        token = it.token(self.room, "watcher", "moderator")
+        for number in range(1, it.room(self.room).broadcasts.current.number + 1):
+            cursor: str | None = ""
+            while cursor is not None:
+                path = f"/v1/rooms/{self.room}/messages?class=staff&broadcast={number}&limit=7{cursor}"
+                page = (await it.get(path, token)).json()
+                for one in page["messages"]:
+                    (hidden if "hidden" in one else happened)[one["offset"]] = _told(one)
+                cursor = None if page["cursor"] is None else f"&cursor={page['cursor']}"
+        told = {at: one for at, one in happened.items() if at not in staff.missed or at in staff.held}
+        assert [*sorted(staff.held.items())] == [*sorted(told.items())], f"CHATSYNC_SEED={self.seed} CHATSYNC_LESSONS=1"
+        assert all(visibility_of(happened[at]["kind"]) is Visibility.STAFF for at in happened.keys() - told.keys())
+        assert staff.gone - staff.missed == set(hidden) - staff.missed
+        self.met["staff"] += len(happened)
+        self.met["staff hidden"] += sum(one["text"] is not None for one in hidden.values())
 
 
 def _inline(value: Any, authors: list[dict[str, Any]]) -> Any:
@@ -301,12 +352,14 @@ async def test_what_was_seen_is_what_replays_in_generated_lessons(tmp_path: Path
             async with stage(tmp_path / str(first), rooms, clock=clock) as it, AsyncExitStack() as stack:
                 for lesson in lessons:
                     await lesson.let_pass(it, 1)
-                    await lesson.join(it, stack)
+                    for watcher in lesson.watchers:
+                        await watcher.join(it, stack)
                 for _ in range(STEPS):
                     for lesson in lessons:
                         await lesson.step(it)
                 for lesson in lessons:
-                    await lesson.leave(it)
+                    for watcher in lesson.watchers:
+                        await watcher.leave(it)
                     if half:
                         await lesson.assert_same(it)
         for lesson in lessons:
@@ -325,6 +378,7 @@ async def test_what_was_seen_is_what_replays_in_generated_lessons(tmp_path: Path
             "approve",
             "votes",
             "private",
+            "staff hidden",
         )
         if met[what] < LESSONS / 20
     }
