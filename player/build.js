@@ -1,21 +1,32 @@
-// Builds the ES modules and types into dist/, the single file and hls.js into ../chatsync/web. Prints sizes and SRI.
+// Builds the package into dist/: ES modules, types, the single file and the manifest. Then puts the single file and hls.js
+// where the relay serves them, with their integrity; `--package-only` leaves that out. Prints sizes and integrity.
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
+import { manifestOf } from './manifest.js';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const web = fileURLToPath(new URL('../chatsync/web/', import.meta.url));
+const dist = `${here}dist/`;
 
 await build({ root: here, logLevel: 'warn' });
 await build({ root: here, logLevel: 'warn', mode: 'iife' });
 execFileSync(process.execPath, [`${here}node_modules/typescript/bin/tsc`, '-p', `${here}tsconfig.types.json`], { stdio: 'inherit' });
-copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
+writeFileSync(`${dist}custom-elements.json`, `${JSON.stringify(manifestOf(`${here}src/`), null, 2)}\n`);
 
-for (const name of ['chatsync-player.js', 'hls.min.js']) {
-  const bytes = readFileSync(web + name);
-  const integrity = createHash('sha384').update(bytes).digest('base64');
-  console.log(`${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped, integrity sha384-${integrity}`);
+if (!process.argv.includes('--package-only')) {
+  rmSync(web, { recursive: true, force: true });
+  mkdirSync(web, { recursive: true });
+  copyFileSync(`${dist}chatsync-player.js`, `${web}chatsync-player.js`);
+  copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
+  const integrity = {};
+  for (const name of ['chatsync-player.js', 'hls.min.js']) {
+    const bytes = readFileSync(web + name);
+    integrity[name] = `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
+    console.log(`${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped, integrity ${integrity[name]}`);
+  }
+  writeFileSync(`${web}integrity.json`, `${JSON.stringify(integrity, null, 2)}\n`);
 }

@@ -34,7 +34,7 @@ audit_app.command()(audit.verify)
 audit_app.command()(audit.export)
 audit_app.command()(audit.verify_receipt)
 for command in (
-    *(serving.serve, serving.demo, serving.token),
+    *(serving.serve, serving.demo, serving.token, serving.embed),
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),

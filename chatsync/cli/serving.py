@@ -1,4 +1,4 @@
-"""``chatsync serve``, ``demo``, ``token``, ``config show``: a relay, and what it needs."""
+"""``chatsync serve``, ``demo``, ``token``, ``embed``, ``config show``: a relay, and what it needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail
 from chatsync.errors import ChatsyncError
 from chatsync.instants import MINUTE_US
 
-__all__ = ["config_show", "demo", "serve", "token"]
+__all__ = ["config_show", "demo", "embed", "serve", "token"]
 
 
 def serve(
@@ -101,6 +101,30 @@ def token(
     except ChatsyncError as error:  # whoever has the secret has the token anyway
         typer.echo(f"The audit log does not say that this token was minted: {error}", err=True)
     typer.echo(minted)
+
+
+def embed(
+    room: Annotated[str, typer.Option(help="The room that the page shows.")],
+    server: Annotated[str, typer.Option(help="Where people reach the relay.")] = "http://127.0.0.1:8080",
+) -> None:
+    """Print the HTML that puts a room into a page; the script is pinned to what this version of chatsync serves."""
+    from html import escape
+
+    from chatsync.chat.text import is_room_id
+    from chatsync.service.app import player_folder
+
+    if not is_room_id(room):
+        fail(f"{room!r} is no room id: a-z, 0-9, '-' and '_', at most 64.")
+    listed = player_folder() / "integrity.json"
+    if not listed.is_file():
+        fail("The player is not built: `python hatch_build.py` in a checkout; released wheels have it.")
+    integrity = json.loads(listed.read_text())["chatsync-player.js"]
+    origin = escape(server.rstrip("/"))
+    typer.echo(
+        f'<script src="{origin}/player/chatsync-player.js"\n'
+        f'  integrity="{integrity}" crossorigin="anonymous"></script>\n'
+        f'<chatsync-chat room="{room}" server="{origin}"></chatsync-chat>'
+    )
 
 
 def config_show(config: ConfigOption = None) -> None:

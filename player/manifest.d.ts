@@ -1,0 +1,1 @@
+export function manifestOf(source: string): unknown;

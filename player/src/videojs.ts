@@ -1,0 +1,90 @@
+/**
+ * A Video.js plugin: `player.chatsync({ … })` puts a chat beside a Video.js 8 player, or only the timeline of one.
+ *
+ * Owns: what the plugin makes and ends with the player. Does not know: how Video.js is followed (its adapter does), what is
+ * drawn. Imports nothing of Video.js: yours is handed in, so that there are never two of them.
+ */
+
+import { recordingAdapter } from './adapters/recording.js';
+import { ChatTimeline, type ChatTimelineOptions } from './chat-timeline.js';
+import type { PlayheadAdapter } from './playhead.js';
+
+/** The part of a Video.js player that is used. */
+export interface VideoJsPlayer {
+  el(): Element | null;
+  on(event: string, listener: () => void): void;
+}
+
+/** Video.js itself, as it is imported or hangs on the page. */
+export interface VideoJs {
+  registerPlugin(name: string, plugin: (this: VideoJsPlayer, options?: ChatsyncPluginOptions) => unknown): unknown;
+}
+
+export interface ChatsyncPluginOptions extends Partial<ChatTimelineOptions> {
+  /** A `<chatsync-chat>`, or a selector of one: it follows this player from now on. Without one a timeline is made. */
+  readonly chat?: Element | string;
+  /** A timeline of your own, already made: it follows this player from now on. */
+  readonly timeline?: ChatTimeline;
+}
+
+export interface ChatsyncPlugin {
+  readonly adapter: PlayheadAdapter;
+  /** Null where an element was given: it has its own. */
+  readonly timeline: ChatTimeline | null;
+  /** Follow the player no more. Called when the player is disposed of. */
+  dispose(): void;
+}
+
+/** Register the plugin with your Video.js: `registerChatsync(videojs)`. */
+export function registerChatsync(videojs: VideoJs, adapterOf: (player: VideoJsPlayer) => PlayheadAdapter = mediaAdapter): void {
+  videojs.registerPlugin('chatsync', function (options = {}) {
+    return chatsyncPlugin(this, options, adapterOf(this));
+  });
+}
+
+/** What `player.chatsync(options)` does. @throws TypeError when the chat is not there, or neither it nor a room is named. */
+export function chatsyncPlugin(player: VideoJsPlayer, options: ChatsyncPluginOptions, adapter: PlayheadAdapter): ChatsyncPlugin {
+  const follows = followerOf(options);
+  follows.attach(adapter);
+  let isOver = false;
+  const plugin: ChatsyncPlugin = {
+    adapter,
+    timeline: follows.timeline,
+    dispose() {
+      if (isOver) return;
+      isOver = true;
+      follows.end();
+      adapter.destroy();
+    },
+  };
+  player.on('dispose', () => plugin.dispose());
+  return plugin;
+}
+
+interface Follower {
+  readonly timeline: ChatTimeline | null;
+  attach(adapter: PlayheadAdapter | null): void;
+  end(): void;
+}
+
+function followerOf(options: ChatsyncPluginOptions): Follower {
+  const { chat, timeline, ...rest } = options;
+  if (chat !== undefined) {
+    const element = (typeof chat === 'string' ? document.querySelector(chat) : chat) as (Element & { adapter: PlayheadAdapter | null }) | null;
+    if (element === null) throw new TypeError(`chatsync: there is no ${String(chat)} on the page`);
+    const attach = (adapter: PlayheadAdapter | null): void => void (element.adapter = adapter);
+    return { timeline: null, attach, end: () => attach(null) };
+  }
+  if (timeline !== undefined) return { timeline, attach: (adapter) => timeline.attach(adapter), end: () => timeline.attach(null) };
+  const { room, server } = rest;
+  if (room === undefined) throw new TypeError('chatsync: name a chat, a timeline or a room');
+  const made = new ChatTimeline({ ...rest, room, server: server ?? location.origin });
+  made.start();
+  return { timeline: made, attach: (adapter) => made.attach(adapter), end: () => made.stop() };
+}
+
+function mediaAdapter(player: VideoJsPlayer): PlayheadAdapter {
+  const media = player.el()?.querySelector('video, audio');
+  if (!(media instanceof HTMLMediaElement)) throw new TypeError('chatsync: the player has no media element');
+  return recordingAdapter(media as HTMLVideoElement);
+}
