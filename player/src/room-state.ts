@@ -69,7 +69,7 @@ export interface RoomState {
 
 /** A count as it stood from an instant on. */
 export type Tally =
-  | { readonly programMs: number; readonly poll: string; readonly tally: readonly number[] }
+  | { readonly programMs: number; readonly poll: string; readonly tally: readonly number[]; readonly isFinal: boolean; readonly answer: readonly number[] | null }
   | { readonly programMs: number; readonly target: number; readonly count: number };
 
 /** The counts at the edge, as the socket tells them: without a moment of their own. */
@@ -169,10 +169,21 @@ export function talliesFromWire(wire: unknown): Tally[] {
   for (const one of records(wire)) {
     const [programMs, target, count] = [integer(one['program_ms']), integer(one['target']), integer(one['count'])];
     if (programMs === null) continue;
-    if (typeof one['poll'] === 'string') tallies.push({ programMs, poll: one['poll'], tally: integers(one['tally']) });
-    else if (target !== null && count !== null) tallies.push({ programMs, target, count });
+    if (typeof one['poll'] === 'string') {
+      const answer = Array.isArray(one['answer']) ? integers(one['answer']) : null;
+      tallies.push({ programMs, poll: one['poll'], tally: integers(one['tally']), isFinal: one['final'] === true, answer });
+    }
+    if (target !== null && count !== null) tallies.push({ programMs, target, count });
   }
   return tallies.sort((a, b) => a.programMs - b.programMs);
+}
+
+/** Of an open slice: those held, with the changes that an answer with `after` tells. */
+export function talliesChanged(held: readonly Tally[], changes: readonly Tally[]): Tally[] {
+  // Of a poll there is one a second, and one that is final; of a question one an upvote.
+  const keyOf = (one: Tally): string => ('poll' in one ? `${one.isFinal} ${Math.floor(one.programMs / 1000)} ${one.poll}` : `${one.programMs} ${one.target}`);
+  const byKey = new Map([...held, ...changes].map((one) => [keyOf(one), one]));
+  return [...byKey.values()].sort((a, b) => a.programMs - b.programMs);
 }
 
 /** Of a `tallies` frame. */
@@ -253,7 +264,10 @@ export function folded(state: RoomState, events: Iterable<ChatEvent>, tallies: I
   for (const one of tallies) {
     if ('poll' in one) {
       const poll = polls.get(one.poll);
-      if (poll !== undefined && !finals.has(one.poll)) polls.set(one.poll, { ...poll, tally: one.tally, voters: null });
+      if (poll === undefined || finals.has(one.poll)) continue;
+      const isFinal = one.isFinal && !poll.isOpen;
+      if (isFinal) finals.add(one.poll);
+      polls.set(one.poll, { ...poll, tally: one.tally, voters: null, isFinal, answer: isFinal ? one.answer : poll.answer });
     } else {
       const question = questions.get(one.target);
       if (question !== undefined && !answered.has(one.target)) questions.set(one.target, { ...question, upvotes: one.count });

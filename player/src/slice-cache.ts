@@ -14,7 +14,7 @@
 
 import { entryAfter, mergeEarlier, mergePlaylist, type Playlist, type SliceEntry } from './chat-playlist.js';
 import { comparePlace, eventsFromWire, type ChatEvent, type WirePlaylist, type WireSlice } from './protocol.js';
-import { EMPTY_STATE, folded, STATE_KINDS, stateFromWire, talliesFromWire, type RoomState, type Tally } from './room-state.js';
+import { EMPTY_STATE, folded, STATE_KINDS, stateFromWire, talliesChanged, talliesFromWire, type RoomState, type Tally } from './room-state.js';
 
 /** Slices older than this without a fresh chat playlist are not shown: a hide may have passed us by. */
 export const STALE_AFTER_MS = 300_000;
@@ -80,6 +80,8 @@ export class SliceCache {
   #openVersion: number | null = null; // of the chat playlist, as the newest open slice says
   #tailState: { readonly fromMs: number; readonly state: RoomState } | null = null; // before `fromMs`
   #tailTallies: readonly Tally[] = []; // of the open slice, from there on
+  #tailTold = '';
+  #tailRevision = 0;
   #events: ChatEvent[] = [];
   readonly #byOffset = new Map<number, ChatEvent>();
   #version = 0;
@@ -212,7 +214,7 @@ export class SliceCache {
         if (event.programMs >= wire.start_ms && offset <= wire.as_of.offset && !present.has(offset)) this.#tail.delete(offset);
       }
     }
-    this.#receiveTailState(wire);
+    this.#receiveTailState(wire, after);
     this.#openVersion = wire.version ?? null;
     const list = this.#playlist;
     if (list !== null && wire.version === list.version && wire.sealed_until_ms != null && wire.sealed_until_ms > list.sealedUntilMs) {
@@ -321,7 +323,7 @@ export class SliceCache {
   stateAt(programMs: number): { readonly state: () => RoomState; readonly key: string } | null {
     const tail = this.#tailState;
     if (tail !== null && programMs >= tail.fromMs && this.#tailFromMs !== null && this.#tailFromMs <= tail.fromMs) {
-      return this.#stateOn(tail, this.#tailTallies, programMs, `tail ${tail.fromMs}`);
+      return this.#stateOn(tail, this.#tailTallies, programMs, `tail ${tail.fromMs} ${this.#tailRevision}`);
     }
     const list = this.#playlist;
     if (list === null || !this.#fresh || programMs >= list.sealedUntilMs) return null;
@@ -404,13 +406,17 @@ export class SliceCache {
   }
 
   /** Of an open slice: the newest stands, unless it begins after what the tail holds. */
-  #receiveTailState(wire: WireSlice): void {
-    if (wire.state === undefined) return;
+  #receiveTailState(wire: WireSlice, after: number | null): void {
     const held = this.#tailState;
-    if (held === null || held.fromMs <= wire.start_ms) {
-      this.#tailState = { fromMs: wire.start_ms, state: stateFromWire(wire.state, wire.authors) };
-      this.#tailTallies = talliesFromWire(wire.tallies);
-    }
+    if (wire.state === undefined || (held !== null && held.fromMs > wire.start_ms)) return;
+    this.#tailState = { fromMs: wire.start_ms, state: stateFromWire(wire.state, wire.authors) };
+    const tallies = talliesFromWire(wire.tallies);
+    // Whoever polls gets the same again most of the time: then what was made of it stands.
+    const told = JSON.stringify([wire.start_ms, wire.state, wire.tallies]);
+    if (told !== this.#tailTold) this.#tailRevision += 1;
+    this.#tailTold = told;
+    const kept = after === null ? [] : this.#tailTallies.filter((tally) => tally.programMs >= wire.start_ms);
+    this.#tailTallies = kept.length === 0 ? tallies : talliesChanged(kept, tallies);
   }
 
   #stateOn(base: { readonly fromMs: number; readonly state: RoomState }, tallies: readonly Tally[], programMs: number, name: string): { readonly state: () => RoomState; readonly key: string } {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { WireEvent } from '../src/protocol.js';
 import { RoomCache } from '../src/room-cache.js';
-import { counted, countsFromWire, EMPTY_STATE, folded, stateFromWire, talliesFromWire, type RoomState } from '../src/room-state.js';
+import { counted, countsFromWire, EMPTY_STATE, folded, stateFromWire, talliesChanged, talliesFromWire, type RoomState } from '../src/room-state.js';
 import { at, AUTHORS, chatEvent, ModelRoom, randomOf, T0 } from './builders.js';
 import { VisibleRows } from '../src/replay.js';
 import { ShownState } from '../src/shown-state.js';
@@ -71,6 +71,24 @@ describe('folding', () => {
     expect(open.polls).toMatchObject([{ question: 'Is it continuous?', choices: ['yes', 'no'], tally: [1, 2], isOpen: true, isFinal: false, answer: null }]);
     const closed = folded(open, [chatEvent(5, T0 + 5000, { kind: 'poll_closed', poll: 'p1', tally: [3, 9], answer: [1] })], []);
     expect(closed.polls).toMatchObject([{ tally: [3, 9], isOpen: false, isFinal: true, answer: [1] }]);
+  });
+});
+
+describe('changes of an open slice\'s tallies', () => {
+  test('replace what they change, and the last of them makes a closed poll final', () => {
+    const held = talliesFromWire([
+      { program_ms: T0 + 2_100, poll: 'p1', tally: [1, 0] },
+      { program_ms: T0 + 3_000, poll: 'p1', tally: [2, 0] },
+      { program_ms: T0 + 3_500, target: 2, count: 1 },
+    ]);
+    const late = talliesFromWire([{ program_ms: T0 + 2_900, poll: 'p1', tally: [1, 1] }, { program_ms: T0 + 3_000, poll: 'p1', tally: [2, 1] }]);
+    const changed = talliesChanged(held, late);
+    expect(changed.map((one) => ('poll' in one ? one.tally : one.count))).toEqual([[1, 1], [2, 1], 1]);
+    const closed = fold([1, POLL], [5, { kind: 'poll_closed', poll: 'p1' }]);
+    expect(folded(closed, [], changed).polls).toMatchObject([{ isFinal: false, tally: [2, 1], answer: null }]);
+    const final = talliesChanged(changed, talliesFromWire([{ program_ms: T0 + 5_000, poll: 'p1', tally: [2, 2], answer: [1], final: true }]));
+    expect(folded(closed, [], final).polls).toMatchObject([{ isFinal: true, tally: [2, 2], answer: [1] }]);
+    expect(folded(fold([1, POLL]), [], final).polls).toMatchObject([{ isFinal: false, answer: null }]); // its close is still to come
   });
 });
 
