@@ -381,6 +381,7 @@ export class VisibleRows {
     const added = events.filter((event) => !this.#shown.has(event.offset));
     if (added.length === 0) return;
     this.#appended.push(...added);
+    if (this.#appended.length > ROWS_MAX) this.#appended = this.#appended.slice(-ROWS_MAX); // nobody takes them
     let rows = [...this.#rows, ...added];
     for (const event of added) this.#shown.add(event.offset);
     if (rows.length > ROWS_MAX) {

@@ -22,6 +22,7 @@ export const STALE_AFTER_MS = 300_000;
 const SLICE_EVENTS_MAX = 20_000; // about an hour of a lively lecture; a few MB
 const TAIL_EVENTS_MAX = 6_000; // 30 s at 200 events/s
 const TAIL_EVENTS_KEPT = 3_000;
+const TAIL_EVENTS_BOUND = 30_000; // what waits for the list to say that it is sealed: with a socket that is asked once a minute
 
 interface LoadedSlice {
   readonly startMs: number;
@@ -74,6 +75,7 @@ export class SliceCache {
   #fresh = true;
   readonly #slices = new Map<number, LoadedSlice>(); // by start
   readonly #tail = new Map<number, ChatEvent>(); // open slice and socket, by offset
+  #trimmedAtMs = -Infinity; // how far was sealed when the tail was last cut
   #tailFromMs: number | null = null; // from here on everything is known, once joined
   #openAsOf: number | null = null;
   #openAtMs: number | null = null; // monotonic
@@ -178,7 +180,7 @@ export class SliceCache {
     if (held !== undefined && held.revision > wire.revision) return false;
     const events = eventsFromWire(wire.events, this.broadcast, wire.authors);
     this.#room.seen(events, wire.as_of.offset);
-    this.#slices.set(wire.start_ms, {
+    const slice: LoadedSlice = {
       startMs: wire.start_ms,
       endMs: wire.end_ms,
       revision: wire.revision,
@@ -188,9 +190,13 @@ export class SliceCache {
       tallies: talliesFromWire(wire.tallies),
       verifiedAsOf: wire.as_of.offset,
       usedAt: (this.#uses += 1),
-    });
-    this.#evictSlices();
-    this.#rebuild();
+    };
+    this.#slices.set(wire.start_ms, slice);
+    const evicted = this.#evictSlices();
+    // The usual case costs as much as the slice has events: nothing was held of it, and nothing lies between its events.
+    const isQuick = held === undefined && this.#fresh && this.#insert(slice) && evicted.every((one) => this.#remove(one));
+    if (isQuick) this.#version += 1;
+    else this.#rebuild();
     return true;
   }
 
@@ -261,10 +267,7 @@ export class SliceCache {
       this.#place(event);
     }
     if (events.length > 0) this.#version += 1;
-    if (this.#tail.size > TAIL_EVENTS_MAX) {
-      this.#trimTail();
-      this.#rebuild();
-    }
+    if (this.#trimTail()) this.#rebuild();
   }
 
   /** Take out what was hidden, or has moved to another broadcast. */
@@ -475,23 +478,65 @@ export class SliceCache {
     this.#version += 1;
   }
 
-  #evictSlices(): void {
-    let held = 0;
-    for (const slice of this.#slices.values()) held += slice.events.length + 1;
-    if (held <= SLICE_EVENTS_MAX) return;
-    for (const slice of [...this.#slices.values()].sort((a, b) => a.usedAt - b.usedAt)) {
-      if (held <= SLICE_EVENTS_MAX || this.#slices.size <= 2) return;
-      this.#slices.delete(slice.startMs);
-      held -= slice.events.length + 1;
-    }
+  /** Put a slice's events among the others. False, with nothing done, where they are not the only ones of their range. */
+  #insert(slice: LoadedSlice): boolean {
+    const block = slice.events.filter((event) => !this.#room.isHidden(event.offset) && !this.#byOffset.has(event.offset));
+    const [first, last] = [block[0], block.at(-1)];
+    if (block.length < slice.events.length && slice.events.some((event) => this.#byOffset.has(event.offset))) return false;
+    if (first === undefined || last === undefined) return true;
+    const index = this.#indexOf(first);
+    const next = this.#events[index];
+    if (next !== undefined && comparePlace(next, last) < 0) return false;
+    this.#events = index === this.#events.length ? this.#events.concat(block) : [...this.#events.slice(0, index), ...block, ...this.#events.slice(index)];
+    for (const event of block) this.#byOffset.set(event.offset, event);
+    return true;
   }
 
-  /** Hand what is sealed back to the slices, once the tail is long. */
-  #trimTail(): void {
-    if (this.#tail.size <= TAIL_EVENTS_MAX || this.#playlist === null || this.#tailFromMs === null) return;
-    const places = [...this.#tail.values()].sort(comparePlace);
-    const first = places[Math.max(0, places.length - TAIL_EVENTS_KEPT)];
-    if (first !== undefined) this.#raiseTail(Math.min(first.programMs, this.#playlist.sealedUntilMs));
+  /** Take a slice's events out. False where they do not stand together, or came from elsewhere too. */
+  #remove(slice: LoadedSlice): boolean {
+    const block = slice.events.filter((event) => this.#byOffset.get(event.offset) === event);
+    const first = block[0];
+    if (first === undefined) return true;
+    const index = this.#indexOf(first);
+    if (this.#events[index + block.length - 1] !== block.at(-1)) return false;
+    this.#events = [...this.#events.slice(0, index), ...this.#events.slice(index + block.length)];
+    for (const event of block) this.#byOffset.delete(event.offset);
+    return true;
+  }
+
+  #evictSlices(): LoadedSlice[] {
+    const evicted: LoadedSlice[] = [];
+    let held = 0;
+    for (const slice of this.#slices.values()) held += slice.events.length + 1;
+    if (held <= SLICE_EVENTS_MAX) return evicted;
+    for (const slice of [...this.#slices.values()].sort((a, b) => a.usedAt - b.usedAt)) {
+      if (held <= SLICE_EVENTS_MAX || this.#slices.size <= 2) break;
+      this.#slices.delete(slice.startMs);
+      evicted.push(slice);
+      held -= slice.events.length + 1;
+    }
+    return evicted;
+  }
+
+  /**
+   * Hand what is sealed back to the slices, once the tail is long. What nobody says to be sealed goes too when there is
+   * too much of it: whoever wants it asks for the open slice again.
+   *
+   * @returns whether the tail is shorter.
+   */
+  #trimTail(): boolean {
+    if (this.#tail.size <= TAIL_EVENTS_MAX) return false;
+    const sealedMs = this.#playlist !== null && this.#tailFromMs !== null ? this.#playlist.sealedUntilMs : -Infinity;
+    const isFull = this.#tail.size > TAIL_EVENTS_BOUND;
+    if (sealedMs === this.#trimmedAtMs && !isFull) return false;
+    this.#trimmedAtMs = sealedMs;
+    let kept = 0;
+    let index = this.#events.length - 1;
+    for (; index > 0 && kept < TAIL_EVENTS_KEPT; index -= 1) if (this.#tail.has(this.#events[index]!.offset)) kept += 1;
+    const first = this.#events[index];
+    if (first === undefined) return false;
+    this.#raiseTail(isFull ? first.programMs : Math.min(first.programMs, sealedMs));
+    return true;
   }
 
   #raiseTail(fromMs: number): void {

@@ -1,5 +1,5 @@
 // @vitest-environment happy-dom
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { act } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -24,6 +24,14 @@ describe('the entries of the package', () => {
     const { sideEffects, exports } = JSON.parse(readFileSync(join(import.meta.dirname, '../package.json'), 'utf8')) as { sideEffects: string[]; exports: Record<string, unknown> };
     expect(sideEffects).toEqual(['./dist/define.js', './dist/chatsync-player.js', './src/define.ts', './src/iife.ts']);
     expect(Object.keys(exports)).toEqual(['.', './define', './react', './videojs', './custom-elements.json', './package.json']);
+  });
+});
+
+describe('clocks', () => {
+  test('no module asks what time it is: the picture paces, and a monotonic clock polls', () => {
+    const modules = readdirSync(join(import.meta.dirname, '../src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    expect(modules.length).toBeGreaterThan(20);
+    expect(modules.filter((name) => /Date\.now|new Date\(\)|timeOrigin/.test(readFileSync(join(import.meta.dirname, '../src', name), 'utf8')))).toEqual([]);
   });
 });
 
