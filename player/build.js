@@ -1,5 +1,5 @@
-// Builds the package into dist/: ES modules, types, the single file and the manifest. Then puts the single file and hls.js
-// where the relay serves them, with their integrity; `--package-only` leaves that out. Prints sizes and integrity.
+// Builds the package into dist/: ES modules, types, the scripts and the manifest. Then puts the scripts and hls.js where
+// the relay serves them, with their integrity; `--package-only` leaves that out. Prints sizes and integrity.
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,19 +11,20 @@ import { manifestOf } from './manifest.js';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const web = fileURLToPath(new URL('../chatsync/web/', import.meta.url));
 const dist = `${here}dist/`;
+const scripts = { script: 'chatsync-player.js', more: 'chatsync-more.js' };
 
 await build({ root: here, logLevel: 'warn' });
-await build({ root: here, logLevel: 'warn', mode: 'iife' });
+for (const mode of Object.keys(scripts)) await build({ root: here, logLevel: 'warn', mode });
 execFileSync(process.execPath, [`${here}node_modules/typescript/bin/tsc`, '-p', `${here}tsconfig.types.json`], { stdio: 'inherit' });
 writeFileSync(`${dist}custom-elements.json`, `${JSON.stringify(manifestOf(`${here}src/`), null, 2)}\n`);
 
 if (!process.argv.includes('--package-only')) {
   rmSync(web, { recursive: true, force: true });
   mkdirSync(web, { recursive: true });
-  copyFileSync(`${dist}chatsync-player.js`, `${web}chatsync-player.js`);
+  for (const name of Object.values(scripts)) copyFileSync(dist + name, web + name);
   copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
   const integrity = {};
-  for (const name of ['chatsync-player.js', 'hls.min.js']) {
+  for (const name of [...Object.values(scripts), 'hls.min.js']) {
     const bytes = readFileSync(web + name);
     integrity[name] = `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
     console.log(`${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped, integrity ${integrity[name]}`);

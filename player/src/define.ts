@@ -1,8 +1,9 @@
 /** Registers the elements. The only module with a side effect. */
 
 import { ChatsyncChat } from './chat-element.js';
+import { register } from './register.js';
 
-/** Every element by its tag. Another one is a line here, and one in index.ts. */
+/** Every element by its tag. Another one is a line here, one in index.ts, and for pages without a bundler one in iife-more.ts. */
 const ELEMENTS = {
   'chatsync-chat': ChatsyncChat,
 };
@@ -13,8 +14,6 @@ declare global {
   interface HTMLElementTagNameMap extends Elements {}
 }
 
-for (const [tag, element] of Object.entries(ELEMENTS)) {
-  if (customElements.get(tag) === undefined) customElements.define(tag, element);
-}
+register(ELEMENTS);
 
 export { ChatsyncChat };

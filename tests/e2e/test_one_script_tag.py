@@ -34,7 +34,7 @@ ROWS = f"[...{PANE}.querySelectorAll('.row .text')].map((text) => text.textConte
 
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A relay with a public room in which three things were said, and a page of what `chatsync embed` prints; its address."""
+    """A relay with a public room in which three things were said, and a page of what `chatsync embed` prints, with the second script; its address."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     settings = Settings(
@@ -48,7 +48,8 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     @app.get("/page.html")
     async def page() -> HTMLResponse:
-        html = f'<!doctype html><html lang="en"><title>Lecture</title>{printed}</html>'
+        more = '<script src="/player/chatsync-more.js"></script>'
+        html = f'<!doctype html><html lang="en"><title>Lecture</title>{printed}{more}</html>'
         return HTMLResponse(html, headers={"Content-Security-Policy": POLICY})
 
     @app.get("/favicon.ico")
@@ -96,6 +97,12 @@ def test_the_room_is_there_and_nothing_is_forbidden(embedded: Watched) -> None:
     assert embedded.value(f"{PANE}.adoptedStyleSheets.length") >= 1
     assert 0 == embedded.value(f"{PANE}.querySelectorAll('style').length")
     assert ([], []) == (embedded.value("window.violations"), embedded.complaints)
+
+
+def test_the_second_script_adds_to_the_first(embedded: Watched) -> None:
+    """What it brings hangs on the same global, beside what was there."""
+    names = ["ChatTimeline", "HlsAdapter", "registerChatsync"]
+    assert ["function"] * len(names) == embedded.value(f"{names}.map((name) => typeof ChatsyncPlayer[name])")
 
 
 def test_one_writes_under_the_same_policy(embedded: Watched) -> None:

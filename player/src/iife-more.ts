@@ -1,0 +1,8 @@
+/**
+ * A second script tag, after the first: what a page may have besides the chat. It adds to the global `ChatsyncPlayer`.
+ *
+ * Elements are registered here as in iife.ts, by `register`. What is imported from modules of the first script is taken
+ * from there, and not built in again (vite.config.ts).
+ */
+
+export { chatsyncPlugin, registerChatsync } from './videojs.js';
