@@ -5,7 +5,7 @@
  * Text reaches the page by lit's text bindings only. No inline style, no eval: `default-src 'self'` is enough.
  */
 
-import { elementScroll, observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core';
+import { observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core';
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { ref } from 'lit/directives/ref.js';
 import { repeat } from 'lit/directives/repeat.js';
@@ -90,6 +90,7 @@ export class ChatsyncChat extends LitElement {
   #isReading = false;
   #newCount = 0;
   #lastTopPx = 0;
+  #knownTopPx = 0; // where the list takes the pane to be
   #isOnScrollbar = false;
   #isQuestion = false;
   #unannounced = 0;
@@ -331,9 +332,30 @@ export class ChatsyncChat extends LitElement {
     if (this.#isReading || log.scrollHeight <= log.clientHeight) return;
     this.#isReading = true;
     this.#newCount = 0;
+    this.#lastTopPx = log.scrollTop; // the event of our own last step down is still to come, and is not theirs
     this.#virtualizer?.cancelScroll();
     this.requestUpdate();
   }
+
+  readonly #observeOffset: typeof observeElementOffset<HTMLElement> = (virtualizer, report) =>
+    observeElementOffset(virtualizer, (offsetPx, isScrolling) => {
+      this.#knownTopPx = offsetPx;
+      report(offsetPx, isScrolling);
+    });
+
+  /**
+   * Put the pane where the list wants it. Rows above somebody who reads may turn out higher than was thought, or more of
+   * them come: then it moves by that much and no more. The place the list knows is as old as the last scroll event; taken
+   * for the place to go from, it would undo what has been scrolled since.
+   */
+  readonly #scrollTo = (offsetPx: number, { adjustments = 0 }: { adjustments?: number }, { scrollElement }: Virtualizer<HTMLElement, HTMLElement>): void => {
+    if (scrollElement === null) return;
+    const topPx = offsetPx + adjustments;
+    if (this.#isReading) scrollElement.scrollBy({ top: topPx - this.#knownTopPx, behavior: 'instant' });
+    else scrollElement.scrollTo({ top: topPx, behavior: 'instant' });
+    this.#knownTopPx = topPx;
+    this.#lastTopPx = scrollElement.scrollTop;
+  };
 
   readonly #onWheel = (event: WheelEvent): void => {
     if (event.deltaY < 0) this.#read(event.currentTarget as HTMLElement);
@@ -436,11 +458,11 @@ export class ChatsyncChat extends LitElement {
       overscan: 6,
       anchorTo: 'end' as const,
       followOnAppend: !this.#isReading,
-      scrollEndThreshold: 24,
+      scrollEndThreshold: this.#isReading ? -1 : 24, // nothing is held to the end while somebody leaves it
       initialRect: { width: 320, height: 640 },
       observeElementRect,
-      observeElementOffset,
-      scrollToFn: elementScroll,
+      observeElementOffset: this.#observeOffset,
+      scrollToFn: this.#scrollTo,
       onChange: () => this.requestUpdate(),
     };
     if (this.#virtualizer === null) this.#virtualizer = new Virtualizer<HTMLElement, HTMLElement>(options);

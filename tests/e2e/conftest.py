@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
+from hatch_build import run_script
 from tests.e2e.demo import ROOT, Demo, chromium
 from tests.e2e.measuring import Report
 
@@ -28,6 +29,12 @@ def browser(chromium_path: str) -> Iterator[Browser]:
     """One Chromium; each test opens pages of its own."""
     with chromium(chromium_path) as launched:
         yield launched
+
+
+@pytest.fixture(scope="session")
+def stage_script() -> None:
+    """The stage of the pages that need no server, built anew: half a second."""
+    run_script(ROOT, "stage")
 
 
 @pytest.fixture(scope="session")
