@@ -2,7 +2,7 @@
 // the relay serves them, with their integrity; `--package-only` leaves that out. Prints sizes and integrity.
 import { createHash } from 'node:crypto';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'vite';
@@ -12,6 +12,7 @@ const here = fileURLToPath(new URL('.', import.meta.url));
 const web = fileURLToPath(new URL('../chatsync/web/', import.meta.url));
 const dist = `${here}dist/`;
 const scripts = { script: 'chatsync-player.js', more: 'chatsync-more.js' };
+const pages = { host: 'chatsync-host.js' }; // scripts of the relay's own pages: of no use to others, and not published
 
 await build({ root: here, logLevel: 'warn' });
 for (const mode of Object.keys(scripts)) await build({ root: here, logLevel: 'warn', mode });
@@ -21,7 +22,9 @@ writeFileSync(`${dist}custom-elements.json`, `${JSON.stringify(manifestOf(`${her
 if (!process.argv.includes('--package-only')) {
   rmSync(web, { recursive: true, force: true });
   mkdirSync(web, { recursive: true });
+  for (const mode of Object.keys(pages)) await build({ root: here, logLevel: 'warn', mode });
   for (const name of Object.values(scripts)) copyFileSync(dist + name, web + name);
+  for (const name of Object.values(pages)) renameSync(dist + name, web + name);
   copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
   const integrity = {};
   for (const name of [...Object.values(scripts), 'hls.min.js']) {

@@ -33,6 +33,7 @@ function script(entry: string, file: string, rollupOptions: NonNullable<UserConf
 
 /** `vite build` makes the ES modules; the modes make the scripts that the relay and the CDNs of npm serve. */
 export default defineConfig(({ mode }) => {
+  if (mode === 'host') return script('src/host.ts', 'chatsync-host.js');
   if (mode === 'script') return script('src/iife.ts', 'chatsync-player.js');
   if (mode !== 'more') return MODULES;
   return script('src/iife-more.ts', 'chatsync-more.js', {

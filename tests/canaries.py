@@ -377,6 +377,7 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
     ],
     "POST /v1/rooms/{room}/actions": _deeds,
     "GET /v1/rooms/{room}/participants": _always(_get("/participants")),
+    "GET /v1/rooms/{room}/panel": _always(_get("/panel")),
     "GET /v1/rooms/{room}/events": lambda c: [
         _get("/events?last=200", shows=True),
         replace(_get("/events"), headers=(f"Last-Event-ID: 1:{c.offset}",)),

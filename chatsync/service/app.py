@@ -36,7 +36,20 @@ from chatsync.service.problems import install
 from chatsync.service.purge_keys import PurgeKeys
 from chatsync.service.purging import KEPT_MORE_S, Cache, Purging
 from chatsync.service.reading import Reading
-from chatsync.service.routes import admin, api_page, audit, events, health, messages, recordings, rooms, slices, tokens
+from chatsync.service.routes import (
+    admin,
+    api_page,
+    audit,
+    events,
+    health,
+    host_page,
+    messages,
+    panel,
+    recordings,
+    rooms,
+    slices,
+    tokens,
+)
 from chatsync.service.settings import Settings, check_safe, token_key
 from chatsync.service.short_path import ShortPath, ShortPathApp
 from chatsync.service.slice_answers import SliceAnswers
@@ -113,7 +126,20 @@ def create_app(
         separate_input_output_schemas=False,
         redirect_slashes=False,  # another spelling is another path: a redirect would repeat the client's own Host
     )
-    for routes in (slices, rooms, recordings, messages, events, admin, audit, tokens, health, api_page):
+    for routes in (
+        slices,
+        rooms,
+        recordings,
+        messages,
+        events,
+        panel,
+        admin,
+        audit,
+        tokens,
+        health,
+        api_page,
+        host_page,
+    ):
         app.include_router(routes.router)
     _add_player(app)
     install(app)

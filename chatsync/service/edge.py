@@ -17,10 +17,13 @@ from chatsync.chat.mode import Mode, mode_to_wire
 from chatsync.chat.polls import Polls
 from chatsync.chat.standing import STANDING_KINDS, Standing
 from chatsync.chat.wire import encoded
+from chatsync.instants import MINUTE_US
+from chatsync.replay.pulse import LOST, MINUTES_KEPT, Minute, Pulse
 from chatsync.replay.stamping import ORIGIN_KINDS
 from chatsync.replay.state import RoomState, folded
 from chatsync.replay.tallies import OpenPoll
 from chatsync.service.drafting import HAND_KINDS
+from chatsync.store.minutes import minute_counts
 
 if TYPE_CHECKING:
     from chatsync.service.live_room import LiveRoom
@@ -37,6 +40,8 @@ class Edge:
         standing: mode, mutes and bans, which no broadcast ends.
         hands_us: by broadcast and author: where a hand last went up or down.
         typing: who typed since it was told last.
+        pulse: how much is said in each minute of the current broadcast.
+        usual: what is usually said in a minute, and up to which broadcast that was asked; None: it was not yet.
     """
 
     def __init__(self, room: LiveRoom, standing: Standing) -> None:
@@ -47,6 +52,8 @@ class Edge:
         self._closing: dict[str, OpenPoll] = {}  # closed ones whose late votes still count
         self._final: list[dict[str, Any]] = []  # to be told once
         self.typing = 0
+        self.pulse = self._known_pulse()
+        self.usual: tuple[int, float | None] | None = None
         self._is_changed = False
         self._told: dict[str, Any] = {}
         self._mode: tuple[dict[str, Any] | None, Mode] | None = None
@@ -89,6 +96,21 @@ class Edge:
         for event in sorted(told, key=lambda one: one.place):
             self._take_poll(event, votes)
 
+    def _known_pulse(self) -> Pulse:
+        """What was counted of the current broadcast before this start."""
+        room = self._room
+        if not room.broadcasts.kept:
+            return Pulse()
+        number = room.broadcasts.current.number
+        ((newest_us,),) = room.journal.read(
+            "SELECT max(placed_us) FROM journal WHERE room = ? AND broadcast = ?", (room.room, number)
+        )
+        if newest_us is None:
+            return Pulse()
+        from_us = newest_us - newest_us % MINUTE_US - MINUTES_KEPT * MINUTE_US
+        counts = minute_counts(room.journal, room.room, number, from_us, emoji=LOST)
+        return Pulse(Minute(*one) for one in counts if any(one[1:]))
+
     def refresh(self) -> None:
         """As :meth:`restore`, and tell it: rows that bore on the state were hidden, moved, or are gone."""
         self.restore()
@@ -97,6 +119,7 @@ class Edge:
     def begin_broadcast(self) -> None:
         """Another broadcast is the current one: pins, polls, hands and questions start empty; what stands goes on."""
         self.refresh()
+        self.pulse = Pulse()
         kept = {broadcast.number for broadcast in self._room.broadcasts.kept}
         self.hands_us = {key: at_us for key, at_us in self.hands_us.items() if key[0] in kept}
 
@@ -108,6 +131,8 @@ class Edge:
         """An event is durable; it touched others, as they stand now in ``changed`` if they are few."""
         if event.kind in STANDING_KINDS:
             self.standing.take(event)
+        if event.broadcast == self._room.broadcasts.current.number:
+            self.pulse.take(event)
         if event.kind in STATE_KINDS and event.broadcast == self._room.broadcasts.current.number:
             self._take_poll(event)
             self.state.fold(event)

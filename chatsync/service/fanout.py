@@ -20,6 +20,7 @@ from typing import Protocol
 import structlog
 
 from chatsync.chat.event import Author, Position
+from chatsync.replay.stamping import Playhead
 from chatsync.service.framing import Batch
 
 __all__ = ["CHUNK_RECEIVERS", "Fanout", "Receiver"]
@@ -40,6 +41,10 @@ class Receiver(Protocol):
     @property
     def author(self) -> Author | None:
         """Who it is; None before they have said hello."""
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """Where their picture was when they last said so; None if they never did."""
 
     def receive_batch(self, batch: Batch) -> None:
         """Take in frames that are encoded already; must not block."""

@@ -43,6 +43,7 @@ from chatsync.errors import (
     UnknownRoomError,
 )
 from chatsync.instants import SECOND_US, ms_from_us
+from chatsync.replay.stamping import Playhead
 from chatsync.service.acts import Act, Seen
 from chatsync.service.closing import close_once
 from chatsync.service.framing import Batch
@@ -175,6 +176,11 @@ class LiveConnection:
     def author(self) -> Author | None:
         """Who is at the other end; None before the hello was accepted."""
         return self._author
+
+    @property
+    def playhead(self) -> Playhead | None:
+        """Where the picture at the other end was when it last said so."""
+        return self._seen.playhead
 
     def close(self, code: CloseCode, reason: str) -> None:
         """Close the socket with a documented code; the first reason given stands."""

@@ -27,6 +27,7 @@ class _Listener:
     is_staff = False
     author_key = ""
     author = None
+    playhead = None
 
     def receive_batch(self, batch: Batch) -> None:
         """Everything is fine."""

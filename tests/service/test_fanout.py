@@ -17,6 +17,7 @@ class Reader:
     is_staff = False
     author_key = ""
     author = None
+    playhead = None
 
     def __init__(self) -> None:
         self.told: list[bytes] = []

@@ -36,6 +36,7 @@ class Listener:
         self.is_staff = is_staff
         self.author_key = ""
         self.author = None
+        self.playhead = None
         self.frames: list[Any] = []
         self.sent_away: list[bool] = []
         self.resets: list[str] = []
