@@ -344,9 +344,8 @@ export class ChatsyncChat extends LitElement {
     });
 
   /**
-   * Put the pane where the list wants it. Rows above somebody who reads may turn out higher than was thought, or more of
-   * them come: then it moves by that much and no more. The place the list knows is as old as the last scroll event; taken
-   * for the place to go from, it would undo what has been scrolled since.
+   * Put the pane where the list wants it. Rows above somebody who reads may turn out higher, or more of them come: then it moves by that much.
+   * The place the list knows is as old as the last scroll event; taken for where to go from, it would undo what has been scrolled since.
    */
   readonly #scrollTo = (offsetPx: number, { adjustments = 0 }: { adjustments?: number }, { scrollElement }: Virtualizer<HTMLElement, HTMLElement>): void => {
     if (scrollElement === null) return;
