@@ -11,11 +11,17 @@ import { manifestOf } from './manifest.js';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const web = fileURLToPath(new URL('../chatsync/web/', import.meta.url));
 const dist = `${here}dist/`;
-const scripts = { script: 'chatsync-player.js', more: 'chatsync-more.js' };
+const scripts = ['chatsync-player.js', 'chatsync-more.js'];
 const pages = { host: 'chatsync-host.js' }; // scripts of the relay's own pages: of no use to others, and not published
 
 await build({ root: here, logLevel: 'warn' });
-for (const mode of Object.keys(scripts)) await build({ root: here, logLevel: 'warn', mode });
+for (const mode of ['script', 'more']) await build({ root: here, logLevel: 'warn', mode });
+// What they load later (later.ts). A part loads none of its own.
+const parts = new Set(scripts.flatMap((name) => [...readFileSync(dist + name, 'utf8').matchAll(/import\(.\.\/chatsync-([\w-]+)\.js.\)/g)].map(([, part]) => part)));
+for (const part of parts) {
+  await build({ root: here, logLevel: 'warn', mode: `part-${part}` });
+  scripts.push(`chatsync-${part}.js`);
+}
 execFileSync(process.execPath, [`${here}node_modules/typescript/bin/tsc`, '-p', `${here}tsconfig.types.json`], { stdio: 'inherit' });
 writeFileSync(`${dist}custom-elements.json`, `${JSON.stringify(manifestOf(`${here}src/`), null, 2)}\n`);
 
@@ -23,11 +29,11 @@ if (!process.argv.includes('--package-only')) {
   rmSync(web, { recursive: true, force: true });
   mkdirSync(web, { recursive: true });
   for (const mode of Object.keys(pages)) await build({ root: here, logLevel: 'warn', mode });
-  for (const name of Object.values(scripts)) copyFileSync(dist + name, web + name);
+  for (const name of scripts) copyFileSync(dist + name, web + name);
   for (const name of Object.values(pages)) renameSync(dist + name, web + name);
   copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
   const integrity = {};
-  for (const name of [...Object.values(scripts), 'hls.min.js']) {
+  for (const name of [...scripts, 'hls.min.js']) {
     const bytes = readFileSync(web + name);
     integrity[name] = `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
     console.log(`${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped, integrity ${integrity[name]}`);
