@@ -33,7 +33,7 @@ if (!process.argv.includes('--package-only')) {
   for (const name of Object.values(pages)) renameSync(dist + name, web + name);
   copyFileSync(`${here}node_modules/hls.js/dist/hls.min.js`, `${web}hls.min.js`);
   const integrity = {};
-  for (const name of [...scripts, 'hls.min.js']) {
+  for (const name of [...scripts, ...Object.values(pages), 'hls.min.js']) {
     const bytes = readFileSync(web + name);
     integrity[name] = `sha384-${createHash('sha384').update(bytes).digest('base64')}`;
     console.log(`${name}: ${bytes.length} bytes, ${gzipSync(bytes, { level: 9 }).length} gzipped, integrity ${integrity[name]}`);
