@@ -153,7 +153,9 @@ def _with_digits(video: Any) -> Any:
     )
 
 
-def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int, *, append: bool) -> list[str]:
+def _pipeline(
+    folder: Path, playlist: str, segment_s: float, window_segments: int, *, append: bool, fragmented: bool
+) -> list[str]:
     import ffmpeg  # noqa: PLC0415 - only the extra [media] has it
 
     picture = f"gradients=size={WIDTH_PX}x{HEIGHT_PX}:rate={FRAMES_PER_S}:c0=0x16324f:c1=0x3f6c51:c2=0x5b3758:nb_colors=3:speed=0.02:seed=7"
@@ -174,8 +176,8 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int,
         vcodec="libx264",
         preset="ultrafast",
         tune="zerolatency",
-        g=segment_s * FRAMES_PER_S,
-        keyint_min=segment_s * FRAMES_PER_S,
+        g=round(segment_s * FRAMES_PER_S),
+        keyint_min=round(segment_s * FRAMES_PER_S),
         sc_threshold=0,
         threads=1,
         acodec="aac",
@@ -183,6 +185,7 @@ def _pipeline(folder: Path, playlist: str, segment_s: int, window_segments: int,
         hls_time=segment_s,
         hls_list_size=window_segments,
         hls_delete_threshold=10,
+        hls_segment_type="fmp4" if fragmented else "mpegts",
         hls_flags="program_date_time+independent_segments+temp_file+delete_segments"
         + ("+append_list" if append else ""),
     ).global_args("-nostdin", "-loglevel", "warning")
@@ -204,13 +207,23 @@ class LiveStream:
         segment_s: length of a segment.
         window_segments: how many the playlist lists: the DVR window.
         append: start behind the media that the playlist lists already, as an encoder that was restarted may do.
+        fragmented: fragmented MP4 with ``init.mp4`` in place of transport streams.
     """
 
-    def __init__(self, folder: Path, *, segment_s: int = 2, window_segments: int = 300, append: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_s: float = 2,
+        window_segments: int = 300,
+        append: bool = False,
+        fragmented: bool = False,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.playlist = folder / "stream.m3u8"
-        self._segment_s, self._window_segments, self._append = segment_s, window_segments, append
+        self._segment_s, self._window_segments = segment_s, window_segments
+        self._append, self._fragmented = append, fragmented
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -220,7 +233,12 @@ class LiveStream:
             SettingsError: there is no ffmpeg.
         """
         arguments = _pipeline(
-            self.folder, self.playlist.name, self._segment_s, self._window_segments, append=self._append
+            self.folder,
+            self.playlist.name,
+            self._segment_s,
+            self._window_segments,
+            append=self._append,
+            fragmented=self._fragmented,
         )
         with (self.folder / "ffmpeg.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own arguments, no shell

@@ -1,7 +1,12 @@
 /** chatsync-player: the element's class, the headless core and the adapters. Importing it registers nothing. */
 
+export type { AdapterOptions } from './adapters/fragments.js';
 export { HlsAdapter, hlsAdapter, type HlsLike } from './adapters/hls.js';
+export { HlsElementAdapter, hlsElementAdapter } from './adapters/hls-element.js';
+export { NativeAdapter, nativeAdapter } from './adapters/native.js';
 export { RecordingAdapter, recordingAdapter } from './adapters/recording.js';
+export { ShakaAdapter, shakaAdapter, type ShakaLike } from './adapters/shaka.js';
+export { VideoJsAdapter, videojsAdapter, type VideoJsLike } from './adapters/videojs.js';
 export { ChatsyncChat, type SeekRequest, type Shown } from './chat-element.js';
 export { ChatTimeline, type ChatSnapshot, type ChatTimelineOptions } from './chat-timeline.js';
 export { ReadError } from './connection.js';

@@ -3,39 +3,7 @@ import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { HlsAdapter, type HlsLike } from '../src/adapters/hls.js';
 import { RecordingAdapter } from '../src/adapters/recording.js';
 import { T0 } from './builders.js';
-
-type Present = (now: number, metadata: { mediaTime: number }) => void;
-
-/** A media element whose time and frames are set by hand. */
-class FakeVideo extends EventTarget {
-  currentTime = 0;
-  paused = false;
-  ended = false;
-  seeking = false;
-  playbackRate = 1;
-  readyState = 4;
-  videoWidth = 640;
-  #callbacks: Present[] = [];
-
-  requestVideoFrameCallback(callback: Present): number {
-    this.#callbacks.push(callback);
-    return this.#callbacks.length;
-  }
-
-  cancelVideoFrameCallback(): void {
-    this.#callbacks = [];
-  }
-
-  present(mediaTime: number): void {
-    const callbacks = this.#callbacks;
-    this.#callbacks = [];
-    for (const callback of callbacks) callback(0, { mediaTime });
-  }
-
-  fire(name: string): void {
-    this.dispatchEvent(new Event(name));
-  }
-}
+import { FakeVideo } from './fake-video.js';
 
 const fragment = (sn: number, start: number, programDateTime: number | null, more: object = {}) => ({ sn, start, duration: 2, programDateTime, ...more });
 
@@ -55,7 +23,7 @@ function hlsOf(fragments: ReturnType<typeof fragment>[], more: Partial<HlsLike> 
 }
 
 let video: FakeVideo;
-const element = (): HTMLVideoElement => video as unknown as HTMLVideoElement;
+const element = (): HTMLVideoElement => video.element;
 
 beforeEach(() => {
   video = new FakeVideo();
@@ -140,6 +108,18 @@ describe('hls.js', () => {
     expect(changes).toEqual(['frame', 'seeking', 'seeked']);
   });
 
+  test('another source in the same element is another place', () => {
+    const adapter = new HlsAdapter(hlsOf(plain), element());
+    const changes: string[] = [];
+    adapter.subscribe((change) => changes.push(change));
+    video.present(3);
+    video.readyState = 0;
+    video.fire('emptied');
+    expect(adapter.address()).toBeNull();
+    expect(adapter.media().seeking).toBe(false);
+    expect(changes).toEqual(['frame', 'seeking']);
+  });
+
   test('a seek that presents no frame ends after two repaints', async () => {
     const adapter = new HlsAdapter(hlsOf(plain), element());
     video.currentTime = 1;
@@ -176,10 +156,58 @@ describe('hls.js', () => {
     expect(video.currentTime).toBe(4);
   });
 
+  test('a fragment begins with its first picture, not with its sound', () => {
+    const later = { elementaryStreams: { video: { startPTS: 4.04 }, audio: { startPTS: 4 } } };
+    const adapter = new HlsAdapter(hlsOf([...plain.slice(0, 2), fragment(12, 4, T0 + 60_000, later)]), element());
+    video.present(4.01); // the last picture before the jump
+    expect(Math.round(adapter.address()!.programTimeMs!)).toBe(T0 + 4_010);
+    video.present(4.04);
+    expect(Math.round(adapter.address()!.programTimeMs!)).toBe(T0 + 60_000);
+    expect(adapter.address()?.mediaSequence).toBe(12);
+  });
+
+  test('with parts, a fragment joined in its middle begins where it is listed', () => {
+    const joined = { elementaryStreams: { video: { startPTS: 4.8 } } };
+    const hls = hlsOf([...plain.slice(0, 2), fragment(12, 4, T0 + 4_000, joined)]);
+    Object.assign(hls.levels[0]!.details!, { partTarget: 0.4 });
+    const adapter = new HlsAdapter(hls, element());
+    video.present(4.9);
+    expect(Math.round(adapter.address()!.programTimeMs!)).toBe(T0 + 4_900);
+  });
+
+  test('an encoder that begins anew is told once, and nothing is known until the stream is opened again', async () => {
+    const onRestart = vi.fn();
+    const hls = hlsOf(plain);
+    const adapter = new HlsAdapter(hls, element(), { onRestart });
+    video.present(1);
+    expect(adapter.address()).not.toBeNull();
+    const list = (fragments: ReturnType<typeof fragment>[]) => Object.assign(hls, { latestLevelDetails: { fragments, live: true } });
+    list(plain.slice(0, 2)); // an old copy out of a cache
+    expect(adapter.address()).not.toBeNull();
+    list([fragment(0, 0, T0 + 90_000), fragment(1, 2, T0 + 92_000)]);
+    expect(adapter.address()).toBeNull();
+    list([fragment(0, 0, T0 + 90_000), fragment(1, 2, T0 + 92_000), fragment(2, 4, T0 + 94_000)]);
+    expect(adapter.address()).toBeNull();
+    await Promise.resolve();
+    expect(onRestart).toHaveBeenCalledTimes(1);
+  });
+
+  test('renditions that count differently are no restart', async () => {
+    const onRestart = vi.fn();
+    const hls = hlsOf(plain);
+    Object.assign(hls.levels[0]!.details!, { url: 'high.m3u8?token=1' });
+    const adapter = new HlsAdapter(hls, element(), { onRestart });
+    adapter.address();
+    Object.assign(hls, { latestLevelDetails: { fragments: [fragment(3, 0, T0 + 70_000)], live: true, url: 'low.m3u8' } });
+    adapter.address();
+    await Promise.resolve();
+    expect(onRestart).not.toHaveBeenCalled();
+  });
+
   test('lets go of the player', () => {
     const hls = hlsOf(plain);
     const adapter = new HlsAdapter(hls, element());
-    expect(hls.handlers.length).toBe(2);
+    expect(hls.handlers.length).toBe(3);
     adapter.destroy();
     expect(hls.handlers).toEqual([]);
   });

@@ -2,7 +2,7 @@
 'use strict';
 
 window.probe = (() => {
-  const video = document.querySelector('video');
+  const video = window.demo?.video ?? document.querySelector('video'); // it may lie in an element's shadow root
   const chat = document.querySelector('chatsync-chat');
   const canvas = document.createElement('canvas');
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -10,6 +10,8 @@ window.probe = (() => {
   let blocks = null;
   let seeks = [];
   let open = null; // the seek under way
+  let generation = -1;
+  const dueAtTheEnd = new Set(); // offsets
 
   /** Camera time of the frame on screen, ms since the Unix epoch, out of its black and white blocks. */
   function pictureMs() {
@@ -37,17 +39,34 @@ window.probe = (() => {
     return [...chat.shadowRoot.querySelectorAll('[data-offset]')].map((row) => Number(row.dataset.offset));
   }
 
+  /*
+   * Whoever has seen all the media there is, is shown what is said (contract §1). That stays in the pane when media comes
+   * again, until a seek, and is no message from after the picture.
+   */
+  function noteWhatIsDueAtTheEnd(shown) {
+    if (shown.generation !== generation) {
+      generation = shown.generation;
+      dueAtTheEnd.clear();
+    }
+    if (shown.cutoffMs === null) for (const message of shown.messages) dueAtTheEnd.add(message.offset);
+  }
+  setInterval(() => noteWhatIsDueAtTheEnd(chat.shown), 20); // no frames come then
+  chat.addEventListener('chatsync-message', () => noteWhatIsDueAtTheEnd(chat.shown));
+
   function sample() {
     const shown = chat.shown;
+    noteWhatIsDueAtTheEnd(shown);
     return {
       wallMs: Date.now(),
       pictureMs: pictureMs(),
       cutoffMs: shown.cutoffMs,
       settled: shown.settled,
       offsets: shown.messages.map((message) => message.offset),
-      programs: shown.messages.map((message) => message.programMs),
+      programs: shown.messages.filter((message) => !dueAtTheEnd.has(message.offset)).map((message) => message.programMs),
       rows: rows(),
       seeking: video.seeking,
+      currentS: video.currentTime,
+      ownMs: window.demo?.own ? window.demo.own() : null, // what the player itself says
     };
   }
 
@@ -72,7 +91,7 @@ window.probe = (() => {
 
   return {
     async start() {
-      blocks = (await (await fetch('/demo/setup.json')).json()).blocks;
+      blocks = window.demo?.blocks ?? (await (await fetch('/demo/setup.json')).json()).blocks;
       video.requestVideoFrameCallback(frame);
     },
     take() {
@@ -92,6 +111,13 @@ window.probe = (() => {
       if (seeks.length === before) return null;
       const done = seeks[seeks.length - 1];
       return { ...done, toPaneMs: Math.max(0, done.rightMs - done.seekedMs) };
+    },
+    isBuffered(time) {
+      const ranges = video.buffered;
+      for (let index = 0; index < ranges.length; index += 1) {
+        if (ranges.start(index) <= time && time <= ranges.end(index)) return true;
+      }
+      return false;
     },
     seekable() {
       const ranges = video.seekable;

@@ -9,7 +9,12 @@
  */
 
 import type { AdapterChange, MediaState, PlayheadAddress, PlayheadAdapter } from '../playhead.js';
+import { EDGE_S, END_TOLERANCE_S, JUMP_MS, RestartWatch, zoneShiftMs, type AdapterOptions } from './fragments.js';
 import { PresentedFrames } from './presented-frames.js';
+
+interface HlsStream {
+  readonly startPTS: number;
+}
 
 interface HlsFragment {
   readonly sn: number | 'initSegment';
@@ -17,12 +22,15 @@ interface HlsFragment {
   readonly duration: number;
   readonly programDateTime: number | null;
   readonly rawProgramDateTime?: string | null;
+  readonly elementaryStreams?: { readonly video?: HlsStream | null; readonly audiovideo?: HlsStream | null };
 }
 
 interface HlsDetails {
   readonly fragments: readonly HlsFragment[];
   readonly fragmentHint?: HlsFragment | undefined;
   readonly live: boolean;
+  readonly partTarget?: number;
+  readonly url?: string;
 }
 
 /** The part of an Hls instance that is used; pass yours as it is. */
@@ -35,12 +43,18 @@ export interface HlsLike {
   off(event: never, listener: never): void;
 }
 
-const END_TOLERANCE_S = 0.25; // the last frames of a fragment may lie a little past its declared end
-const EDGE_S = 0.5;
-const JUMP_MS = 1_500;
+/**
+ * Where the first picture of a fragment lies, once it has been parsed. Its `start` may be that of its sound, some frames before or
+ * after: reckoned from there the date is off by as much, and at a jump of program time the last pictures before it get dates after it.
+ */
+function startOf(fragment: HlsFragment, apartMaxS: number): number {
+  const pictureS = (fragment.elementaryStreams?.video ?? fragment.elementaryStreams?.audiovideo)?.startPTS;
+  const isNear = pictureS !== undefined && Math.abs(pictureS - fragment.start) < apartMaxS;
+  return isNear ? pictureS : fragment.start;
+}
 
-/** Index of the last fragment that starts at or before `timeS`; -1 if none does. */
-function fragmentAt(fragments: readonly HlsFragment[], timeS: number): number {
+/** Index of the last fragment whose first picture is at or before `timeS`; -1 if there is none. */
+function fragmentAt(fragments: readonly HlsFragment[], timeS: number, apartMaxS: number): number {
   let low = 0;
   let high = fragments.length;
   while (low < high) {
@@ -48,44 +62,48 @@ function fragmentAt(fragments: readonly HlsFragment[], timeS: number): number {
     if (fragments[middle]!.start <= timeS) low = middle + 1;
     else high = middle;
   }
-  return low - 1;
+  const index = low - 1;
+  const next = fragments[low];
+  if (next !== undefined && startOf(next, apartMaxS) <= timeS) return low;
+  return index > 0 && startOf(fragments[index]!, apartMaxS) > timeS ? index - 1 : index;
 }
 
-/** hls.js reads a date without a zone in the viewer's zone, the relay in UTC: how much to add. */
-function zoneShiftMs(fragments: readonly HlsFragment[], index: number): number {
-  for (let at = index; at >= 0; at -= 1) {
-    const raw = fragments[at]!.rawProgramDateTime;
-    if (typeof raw !== 'string' || raw === '') continue;
-    if (/(?:[zZ]|[+-]\d\d:?\d\d)\s*$/.test(raw)) return 0;
-    const shift = Date.parse(`${raw.trim()}Z`) - Date.parse(raw.trim());
-    return Number.isFinite(shift) ? shift : 0;
-  }
-  return 0;
-}
+/** Sound and picture of one fragment begin closer together than this; of one joined at a later part, only that part's picture is known. */
+const apartMaxS = (details: HlsDetails): number => (details.partTarget ? details.partTarget / 2 : 1);
+
+const shiftAt = (fragments: readonly HlsFragment[], index: number): number => zoneShiftMs(index, (at) => fragments[at]!.rawProgramDateTime);
+
+const TIMELINE_EVENTS = ['hlsLevelUpdated', 'hlsFragChanged'];
 
 export class HlsAdapter implements PlayheadAdapter {
   readonly #hls: HlsLike;
   readonly #frames: PresentedFrames;
+  readonly #restarts: RestartWatch;
   readonly #onTimeline = (): void => this.#frames.emit('timeline');
+  readonly #onLoading = (): void => this.#restarts.reset();
   #last: { readonly timeS: number; readonly programMs: number } | null = null;
 
-  constructor(hls: HlsLike, video: HTMLVideoElement) {
+  constructor(hls: HlsLike, video: HTMLVideoElement, options: AdapterOptions = {}) {
     this.#hls = hls;
     this.#frames = new PresentedFrames(video);
-    for (const name of ['hlsLevelUpdated', 'hlsFragChanged']) hls.on(name as never, this.#onTimeline as never);
+    this.#restarts = new RestartWatch(options.onRestart);
+    for (const name of TIMELINE_EVENTS) hls.on(name as never, this.#onTimeline as never);
+    hls.on('hlsManifestLoading' as never, this.#onLoading as never);
   }
 
   address(): PlayheadAddress | null {
+    this.#watch();
     const timeS = this.#frames.mediaTimeS;
-    if (timeS === null) return null;
+    if (timeS === null || this.#restarts.hasRestarted) return null;
     const found = this.#find(timeS);
     if (found === null) return null;
-    const { fragment, shiftMs, live } = found;
+    const { fragment, startS, shiftMs, live } = found;
     const positionMs = timeS * 1000;
-    const intoSegmentMs = Math.max(0, (timeS - fragment.start) * 1000);
+    const intoMs = (timeS - startS) * 1000;
+    const intoSegmentMs = Math.max(0, intoMs);
     const sequence = typeof fragment.sn === 'number' ? { mediaSequence: fragment.sn } : {};
     if (fragment.programDateTime === null) return { ...sequence, intoSegmentMs, positionMs, live, atJump: false, ad: false };
-    const programTimeMs = fragment.programDateTime + shiftMs + (timeS - fragment.start) * 1000;
+    const programTimeMs = fragment.programDateTime + shiftMs + intoMs;
     return { programTimeMs, ...sequence, intoSegmentMs, positionMs, live, atJump: this.#isJump(timeS, programTimeMs), ad: false };
   }
 
@@ -109,13 +127,14 @@ export class HlsAdapter implements PlayheadAdapter {
   }
 
   seekTo(programTimeMs: number): boolean {
-    const fragments = this.#details()?.fragments ?? [];
+    const details = this.#details();
+    const fragments = details?.fragments ?? [];
     for (let index = fragments.length - 1; index >= 0; index -= 1) {
       const fragment = fragments[index]!;
       if (fragment.programDateTime === null) continue;
-      const intoS = (programTimeMs - fragment.programDateTime - zoneShiftMs(fragments, index)) / 1000;
+      const intoS = (programTimeMs - fragment.programDateTime - shiftAt(fragments, index)) / 1000;
       if (intoS < 0 || intoS >= fragment.duration) continue;
-      this.#frames.video.currentTime = fragment.start + intoS;
+      this.#frames.video.currentTime = startOf(fragment, apartMaxS(details!)) + intoS;
       return true;
     }
     return false;
@@ -134,7 +153,8 @@ export class HlsAdapter implements PlayheadAdapter {
   }
 
   destroy(): void {
-    for (const name of ['hlsLevelUpdated', 'hlsFragChanged']) this.#hls.off(name as never, this.#onTimeline as never);
+    for (const name of TIMELINE_EVENTS) this.#hls.off(name as never, this.#onTimeline as never);
+    this.#hls.off('hlsManifestLoading' as never, this.#onLoading as never);
     this.#frames.destroy();
   }
 
@@ -143,22 +163,31 @@ export class HlsAdapter implements PlayheadAdapter {
     return this.#hls.latestLevelDetails ?? this.#hls.levels[this.#hls.currentLevel]?.details ?? null;
   }
 
+  #watch(): void {
+    const details = this.#details();
+    if (details === null) return;
+    this.#restarts.look(details, details.url, () => {
+      const last = details.fragments.at(-1);
+      return last === undefined || typeof last.sn !== 'number' || last.programDateTime === null ? null : { sequence: last.sn, dateMs: last.programDateTime };
+    });
+  }
+
   #edgeS(): number | null {
     const details = this.#details();
     const last = details?.fragmentHint ?? details?.fragments.at(-1);
     return last === undefined ? null : last.start + last.duration;
   }
 
-  #find(timeS: number): { fragment: HlsFragment; shiftMs: number; live: boolean } | null {
+  #find(timeS: number): { fragment: HlsFragment; startS: number; shiftMs: number; live: boolean } | null {
     for (const details of [this.#hls.levels[this.#hls.currentLevel]?.details, this.#hls.latestLevelDetails]) {
       if (details === undefined || details === null) continue;
       const fragments = details.fragmentHint === undefined ? details.fragments : [...details.fragments, details.fragmentHint];
-      const index = fragmentAt(fragments, timeS + 0.0005);
+      const index = fragmentAt(fragments, timeS + 0.0005, apartMaxS(details));
       const fragment = fragments[index];
       if (fragment === undefined) continue;
       const isLast = index === fragments.length - 1;
       if (timeS >= fragment.start + fragment.duration + (isLast ? END_TOLERANCE_S : Infinity)) continue;
-      return { fragment, shiftMs: zoneShiftMs(fragments, index), live: details.live };
+      return { fragment, startS: startOf(fragment, apartMaxS(details)), shiftMs: shiftAt(fragments, index), live: details.live };
     }
     return null;
   }
@@ -166,7 +195,7 @@ export class HlsAdapter implements PlayheadAdapter {
   #programAt(timeS: number): number | null {
     const found = this.#find(timeS);
     if (found === null || found.fragment.programDateTime === null) return null;
-    return Math.floor(found.fragment.programDateTime + found.shiftMs + (timeS - found.fragment.start) * 1000);
+    return Math.floor(found.fragment.programDateTime + found.shiftMs + (timeS - found.startS) * 1000);
   }
 
   #isJump(timeS: number, programMs: number): boolean {
@@ -177,6 +206,6 @@ export class HlsAdapter implements PlayheadAdapter {
 }
 
 /** Follow an hls.js instance and the element it plays into. */
-export function hlsAdapter(hls: HlsLike, video: HTMLVideoElement): HlsAdapter {
-  return new HlsAdapter(hls, video);
+export function hlsAdapter(hls: HlsLike, video: HTMLVideoElement, options?: AdapterOptions): HlsAdapter {
+  return new HlsAdapter(hls, video, options);
 }

@@ -50,7 +50,7 @@ export class PresentedFrames {
     on('emptied', () => {
       this.#mediaTimeS = null;
       this.#isSeeking = false;
-      this.emit('state');
+      this.emit('seeking'); // another source is another place, and what the pane showed at the end of the last one is not due here
     });
     if (video.seeking) this.#isSeeking = true;
     this.#requestFrame();
@@ -62,6 +62,11 @@ export class PresentedFrames {
     if (this.#isSeeking) return this.video.currentTime;
     if (this.#mediaTimeS !== null) return this.#mediaTimeS;
     return this.video.readyState >= HAVE_CURRENT_DATA ? this.video.currentTime : null;
+  }
+
+  /** From `seeking` until the first frame after `seeked`. */
+  get isSeeking(): boolean {
+    return this.#isSeeking;
   }
 
   /** `isEdge`: the media ends here as far as is known, so that waiting means having seen all there is. */
