@@ -5,4 +5,8 @@
  * from there, and not built in again (vite.config.ts).
  */
 
+export { HlsElementAdapter, hlsElementAdapter } from './adapters/hls-element.js';
+export { NativeAdapter, nativeAdapter } from './adapters/native.js';
+export { ShakaAdapter, shakaAdapter } from './adapters/shaka.js';
+export { VideoJsAdapter, videojsAdapter } from './adapters/videojs.js';
 export { chatsyncPlugin, registerChatsync } from './videojs.js';

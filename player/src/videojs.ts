@@ -6,14 +6,12 @@
  */
 
 import { recordingAdapter } from './adapters/recording.js';
+import { videojsAdapter, type VideoJsLike } from './adapters/videojs.js';
 import { ChatTimeline, type ChatTimelineOptions } from './chat-timeline.js';
 import type { PlayheadAdapter } from './playhead.js';
 
 /** The part of a Video.js player that is used. */
-export interface VideoJsPlayer {
-  el(): Element | null;
-  on(event: string, listener: () => void): void;
-}
+export type VideoJsPlayer = VideoJsLike;
 
 /** Video.js itself, as it is imported or hangs on the page. */
 export interface VideoJs {
@@ -36,9 +34,9 @@ export interface ChatsyncPlugin {
 }
 
 /** Register the plugin with your Video.js: `registerChatsync(videojs)`. */
-export function registerChatsync(videojs: VideoJs, adapterOf: (player: VideoJsPlayer) => PlayheadAdapter = mediaAdapter): void {
+export function registerChatsync(videojs: VideoJs, adapterOf: typeof adapterFor = adapterFor): void {
   videojs.registerPlugin('chatsync', function (options = {}) {
-    return chatsyncPlugin(this, options, adapterOf(this));
+    return chatsyncPlugin(this, options, adapterOf(this, options));
   });
 }
 
@@ -57,7 +55,7 @@ export function chatsyncPlugin(player: VideoJsPlayer, options: ChatsyncPluginOpt
       adapter.destroy();
     },
   };
-  player.on('dispose', () => plugin.dispose());
+  (player as { on(event: string, listener: () => void): unknown }).on('dispose', () => plugin.dispose());
   return plugin;
 }
 
@@ -83,8 +81,10 @@ function followerOf(options: ChatsyncPluginOptions): Follower {
   return { timeline: made, attach: (adapter) => made.attach(adapter), end: () => made.stop() };
 }
 
-function mediaAdapter(player: VideoJsPlayer): PlayheadAdapter {
+/** A recording is followed by its own map, whatever file it is played from; all else by the dates of its segments. */
+function adapterFor(player: VideoJsPlayer, { chat, recording }: ChatsyncPluginOptions): PlayheadAdapter {
+  const element = typeof chat === 'string' ? document.querySelector(chat) : chat;
   const media = player.el()?.querySelector('video, audio');
-  if (!(media instanceof HTMLMediaElement)) throw new TypeError('chatsync: the player has no media element');
-  return recordingAdapter(media as HTMLVideoElement);
+  const isRecording = recording != null || element?.getAttribute('recording') != null;
+  return isRecording && media instanceof HTMLMediaElement ? recordingAdapter(media as HTMLVideoElement) : videojsAdapter(player);
 }

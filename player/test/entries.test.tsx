@@ -5,6 +5,8 @@ import { act } from 'react';
 import { createRoot } from 'react-dom/client';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { manifestOf } from '../manifest.js';
+import { RecordingAdapter } from '../src/adapters/recording.js';
+import { VideoJsAdapter } from '../src/adapters/videojs.js';
 import { ChatTimeline } from '../src/chat-timeline.js';
 import { chatsyncPlugin, registerChatsync, type ChatsyncPlugin, type VideoJsPlayer } from '../src/videojs.js';
 import { FakePlayer } from './fake-player.js';
@@ -73,7 +75,7 @@ describe('./react', () => {
   });
 });
 
-class FakeVideoJs implements VideoJsPlayer {
+class FakeVideoJs {
   readonly #listeners: (() => void)[] = [];
   readonly element = document.createElement('div');
 
@@ -85,8 +87,25 @@ class FakeVideoJs implements VideoJsPlayer {
     if (event === 'dispose') this.#listeners.push(listener);
   }
 
+  off(): void {}
+
+  tech(): null {
+    return null;
+  }
+
+  seekable(): TimeRanges {
+    return { length: 0, start: () => 0, end: () => 0 };
+  }
+
+  currentTime(): void {}
+
   dispose(): void {
     for (const listener of this.#listeners) listener();
+  }
+
+  /** As Video.js' own types say it: any event, any listener. */
+  get asPlayer(): VideoJsPlayer {
+    return this as unknown as VideoJsPlayer;
   }
 }
 
@@ -95,7 +114,7 @@ describe('./videojs', () => {
     document.body.innerHTML = '<chatsync-chat id="chat"></chatsync-chat>';
     const [player, adapter] = [new FakeVideoJs(), new FakePlayer()];
     const destroyed = vi.spyOn(adapter, 'destroy');
-    const plugin = chatsyncPlugin(player, { chat: '#chat' }, adapter);
+    const plugin = chatsyncPlugin(player.asPlayer, { chat: '#chat' }, adapter);
     const chat = document.querySelector('#chat') as Element & { adapter: unknown };
     expect([chat.adapter, plugin.timeline]).toEqual([adapter, null]);
     player.dispose();
@@ -107,7 +126,7 @@ describe('./videojs', () => {
     const timeline = new ChatTimeline({ server: 'http://127.0.0.1:1', room: 'math-101' });
     const [player, adapter] = [new FakeVideoJs(), new FakePlayer()];
     adapter.programMs = 1_764_000_000_000;
-    chatsyncPlugin(player, { timeline }, adapter);
+    chatsyncPlugin(player.asPlayer, { timeline }, adapter);
     expect(timeline.playhead.state).toBe('at');
     player.dispose();
     expect(timeline.playhead.state).toBe('unknown');
@@ -117,13 +136,29 @@ describe('./videojs', () => {
     const plugins = new Map<string, (this: VideoJsPlayer, options?: object) => unknown>();
     registerChatsync({ registerPlugin: (name, plugin) => plugins.set(name, plugin) }, () => new FakePlayer());
     const player = new FakeVideoJs();
-    const plugin = plugins.get('chatsync')!.call(player, { room: 'math-101', server: 'http://127.0.0.1:1' }) as ChatsyncPlugin;
+    const plugin = plugins.get('chatsync')!.call(player.asPlayer, { room: 'math-101', server: 'http://127.0.0.1:1' }) as ChatsyncPlugin;
     expect(plugin.timeline?.status).toBe('connecting');
     player.dispose();
     expect(plugin.timeline?.status).toBe('closed');
   });
 
+  test('a recording is followed by its map, all else by the dates of its segments', () => {
+    const plugins = new Map<string, (this: VideoJsPlayer, options?: object) => unknown>();
+    registerChatsync({ registerPlugin: (name, plugin) => plugins.set(name, plugin) });
+    document.body.innerHTML = '<chatsync-chat id="live"></chatsync-chat><chatsync-chat id="ended" recording="r1"></chatsync-chat>';
+    const follow = (options: object): unknown => {
+      const player = new FakeVideoJs();
+      player.element.append(document.createElement('video'));
+      const { adapter, dispose } = plugins.get('chatsync')!.call(player.asPlayer, options) as ChatsyncPlugin;
+      dispose();
+      return adapter.constructor;
+    };
+    expect(follow({ chat: '#live' })).toBe(VideoJsAdapter);
+    expect(follow({ chat: '#ended' })).toBe(RecordingAdapter);
+    expect(follow({ room: 'math-101', server: 'http://127.0.0.1:1', recording: 'r1' })).toBe(RecordingAdapter);
+  });
+
   test.each([[{ chat: '#nothing' }, '#nothing'], [{}, 'a room']])('%j is refused by name', (options, words) => {
-    expect(() => chatsyncPlugin(new FakeVideoJs(), options, new FakePlayer())).toThrow(words);
+    expect(() => chatsyncPlugin(new FakeVideoJs().asPlayer, options, new FakePlayer())).toThrow(words);
   });
 });

@@ -101,7 +101,7 @@ def test_the_room_is_there_and_nothing_is_forbidden(embedded: Watched) -> None:
 
 def test_the_second_script_adds_to_the_first(embedded: Watched) -> None:
     """What it brings hangs on the same global, beside what was there."""
-    names = ["ChatTimeline", "HlsAdapter", "registerChatsync"]
+    names = ["ChatTimeline", "HlsAdapter", "VideoJsAdapter", "ShakaAdapter", "NativeAdapter", "registerChatsync"]
     assert ["function"] * len(names) == embedded.value(f"{names}.map((name) => typeof ChatsyncPlayer[name])")
 
 
