@@ -363,6 +363,18 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
         _get(f"/at?recording={c.recording}&position_ms=60000"),
         _get("/at"),
     ],
+    "GET /v1/rooms/{room}/activity": lambda c: [
+        _get("/activity", shows=True),
+        _get(f"/activity?recording={c.recording}", shows=True),
+        _get("/activity?broadcast=99"),
+    ],
+    "GET /v1/rooms/{room}/search": lambda c: [
+        _get(f"/search?q={c.mark}", shows=True),
+        _get(f"/search?q={c.hidden}"),
+        _get(f"/search?q=say&recording={c.recording}"),
+        _get(f"/search?q=say&cursor={c.cursor}"),
+        _get("/search"),
+    ],
     "GET /v1/rooms/{room}/messages": lambda c: [
         _get("/messages", shows=True),
         _get(f"/messages?cursor={c.cursor}"),

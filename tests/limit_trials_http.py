@@ -301,6 +301,55 @@ async def _spans(folder: Path) -> None:
             assert status == (await put_spans(it, "film", FIXED["spans"] + more)).status_code
 
 
+@trial("activity_buckets")
+async def _activity_buckets(folder: Path) -> None:
+    most_ms = FIXED["activity_buckets"] * 1_000
+    async with stage(folder, OPEN) as it:
+        await it.say("something")
+        for more_ms, bucket_ms in ((0, 1_000), (1, 2_000)):
+            path = f"/v1/rooms/{ROOM}/activity?bucket_ms=1000&from_ms=0&to_ms={most_ms + more_ms}"
+            answer = (await it.get(path)).json()
+            assert bucket_ms == answer["bucket_ms"]
+            assert len(answer["counts"]) <= FIXED["activity_buckets"]
+
+
+@trial("moments")
+async def _moments(folder: Path) -> None:
+    async with stage(folder, OPEN) as it:
+        for number in range(FIXED["moments"] + 1):
+            await it.say(f"why {number}?", ROOM, kind="question")
+        it.advance(1)
+        assert FIXED["moments"] == len((await it.get(f"/v1/rooms/{ROOM}/activity")).json()["questions"])
+
+
+@trial("search", "search_words", "search_hits")
+async def _search(folder: Path) -> None:
+    async with stage(folder, OPEN) as it:
+        await it.say("something")
+        for more, status in ((0, 200), (1, 422)):
+            for query in (
+                f"q={'x' * (FIXED['search'] + more)}",
+                f"q={'+'.join('x' * (FIXED['search_words'] + more))}",
+                f"q=x&limit={FIXED['search_hits'] + more}",
+            ):
+                assert status == (await it.get(f"/v1/rooms/{ROOM}/search?{query}")).status_code, query
+
+
+@trial("finding")
+async def _finding(folder: Path) -> None:
+    async with stage(folder, OPEN) as it:
+        await it.say("something")
+        finder = it.hub.reading.finder
+        go_on = threading.Event()
+        waiting = [asyncio.create_task(finder.run(go_on.wait)) for _ in range(FIXED["finding"])]
+        await asyncio.sleep(0)
+        path = f"/v1/rooms/{ROOM}/search?q=something"
+        assert 429 == (await it.get(path)).status_code
+        go_on.set()
+        await asyncio.gather(*waiting)
+        assert 200 == (await it.get(path)).status_code
+
+
 @trial("clips")
 async def _clips(folder: Path) -> None:
     async with stage(folder, OPEN) as it:

@@ -41,6 +41,7 @@ from chatsync.service.routes import (
     api_page,
     audit,
     events,
+    finding,
     health,
     host_page,
     messages,
@@ -129,6 +130,7 @@ def create_app(
     for routes in (
         slices,
         rooms,
+        finding,
         recordings,
         messages,
         events,

@@ -32,6 +32,7 @@ from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX
 from chatsync.store.journal import DEDUPE_US
 
 __all__ = [
+    "ACTIVITY_BUCKETS_MAX",
     "AUDIENCES_MAX",
     "BACK_EVENTS_MAX",
     "CHOICE_CODE_POINTS_MAX",
@@ -43,6 +44,7 @@ __all__ = [
     "FED_AGE_US_MAX",
     "FED_BYTES_MAX",
     "FILTER_ANSWER_BYTES_MAX",
+    "FINDING_WAITING_MAX",
     "FIXED_LIMITS",
     "GZIP_RATIO_MAX",
     "HELLO_LAST_MAX",
@@ -55,6 +57,7 @@ __all__ = [
     "LIFETIME_US_MAX",
     "MESSAGES_MAX",
     "MIB",
+    "MOMENTS_MAX",
     "PAGE_MAX",
     "PARTICIPANTS_SHOWN_MAX",
     "PRIVATE_FILE_BYTES_MAX",
@@ -66,6 +69,9 @@ __all__ = [
     "REVOCATIONS_MAX",
     "RSA_BITS_MAX",
     "RSA_BITS_MIN",
+    "SEARCH_CHARACTERS_MAX",
+    "SEARCH_HITS_MAX",
+    "SEARCH_WORDS_MAX",
     "SECRET_BYTES_MIN",
     "SEGMENTS_SHOWN_MAX",
     "SLICE_CACHE_S_BARE",
@@ -236,6 +242,12 @@ EMOTES_MAX = 200
 EMOTE_URL_CHARACTERS_MAX = 256  # it travels with each message that shows it
 PAGE_MAX = 5_000
 PARTICIPANTS_SHOWN_MAX = 1_000
+ACTIVITY_BUCKETS_MAX = 5_000  # 14 h at 10 s
+MOMENTS_MAX = 200
+SEARCH_CHARACTERS_MAX = 100
+SEARCH_WORDS_MAX = 8
+SEARCH_HITS_MAX = 100
+FINDING_WAITING_MAX = 32  # each takes up to a second
 FED_BYTES_MAX = 64 * 1024
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
 FED_AGE_US_MAX = 24 * HOUR_US
@@ -331,6 +343,16 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("segments_shown", SEGMENTS_SHOWN_MAX, "segments", "In an answer of `GET …/timeline`, the newest."),
     FixedLimit("context_last", CONTEXT_LAST_MAX, "events", "`last` of `GET …/at`."),
     FixedLimit("context_ahead", CONTEXT_AHEAD_MS_MAX, "ms", "`ahead_ms` of `GET …/at`."),
+    FixedLimit(
+        "activity_buckets", ACTIVITY_BUCKETS_MAX, "buckets", "In an answer of `GET …/activity`; they grow longer."
+    ),
+    FixedLimit("moments", MOMENTS_MAX, "moments", "Questions, polls, pins and gaps each in it, most upvoted first."),
+    FixedLimit("search", SEARCH_CHARACTERS_MAX, "characters", "`q` of `GET …/search`."),
+    FixedLimit("search_words", SEARCH_WORDS_MAX, "words", "In it."),
+    FixedLimit("search_hits", SEARCH_HITS_MAX, "hits", "A page of it."),
+    FixedLimit(
+        "finding", FINDING_WAITING_MAX, "requests", "Of these two kinds at a time; beyond it the answer is 429."
+    ),
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
     FixedLimit("purges", PURGES_WAITING_MAX, "keys", "Waiting for one cache that does not answer."),

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from chatsync.chat.event import Event
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.replay.cuts import CONTEXT_US, Piece
+from chatsync.service.finding import Finder
 from chatsync.store.as_it_happened import Past, as_it_happened
+from chatsync.store.finding import Finding
 from chatsync.store.journal import Journal
 from chatsync.store.query import Query
 
@@ -30,10 +32,14 @@ class Reading:
         query: reads archived hours through DuckDB and the rest from the journal.
         journal: for room state.
         at_once: how many reads may run at a time; the others wait.
+
+    Attributes:
+        finder: counts and finds in whole broadcasts, apart from these reads.
     """
 
     def __init__(self, query: Query, journal: Journal, *, at_once: int = 2) -> None:
         self._query, self._journal = query, journal
+        self.finder = Finder(Finding(query, journal), journal)
         self._places = asyncio.Semaphore(at_once)
 
     async def page(

@@ -239,7 +239,7 @@ class JournalReads(Readers):
             place = page[-1].place
         known = {event.offset for event in events}  # a row may leave the journal between the two looks
         left = [
-            event for event in self._left(room, broadcast, Range(start_us, end_us), after) if event.offset not in known
+            event for event in self.left(room, broadcast, Range(start_us, end_us), after) if event.offset not in known
         ]
         if left:
             events = sorted((*events, *left), key=lambda event: event.place)
@@ -291,7 +291,7 @@ class JournalReads(Readers):
         )
         return [self._event(self._found(room, row, _PLACED_US)) for row in rows]
 
-    def _left(self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None) -> list[Event]:
+    def left(self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None = None) -> list[Event]:
         """Events of a range that have left the journal: all of them public, and none hidden."""
         rows = self.pruned.between(room, broadcast, within)
         if not rows:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import structlog
@@ -29,16 +29,19 @@ from chatsync.store.parquet import verify_file
 from chatsync.store.recall import VERIFIED_MAX
 from chatsync.store.schema import EVENTS, event_from
 
-__all__ = ["Plan", "Query", "open_duckdb"]
+__all__ = ["EVENT_COLUMNS", "Plan", "Query", "open_duckdb"]
 
 _log = structlog.get_logger(__name__)
 
-_COLUMNS = ", ".join(
+T = TypeVar("T")
+
+EVENT_COLUMNS = ", ".join(
     f"epoch_us({name}) AS {name}" if name in {"program_us", "wall_us"} else f'"{name}"' for name in EVENTS.names
 )
+"""What is read of a row of ``events``, for :meth:`Query.events`."""
 
 _FOUND = (
-    f"SELECT {_COLUMNS} FROM read_parquet(?, hive_partitioning = false) "
+    f"SELECT {EVENT_COLUMNS} FROM read_parquet(?, hive_partitioning = false) "
     "WHERE program_us >= make_timestamptz(?) AND program_us < make_timestamptz(?)"
 )
 _AFTER = ' AND (epoch_us(program_us) > ? OR (epoch_us(program_us) = ? AND "offset" > ?))'
@@ -125,12 +128,41 @@ class Query:
             CorruptError: a file or row is damaged; nothing is returned then.
             StorageFailedError: the journal or a file cannot be read.
         """
+        plan, found = self.asked(
+            plan, lambda planned, connection, paths: self._rows(planned, connection, paths, after, limit)
+        )
+        events = [] if found is None else found
+        for within in plan.journal:
+            events += self._journal.events_between(
+                plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit
+            )
+        events.sort(key=lambda event: event.place)
+        return with_finals(
+            events if limit < 0 else events[:limit],
+            lambda: Finals(self._journal, self._catalog, plan.room, plan.broadcast),
+        )
+
+    def asked(
+        self, plan: Plan, ask: Callable[[Plan, duckdb.DuckDBPyConnection, list[str]], T]
+    ) -> tuple[Plan, T | None]:
+        """What files answer that were compared with their checksums.
+
+        Args:
+            plan: of :meth:`plan`.
+            ask: asks DuckDB, given the plan, a connection and the files' paths; may be called again.
+
+        Returns:
+            The plan that was followed, another one if an hour was written anew meanwhile, and the answer; None if no files are in it.
+
+        Raises:
+            CorruptError: a file is damaged.
+            StorageFailedError: a file cannot be read.
+        """
         if plan.files:
             self._journal.lost.check_places(plan.room, plan.broadcast, plan.within)
-        while True:
+        while plan.files:
             try:
-                events = self._from_files(plan, after, limit) if plan.files else []
-                break
+                return plan, ask(plan, self._duckdb(), self._believed(plan))
             except (CorruptError, duckdb.Error) as error:
                 self._tell_damage(plan, error)
                 fresh = self.plan(plan.room, plan.broadcast, plan.within)
@@ -142,15 +174,7 @@ class Query:
                     raise CorruptError(plan.files[0].path, f"DuckDB: {type(error).__name__}") from error
             except OSError as error:  # the disk refuses, which says nothing of what is on it
                 raise StorageFailedError from error
-        for within in plan.journal:
-            events += self._journal.events_between(
-                plan.room, plan.broadcast, within.start_us, within.end_us, public_only=True, after=after, limit=limit
-            )
-        events.sort(key=lambda event: event.place)
-        return with_finals(
-            events if limit < 0 else events[:limit],
-            lambda: Finals(self._journal, self._catalog, plan.room, plan.broadcast),
-        )
+        return plan, None
 
     def _tell_damage(self, plan: Plan, error: Exception) -> None:
         """Name a damaged file to whoever can see to it: if the journal has its rows, its hours are read there from now on."""
@@ -184,7 +208,8 @@ class Query:
         plan = self.plan(room, broadcast, Range(start_us, end_us))
         return self.read(plan, after=after_place, limit=limit)
 
-    def _from_files(self, plan: Plan, after: tuple[int, int] | None, limit: int) -> list[Event]:
+    def _believed(self, plan: Plan) -> list[str]:
+        """Paths of a plan's files, each compared with its checksum since it was last written."""
         for file in plan.files:
             seen = (file.path, *self._touched(file))
             if seen not in self._verified:
@@ -192,15 +217,27 @@ class Query:
                 if len(self._verified) >= VERIFIED_MAX:
                     self._verified.clear()
                 self._verified.add(seen)
-        paths = [str((self._files.root / file.path).absolute()) for file in plan.files]
+        return [str((self._files.root / file.path).absolute()) for file in plan.files]
+
+    def _rows(
+        self,
+        plan: Plan,
+        connection: duckdb.DuckDBPyConnection,
+        paths: list[str],
+        after: tuple[int, int] | None,
+        limit: int,
+    ) -> list[Event]:
         text, values = _FOUND, [paths, plan.within.start_us, plan.within.end_us]
         if after is not None:
             text, values = text + _AFTER, [*values, after[0], after[0], after[1]]
         if limit >= 0:  # else they are sorted here: DuckDB takes a millisecond to sort twenty rows
             text, values = text + _FIRST, [*values, limit]
-        rows = self._duckdb().execute(text, values).fetchall()
+        return self.events(plan.room, connection.execute(text, values).fetchall())
+
+    def events(self, room: str, rows: list[tuple[Any, ...]]) -> list[Event]:
+        """Events of rows whose columns are :data:`EVENT_COLUMNS`."""
         named = {(row[_AUTHOR_KEY], row[_NAME_VERSION]) for row in rows if row[_AUTHOR_KEY] is not None}
-        self._journal.know_authors(plan.room, named)
+        self._journal.know_authors(room, named)
         return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in rows]
 
     def _touched(self, file: ArchiveFile) -> tuple[int, int]:
