@@ -40,6 +40,7 @@ async def test_what_is_said_and_where_it_was_lost_is_counted_by_program_minute(t
         await it.act("react", emoji="❓", role="host")
         await it.stream(Scenario(START_US), 2)
         it.room().log_reactions()
+        await it.settled()
         await it.stream(Scenario(START_US), 70)
         before = await _panel(it)
         assert 2 == sum(one["messages"] for one in before["minutes"])

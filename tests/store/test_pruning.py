@@ -138,13 +138,13 @@ def _read(store: Store) -> list[object]:
 def test_what_leaves_while_it_is_read_is_read_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row that is found in the journal, and then leaves it before the archive is asked, does not come twice."""
     _lesson(store)
-    left = store.journal._left
+    left = store.journal.left
 
     def leaving(*values: Any) -> Any:
         assert 3 == prune(store, wall_us=LATER_US)
         return left(*values)
 
-    monkeypatch.setattr(store.journal, "_left", leaving)
+    monkeypatch.setattr(store.journal, "left", leaving)
     events = store.journal.events_between("math", 1, BASE_US, BASE_US + 2 * HOUR_US)
     assert [1, 2, 3, 7, 8, 6] == [event.offset for event in events if event.kind != "hidden"]
 
