@@ -5,8 +5,17 @@
  * from there, and not built in again (vite.config.ts).
  */
 
+import { ChatsyncHeatmap } from './heatmap-element.js';
+import { register } from './register.js';
+import { ChatsyncSearch } from './search-element.js';
+
+register({ 'chatsync-heatmap': ChatsyncHeatmap, 'chatsync-search': ChatsyncSearch });
+
 export { HlsElementAdapter, hlsElementAdapter } from './adapters/hls-element.js';
 export { NativeAdapter, nativeAdapter } from './adapters/native.js';
 export { ShakaAdapter, shakaAdapter } from './adapters/shaka.js';
 export { VideoJsAdapter, videojsAdapter } from './adapters/videojs.js';
 export { chatsyncPlugin, registerChatsync } from './videojs.js';
+export { findingStringsFor } from './finding-strings.js';
+export { FindingReader } from './finding.js';
+export { ChatsyncHeatmap, ChatsyncSearch };
