@@ -50,6 +50,7 @@ from chatsync.service.routes import (
     rooms,
     slices,
     tokens,
+    watch,
 )
 from chatsync.service.settings import Settings, check_safe, token_key
 from chatsync.service.short_path import ShortPath, ShortPathApp
@@ -141,6 +142,7 @@ def create_app(
         health,
         api_page,
         host_page,
+        watch,
     ):
         app.include_router(routes.router)
     _add_player(app)
@@ -250,4 +252,5 @@ def _add_player(app: FastAPI) -> None:
     if not folder.is_dir():
         return
 
+    app.mount("/watch-page", watch.PageFiles(), name="watch page")
     app.mount("/player", PlayerFiles(directory=str(folder)), name="player")

@@ -4,7 +4,7 @@ Owns: the record that is stored, what a source may be, what the room knows put t
 Does not know: HTTP, how playlists are aligned. Units: µs inside, ms in the record that is stored and served.
 
 A record is ``duration_ms`` and ``spans``, as served, and ``media``: the recording's own segments that the room did not know, so
-that a clip made of them is found again. ``media`` is not served.
+that a clip made of them is found again. ``media`` is not served; ``media_url``, what viewers play, is.
 """
 
 from __future__ import annotations
@@ -234,7 +234,8 @@ def _record(duration_us: int, spans: Sequence[Span]) -> dict[str, Any]:
 
 def served(record: dict[str, Any]) -> dict[str, Any]:
     """What of a record is anybody's business."""
-    return {"duration_ms": record["duration_ms"], "spans": record["spans"]}
+    media_url = {"media_url": record["media_url"]} if "media_url" in record else {}
+    return {"duration_ms": record["duration_ms"], "spans": record["spans"], **media_url}
 
 
 def spans_to_wire(spans: Sequence[Span]) -> list[dict[str, Any]]:

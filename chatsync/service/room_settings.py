@@ -42,6 +42,7 @@ __all__ = [
     "RetentionDays",
     "RoomSettings",
     "ScreeningSettings",
+    "checked_media_url",
     "normal_origin",
     "read_private_file",
     "read_request_headers",
@@ -58,6 +59,7 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _NUMBER = "{number}"
 _NUMBER_DIGITS_MAX = 7
+_MEDIA_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # RFC 3986
 _OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "accept-encoding"})
@@ -251,6 +253,11 @@ class RoomSettings(SettingModel):
     )
     public: bool = setting(False, "Whether anybody may read, without a token, and caches may keep slices.")
     playlist_url: str | None = setting(None, "The HLS playlist to follow; without one, program time is wall time.")
+    media_url: str | None = setting(
+        None,
+        "What viewers play on `/watch/{room}`: an HLS playlist or a file, at an `https` address or a path of the relay's own origin. "
+        "`playlist_url` is not given away.",
+    )
     playlist_push: bool = setting(
         False, "Whether an encoder whose origin cannot be reached pushes its playlist instead: `POST …/timeline`."
     )
@@ -436,6 +443,11 @@ class RoomSettings(SettingModel):
     def _is_fetchable(cls, url: str | None) -> str | None:
         return None if url is None else _checked_url(url)
 
+    @field_validator("media_url")
+    @classmethod
+    def _is_playable(cls, url: str | None) -> str | None:
+        return None if url is None else checked_media_url(url)
+
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
@@ -526,6 +538,17 @@ def _is_image_url(url: str) -> bool:
     if url.startswith("/"):
         return not url.startswith("//")
     return url.startswith("https://") and has_host
+
+
+def checked_media_url(url: str) -> str:
+    """What a page may be told to play: an http or https URL, or a path that starts with one slash.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if _MEDIA_PATH.fullmatch(url) and len(url) <= URL_CHARACTERS_MAX:
+        return url
+    return _checked_url(url, "a URL that viewers may see")
 
 
 def _checked_url(url: str, instead: str = "request_headers_file") -> str:

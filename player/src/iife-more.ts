@@ -17,5 +17,5 @@ export { ShakaAdapter, shakaAdapter } from './adapters/shaka.js';
 export { VideoJsAdapter, videojsAdapter } from './adapters/videojs.js';
 export { chatsyncPlugin, registerChatsync } from './videojs.js';
 export { findingStringsFor } from './finding-strings.js';
-export { FindingReader } from './finding.js';
+export { compared, FindingReader } from './finding.js';
 export { ChatsyncHeatmap, ChatsyncSearch };

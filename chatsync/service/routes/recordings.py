@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from chatsync.chat.wire import encoded
 from chatsync.errors import MessageRejectedError, NotFoundError
@@ -29,6 +29,7 @@ from chatsync.service.recordings import (
     served,
     variant_of,
 )
+from chatsync.service.room_settings import checked_media_url
 from chatsync.service.routes.entry import Entry, allowed, entry, reader
 from chatsync.service.routes.slices import cache_control
 
@@ -66,6 +67,10 @@ class ClipBody(BaseModel):
     duration_ms: DurationMs | None = None
 
 
+def _playable(url: str | None) -> str | None:
+    return None if url is None else checked_media_url(url)
+
+
 class RecordingBody(BaseModel):
     """What a recording is made from: exactly one source."""
 
@@ -78,6 +83,7 @@ class RecordingBody(BaseModel):
     position_ms: PositionMs = 0
     clips: list[ClipBody] | None = Field(default=None, min_length=1, max_length=CLIPS_MAX)
     duration_ms: DurationMs | None = None  # with spans, broadcast or recording
+    media_url: Annotated[str | None, AfterValidator(_playable)] = None  # what the watch page plays
 
 
 def _checked(recording: str) -> str:
@@ -158,6 +164,8 @@ async def put_recording(request: Request, room: str, recording: str) -> Response
     if await asyncio.to_thread(entered.hub.catalog.recordings_besides, room, recording) >= count_max:
         raise MessageRejectedError("too_many_recordings", f"A room has maps of at most {count_max} recordings.")
     record = await _made(entered, recording, body)
+    if body.media_url is not None:
+        record = record | {"media_url": body.media_url}
 
     def work(connection: sqlite3.Connection) -> None:
         entered.hub.catalog.put_recording(connection, entered.room.room, recording, record)

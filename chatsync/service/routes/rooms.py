@@ -54,6 +54,7 @@ async def get_room(entered: Reader) -> Response:
             "fixed": sorted(live.settings.fixed_parts),
             "reactions": list(live.settings.reactions),
             "emotes": live.settings.emotes,
+            "media_url": live.settings.media_url,
             "public": live.settings.public,
             "live": not current.is_closed,
             "broadcast": current.number,
