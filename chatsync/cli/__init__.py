@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import audit, folder, playlists, questions, rooms, safekeeping, serving
+from chatsync.cli import audit, folder, playlists, publishing, questions, rooms, safekeeping, serving
 
 __all__ = ["main"]
 
@@ -39,6 +39,7 @@ for command in (
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),
     *(questions.sql,),
+    *(publishing.publish,),
     *(rooms.restamp, rooms.erase, rooms.export_person),
 ):
     app.command()(command)

@@ -28,6 +28,10 @@ export interface FindingStrings {
   readonly upvotes: (count: number) => string;
   // The watch page:
   readonly chapters: string;
+  readonly aQuestion: string;
+  readonly aPoll: string;
+  readonly aPin: string;
+  readonly aPeak: string;
   readonly recordings: string;
   readonly recording: (name: string, length: string) => string;
   readonly live: string;
@@ -66,6 +70,10 @@ const english: FindingStrings = {
   answered: 'answered',
   upvotes: (count) => (count === 1 ? '1 upvote' : `${count} upvotes`),
   chapters: 'Moments',
+  aQuestion: 'Question',
+  aPoll: 'Poll',
+  aPin: 'Pinned',
+  aPeak: 'Most talked about',
   recordings: 'Recordings',
   recording: (name, length) => `${name}, ${length}`,
   live: 'Live',
@@ -121,6 +129,10 @@ const arabic: FindingStrings = {
   answered: 'أُجيب عنه',
   upvotes: (count) => arabicCount(count, 'تأييد واحد', 'تأييدان', 'تأييدات', 'تأييدًا'),
   chapters: 'اللحظات',
+  aQuestion: 'سؤال',
+  aPoll: 'استطلاع',
+  aPin: 'مثبّتة',
+  aPeak: 'نقاش كثير',
   recordings: 'التسجيلات',
   recording: (name, length) => `${name}، ${length}`,
   live: 'مباشر',

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
 import random
+import shutil
 import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,9 @@ import pytest
 from playwright.sync_api import Browser
 from pydantic import SecretStr
 from starlette.staticfiles import StaticFiles
+from typer.testing import CliRunner
 
+from chatsync.cli import app as command
 from chatsync.media import resolve_ffmpeg
 from chatsync.service.app import create_app
 from chatsync.service.room_settings import RoomSettings
@@ -66,7 +71,7 @@ class Relay:
             assert self._thread.is_alive()
             assert time.monotonic() < deadline_s
             time.sleep(0.02)
-        self.start_ms = round(time.time() * 1000) - LENGTH_S * 1000  # noqa: TID251 (what people say is dated by the world's clock)
+        self.start_ms = round(time.time() * 1000) - 400_000
         self._say()
         spans = [{"position_ms": 0, "duration_ms": LENGTH_S * 1000, "broadcast": 1, "program_ms": self.start_ms}]
         self._put("film", {"spans": spans, "media_url": "/film/film.m3u8"})
@@ -75,7 +80,9 @@ class Relay:
     def _say(self) -> None:
         chance = random.Random(3)
         lines = []
-        for second in sorted([*(chance.uniform(1, 59) for _ in range(40)), *(chance.uniform(30, 36) for _ in range(50))]):
+        for second in sorted(
+            [*(chance.uniform(1, 59) for _ in range(40)), *(chance.uniform(30, 36) for _ in range(50))]
+        ):
             text = chance.choice(WORDS)
             at_ms = self.start_ms + round(second * 1000)
             lines.append(
@@ -88,7 +95,10 @@ class Relay:
                     "playhead": {"broadcast": 1, "program_ms": at_ms},
                 }
             )
-        headers = {"Content-Type": "application/x-ndjson", "Authorization": f"Bearer {token(ROOM, 'f', None, ('ingest',))}"}
+        headers = {
+            "Content-Type": "application/x-ndjson",
+            "Authorization": f"Bearer {token(ROOM, 'f', None, ('ingest',))}",
+        }
         body = "\n".join(json.dumps(line) for line in lines)
         answer = httpx2.post(f"{self.url}/v1/rooms/{ROOM}/messages", content=body, headers=headers, timeout=20)
         assert {None} == {result.get("code") for result in answer.json()["results"]}, answer.text
@@ -109,7 +119,7 @@ def _film(folder: Path) -> None:
     source = ["-f", "lavfi", "-i", f"testsrc2=size=320x180:rate=10:duration={LENGTH_S}"]
     codec = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "20", "-pix_fmt", "yuv420p"]
     out = ["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod", str(folder / "film.m3u8")]
-    subprocess.run([resolve_ffmpeg(), "-loglevel", "error", "-nostdin", *source, *codec, *out], check=True, timeout=60)  # noqa: S603
+    subprocess.run([resolve_ffmpeg(), "-loglevel", "error", "-nostdin", *source, *codec, *out], check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -160,14 +170,18 @@ def test_one_finds_words_and_lands_before_them(relay: Relay, browser: Browser) -
     seen.page.get_by_role("tab", name="Search").click()
     seen.page.locator("chatsync-search input").fill("CAFE example")
     seen.until(f"{SEARCH}.querySelectorAll('.hit').length > 0")
-    assert "caféexample" == seen.value(f"[...{SEARCH}.querySelector('.hit').querySelectorAll('mark')].map((m) => m.textContent).join('')")
+    assert "caféexample" == seen.value(
+        f"[...{SEARCH}.querySelector('.hit').querySelectorAll('mark')].map((m) => m.textContent).join('')"
+    )
     hit_ms = seen.value("window.watch.search.hits.at(-1).positionMs")
     seen.value(f"[...{SEARCH}.querySelectorAll('.hit')].at(-1).click()")
     seen.until(f"Math.abs(window.watch.media.currentTime * 1000 - {max(0, hit_ms - 5000)}) < 500")
     seen.page.get_by_role("tab", name="Moments").click()
     assert seen.value("document.querySelectorAll('#panel-moments [data-what=question]').length") > 3
     seen.page.get_by_role("tab", name="Recordings").click()
-    assert ["film", "notes"] == seen.value("[...document.querySelectorAll('#panel-recordings bdi')].map((one) => one.textContent)")
+    assert ["film", "notes"] == seen.value(
+        "[...document.querySelectorAll('#panel-recordings bdi')].map((one) => one.textContent)"
+    )
     done(seen)
 
 
@@ -183,6 +197,38 @@ def test_without_a_video_the_chat_plays_by_itself(relay: Relay, browser: Browser
     seen.until("window.watch.media.currentTime > 51")
     assert before <= seen.value("window.watch.chat.shown.messages.length")
     done(seen)
+
+
+def test_a_published_folder_needs_no_relay(relay: Relay, browser: Browser, tmp_path: Path) -> None:
+    """A web server of files serves page, chat, activity and search; published again, nothing is written anew."""
+    folder, data = tmp_path / "site", tmp_path / "data"
+    shutil.copytree(relay.folder / "data", data)  # what lies on disk, as after a crash
+    config = tmp_path / "chatsync.toml"
+    config.write_text(f'[rooms.{ROOM}]\npublic = true\ntitle = "Analysis I"\n')
+    call = ["publish", ROOM, "--to", str(folder), "--json", "--config", str(config), "--data", str(data)]
+    first, again = (json.loads(CliRunner().invoke(command, call).output.splitlines()[-1]) for _ in range(2))
+    assert (["film", "notes"], 90) == (sorted(first["recordings"]), first["messages"])
+    assert 0 == again["written"]
+    shutil.copytree(relay.folder / "media", folder / "film")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        seen = watched(browser, f"http://127.0.0.1:{server.server_port}/film.html#t=40", DESKTOP)
+        seen.until("window.watch.chat.shown.settled && window.watch.chat.shown.messages.length > 30")
+        assert 90 == sum(count or 0 for count in seen.value("window.watch.heatmap.activity.counts"))
+        seen.page.get_by_role("tab", name="Search").click()
+        seen.page.locator("chatsync-search input").fill("cafe")
+        seen.until(f"{SEARCH}.querySelectorAll('.hit').length > 3")
+        done(seen)
+    finally:
+        server.shutdown()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    """A web server of files that prints nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Nobody reads it."""
 
 
 def test_what_is_not_open_to_everybody_has_no_page(relay: Relay) -> None:

@@ -215,10 +215,10 @@ function seekTo(atMs, isPosition) {
 
 function showMoments(activity) {
   const isPosition = activity.axis === 'position';
-  const peaks = activity.peaks.map((peak) => ({ what: 'peak', atMs: peak.startMs, kind: words.peaks, text: words.messages(peak.count) }));
+  const peaks = activity.peaks.map((peak) => ({ what: 'peak', atMs: peak.startMs, kind: words.aPeak, text: words.messages(peak.count) }));
   const marks = activity.moments.map(({ what, atMs, text, upvotes, answered }) => {
     const extra = [upvotes > 0 ? words.upvotes(upvotes) : '', answered ? words.answered : ''].filter((one) => one !== '');
-    const kind = { question: words.questions, poll: words.polls, pin: '📌' }[what];
+    const kind = { question: words.aQuestion, poll: words.aPoll, pin: words.aPin }[what];
     return { what, atMs, kind: [kind, ...extra].join(' · '), text };
   });
   const all = [...peaks, ...marks].sort((a, b) => a.atMs - b.atMs).slice(0, MOMENTS_SHOWN);
@@ -380,6 +380,7 @@ async function open() {
     for (const element of [chat, heatmap, search]) element.recording = told.recording;
     const record = await read(`recordings/${encodeURIComponent(told.recording)}`);
     spans = record.spans;
+    heatmap.bucketMs = Math.min(10_000, Math.max(1_000, Math.floor(record.duration_ms / 150_000) * 1_000));
     spans.durationMs = record.duration_ms;
   }
   if (told.media === null) {
@@ -406,6 +407,7 @@ let isLive = false;
 async function start() {
   stage.setAttribute('aria-label', words.position);
   layTabs();
+  heatmap.peaks = window.matchMedia('(min-width: 821px)').matches;
   stage.append(heatmap, made('div', { className: 'tools' }, shareButton, shareLink, shareStatus));
   byId('which').textContent = told.recording ?? words.live;
   shareButton.addEventListener('click', share);
