@@ -44,6 +44,7 @@ SAID = (
     "[Number(row.dataset.offset), row.querySelector('.name').textContent, row.querySelector('.text').textContent])"
 )
 LINES = f"{ROWS}.filter((row) => !row.dataset.offset).map((row) => row.querySelector('bdi').textContent)"
+SEARCH = "document.querySelector('chatsync-search').shadowRoot"
 # What our own templates are made of; anything else came out of a text.
 FOREIGN = """
 [...document.querySelector('chatsync-chat').shadowRoot.querySelectorAll('*')].flatMap((one) => [
@@ -230,6 +231,29 @@ def test_answers_opened_as_pages_are_no_pages(served: Served, browser: Browser) 
         assert ([], []) == (one.value("window.tripped"), one.dialogs)
         assert [] == [url for url in one.requests if CANARY in url]
     one.page.close()
+
+
+def test_the_watch_page_shows_texts_and_titles(served: Served, browser: Browser) -> None:
+    """Titles in its head, questions among its moments, and hits of a search with marks in them: text, with the policy and without."""
+    for without in (False, True):
+        one = Looked(browser.new_page(viewport=HIGH, bypass_csp=without))  # type: ignore[arg-type]
+        for room, title in [*served.titled.items(), (ROOM, next(iter(served.titled.values())))]:
+            one.page.goto(f"{served.url}/watch/{room}")
+            assert title == one.value("document.querySelector('h1').textContent")
+        one.until(
+            "window.watch && window.watch.heatmap.activity && document.querySelectorAll('#panel-moments bdi').length > 50"
+        )
+        one.page.get_by_role("tab").nth(1).click()
+        one.page.locator("chatsync-search input").fill("script")
+        one.until(f"{SEARCH}.querySelectorAll('.hit').length > 3")
+        hits = one.value("window.watch.search.hits.map((hit) => [hit.name, hit.text])")
+        rows = f"[...{SEARCH}.querySelectorAll('.hit')]"
+        shown = f"{rows}.map((row) => [row.querySelector('.name').textContent, row.querySelector('.text').textContent])"
+        assert hits == one.value(shown)
+        tags = f"[...new Set([...{SEARCH}.querySelectorAll('*')].map((found) => found.tagName))].sort()"
+        assert ["BDI", "BUTTON", "FORM", "INPUT", "LI", "MARK", "OL", "P", "TIME"] == one.value(tags)
+        one.assert_nothing_ran()
+        one.page.close()
 
 
 def test_the_wires_trip(served: Served, browser: Browser) -> None:
