@@ -134,9 +134,8 @@ class _Publishing:
         listed = [{"recording": name, "duration_ms": record["duration_ms"]} for name, record in records.items()]
         self._json("recordings.json", {"recordings": listed})
         self._pages(records)
-        gone = sorted(before - set(self._done.files))
         self._put(_LIST, encoded({"room": self._room, "files": sorted({*self._done.files, _LIST})}), packed=False)
-        for path in gone:
+        for path in sorted(before - set(self._done.files)):
             for name in (path, f"{path}.gz"):
                 (self._folder / name).unlink(missing_ok=True)
         return self._done

@@ -79,7 +79,7 @@ class Relay:
 
     def _say(self) -> None:
         chance = random.Random(3)
-        lines = []
+        lines: list[dict[str, Any]] = []
         for second in sorted(
             [*(chance.uniform(1, 59) for _ in range(40)), *(chance.uniform(30, 36) for _ in range(50))]
         ):
