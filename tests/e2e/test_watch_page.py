@@ -102,6 +102,13 @@ class Relay:
         body = "\n".join(json.dumps(line) for line in lines)
         answer = httpx2.post(f"{self.url}/v1/rooms/{ROOM}/messages", content=body, headers=headers, timeout=20)
         assert {None} == {result.get("code") for result in answer.json()["results"]}, answer.text
+        deadline_s = time.monotonic() + READY_S
+        while len(lines) > sum(entry["messages"] for entry in self._slices()):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+
+    def _slices(self) -> Any:
+        return httpx2.get(f"{self.url}/v1/rooms/{ROOM}/chat.json").json()["slices"]
 
     def _put(self, name: str, body: Any) -> None:
         headers = {"Authorization": f"Bearer {token(ROOM, 'teacher', 'host')}"}
