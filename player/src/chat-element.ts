@@ -1,28 +1,40 @@
 /**
  * `<chatsync-chat>`: the chat of a room beside a player.
  *
- * Owns: the pane, reading and following, the composer, what is announced. Does not know: any player, the wire.
+ * Owns: the session of the room, which parts are shown and when, what is announced, deeds and their answers. Does not know:
+ * any player, the wire, how the list scrolls (chat-list.ts), what rows, composer and panels look like (chat-*.ts).
  * Text reaches the page by lit's text bindings only. No inline style, no eval: `default-src 'self'` is enough.
  */
 
-import { observeElementOffset, observeElementRect, Virtualizer } from '@tanstack/virtual-core';
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
-import { ref } from 'lit/directives/ref.js';
-import { repeat } from 'lit/directives/repeat.js';
+import { Announcer } from './announcer.js';
+import { ChatComposer, REACTIONS } from './chat-composer.js';
+import { chatHeader } from './chat-header.js';
+import { ChatList } from './chat-list.js';
+import { ChatMemory } from './chat-memory.js';
+import { noticeBar, optionsPanel, pinBar, pollCard, questionList, staffPanel, type Notice, type PanelHost } from './chat-panels.js';
+import { listRow, type RowHost } from './chat-rows.js';
+import { panelStyles } from './panel-styles.js';
+import { actionsOf } from './row-actions.js';
+import { isLeftOut, sampled, seedOf, type ListRow } from './chat-sampling.js';
 import { chatStyles } from './chat-styles.js';
-import type { OwnMessage } from './own-messages.js';
+import { ChatTimeline } from './chat-timeline.js';
+import { RefusedError, type DeedFields } from './deeds.js';
+import { delayed } from './delayed-adapter.js';
+import { isStaff, mayNow } from './permissions.js';
 import type { PlayheadAdapter } from './playhead.js';
-import { mayDo, MESSAGE_KINDS, type ChatEvent, type Fragment } from './protocol.js';
+import { MESSAGE_KINDS, type ChatEvent } from './protocol.js';
 import type { SyncMode } from './replay.js';
-import { ChatSession, type SessionOptions } from './session.js';
-import { clockText, stringsFor, timeOfDayText, type Strings } from './strings.js';
+import { EMPTY_STATE, type RoomState } from './room-state.js';
+import { inboxOf, type StaffInbox } from './staff-inbox.js';
+import { stringsFor, type Strings } from './strings.js';
 
-const BEHIND_SHOWN_MS = 15_000;
-const ANNOUNCE_EVERY_MS = 3_000;
-const ROW_ESTIMATE_PX = 46;
-const AT_BOTTOM_PX = 4;
-const NEAR_TOP_PX = 160;
-const TEXT_MAX = 2_000; // code points; the room's own limit is the relay's to say
+const NOTICE_MS = 8_000;
+const REACTIONS_SHOWN_MS = 3_000;
+const POLLS_SHOWN = 2;
+const NO_INBOX: StaffInbox = { held: [], reports: [] };
+
+type View = 'chat' | 'questions' | 'staff' | 'options';
 
 /** What the pane shows, for measuring and for tests. */
 export interface Shown {
@@ -48,16 +60,17 @@ export interface SeekRequest {
  * @attr recording - id of a recording: its chat instead of the live one
  * @attr sync - `hold` (with the picture, default) or `now` (as written; default for hosts and moderators)
  * @attr lang - language of the strings
+ * @attr reactions - emoji to react with, separated by spaces; default: those every room begins with
  * @fires chatsync-message - an event was appended while following; detail {offset, programMs, kind}
  * @fires chatsync-settled - the pane is right after a seek or a start; detail {generation, cutoffMs}
  * @fires chatsync-seek-request - the viewer wants to go to a moment; cancelable, else the adapter seeks
  * @fires chatsync-error - something could not be read or sent; detail is the error
- * @csspart header, mode, pane, log, row, composer, resume
+ * @csspart header, mode, views, pin, poll, pane, log, row, sheet, notice, resume, composer
  * @cssproperty --chatsync-surface, --chatsync-raised, --chatsync-text, --chatsync-quiet, --chatsync-line, --chatsync-accent,
- *   --chatsync-on-accent, --chatsync-live, --chatsync-question, --chatsync-font
+ *   --chatsync-on-accent, --chatsync-live, --chatsync-question, --chatsync-right, --chatsync-font
  */
 export class ChatsyncChat extends LitElement {
-  static override styles = chatStyles;
+  static override styles = [panelStyles, chatStyles];
 
   static override properties = {
     room: { reflect: true },
@@ -65,6 +78,7 @@ export class ChatsyncChat extends LitElement {
     tokenFrom: { attribute: 'token-from' },
     recording: { reflect: true },
     sync: { attribute: 'sync' },
+    reactions: {},
     adapter: { attribute: false },
     token: { attribute: false },
   };
@@ -74,34 +88,50 @@ export class ChatsyncChat extends LitElement {
   declare tokenFrom: string | null;
   declare recording: string | null;
   declare sync: SyncMode | null;
+  declare reactions: string | null;
   declare adapter: PlayheadAdapter | null;
   /** Never an attribute and never in a URL: markup and logs are read by others. */
   declare token: string | null;
 
-  #session: ChatSession | null = null;
-  #virtualizer: Virtualizer<HTMLElement, HTMLElement> | null = null;
-  #unmountVirtualizer: (() => void) | null = null;
-  #rows: readonly ChatEvent[] = [];
-  #rowKey: (index: number) => number = (index) => index;
+  #session: ChatTimeline | null = null;
+  #memory = new ChatMemory('', '');
+  readonly #list = new ChatList<ListRow>(
+    { root: () => this.renderRoot, update: () => this.requestUpdate(), loadEarlier: () => this.#session?.loadEarlier() },
+    (row) => (isLeftOut(row) ? `second ${row.second}` : row.offset),
+  );
+  readonly #composer = new ChatComposer({
+    update: () => this.requestUpdate(),
+    said: () => this.resume(),
+    act: (action, fields) => void this.#act(action, fields),
+    focusField: () => void this.updateComplete.then(() => this.renderRoot.querySelector('textarea')?.focus()),
+  });
+  #view: View = 'chat';
+  #unfolded: number | null = null;
+  #armed: string | null = null; // the deed that is asked about once more
+  #notice: Notice | null = null;
+  #noticeTimer: ReturnType<typeof setTimeout> | null = null;
+  #tapped = new Map<string, number>();
+  #tappedTimer: ReturnType<typeof setTimeout> | null = null;
+  #votes = new Map<string, readonly number[]>();
+  #upvoted = new Set<number>();
+  #putAway = new Set<string>();
+  #rowsKey = '';
+  #inbox = NO_INBOX;
+  #inboxVersion = -1;
   #renderedVersion = -1;
   #renderedGeneration = -1;
   #settledGeneration = -1;
   #wasSettled = false;
-  #isReading = false;
+  #wasReading = false;
   #newCount = 0;
-  #lastTopPx = 0;
-  #knownTopPx = 0; // where the list takes the pane to be
-  #isOnScrollbar = false;
-  #isQuestion = false;
-  #unannounced = 0;
   #announced = '';
-  #announceTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #announcer = new Announcer((count) => {
+    this.#announced = count > 0 ? stringsFor(this.#language).newAnnounced(count) : '';
+    this.requestUpdate();
+  });
   #heldToken: string | null = null;
   #clockTimer: ReturnType<typeof setInterval> | null = null;
   #hasChosenSync = false;
-  readonly #measure = (element?: Element): void => {
-    if (element instanceof HTMLElement) this.#virtualizer?.measureElement(element);
-  };
 
   constructor() {
     super();
@@ -110,22 +140,23 @@ export class ChatsyncChat extends LitElement {
     this.tokenFrom = null;
     this.recording = null;
     this.sync = null;
+    this.reactions = null;
     this.adapter = null;
     this.token = null;
   }
 
   /** What the pane shows now. Read-only; a new object at every read. */
   get shown(): Shown {
-    const timeline = this.#session?.timeline;
-    if (timeline === undefined) return { cutoffMs: null, broadcast: null, messages: [], generation: 0, settled: false };
-    const messages = timeline.rows.filter((row) => MESSAGE_KINDS.has(row.kind)).map(({ offset, programMs }) => ({ offset, programMs }));
-    const isRendered = timeline.version === this.#renderedVersion;
-    const { cutoffMs, broadcast, generation } = timeline;
-    return { cutoffMs, broadcast, messages, generation, settled: timeline.settled && isRendered };
+    const session = this.#session;
+    if (session === null) return { cutoffMs: null, broadcast: null, messages: [], generation: 0, settled: false };
+    const messages = session.rows.filter((row) => MESSAGE_KINDS.has(row.kind)).map(({ offset, programMs }) => ({ offset, programMs }));
+    const isRendered = session.version === this.#renderedVersion;
+    const { cutoffMs, broadcast, generation } = session;
+    return { cutoffMs, broadcast, messages, generation, settled: session.settled && isRendered };
   }
 
   /** The headless session behind the element, null before it has a room. */
-  get session(): ChatSession | null {
+  get session(): ChatTimeline | null {
     return this.#session;
   }
 
@@ -144,94 +175,85 @@ export class ChatsyncChat extends LitElement {
     window.removeEventListener('online', this.#onWake);
     document.removeEventListener('visibilitychange', this.#onWake);
     if (this.#clockTimer !== null) clearInterval(this.#clockTimer);
-    if (this.#announceTimer !== null) clearTimeout(this.#announceTimer);
-    this.#announceTimer = null;
-    this.#unmountVirtualizer?.();
-    this.#unmountVirtualizer = null;
-    this.#virtualizer = null;
+    for (const timer of [this.#noticeTimer, this.#tappedTimer]) if (timer !== null) clearTimeout(timer);
+    this.#noticeTimer = this.#tappedTimer = null;
+    this.#announcer.stop();
+    this.#list.disconnect();
     this.#close();
   }
 
   /** Follow again: the newest row at the bottom, and stay there. */
   resume(): void {
-    this.#isReading = false;
     this.#newCount = 0;
-    this.#virtualizer?.scrollToEnd({ behavior: 'instant' });
-    this.requestUpdate();
+    this.#list.resume();
   }
 
   protected override willUpdate(changed: PropertyValues): void {
     const opensAnew = ['room', 'server', 'recording', 'tokenFrom', 'token'].some((name) => changed.has(name));
     if (opensAnew && this.isConnected) this.#open();
-    else if (changed.has('adapter')) this.#session?.attach(this.adapter);
+    else if (changed.has('adapter')) this.#attach();
     if (changed.has('sync') && this.sync !== null) {
       this.#hasChosenSync = true;
       if (this.#session !== null) this.#session.sync = this.sync === 'now' ? 'now' : 'hold';
     }
-    const timeline = this.#session?.timeline;
-    if (timeline === undefined) {
-      this.#rows = [];
+    const session = this.#session;
+    if (session === null) {
+      this.#list.rows = [];
       return;
     }
-    if (timeline.version === this.#renderedVersion) return;
-    const rows = timeline.rows;
-    this.#rows = rows;
-    this.#rowKey = (index) => rows[index]?.offset ?? -1 - index;
-    this.#tell(timeline.takeAppended());
-    if (timeline.generation !== this.#renderedGeneration) {
-      // A seek puts history into the pane: it is neither news nor to be read out, and it stands at its end.
-      this.#renderedGeneration = timeline.generation;
-      this.#isReading = false;
+    if (this.#list.isReading !== this.#wasReading) {
+      this.#wasReading = this.#list.isReading;
       this.#newCount = 0;
-      this.#unannounced = 0;
     }
+    if (session.version !== this.#renderedVersion) {
+      this.#tell(session.takeAppended());
+      if (session.generation !== this.#renderedGeneration) {
+        // A seek puts history into the pane: it is neither news nor to be read out, and it stands at its end.
+        this.#renderedGeneration = session.generation;
+        this.#list.restart();
+        this.#announcer.forget();
+      }
+    }
+    this.#takeReactions(session);
+    this.#chooseRows(session);
   }
 
   protected override render(): TemplateResult {
-    const strings = stringsFor(this.lang || document.documentElement.lang);
+    const strings = stringsFor(this.#language);
     const session = this.#session;
+    const state = session?.state ?? EMPTY_STATE;
+    const panels = this.#panelHost(session, strings);
+    const isCovered = this.#view !== 'chat';
+    const rows = this.#rowHost(session, strings);
     return html`
-      ${this.#header(session, strings)} ${this.#note(session, strings)}
+      ${chatHeader(session, strings, {
+        hasOptions: this.#view === 'options',
+        toLive: () => this.#seek(null, null),
+        toggleSync: this.#toggleSync,
+        toggleOptions: () => this.#show(this.#view === 'options' ? 'chat' : 'options'),
+      })} ${this.#views(session, state, strings)} ${this.#note(session, strings)} ${pinBar(state.pins, panels)}
+      ${this.#polls(state, panels)}
       <div class="pane" part="pane">
-        <div
-          class="log"
-          part="log"
-          role="log"
-          aria-live="off"
-          aria-label=${strings.messages}
-          tabindex="0"
-          @scroll=${this.#onScroll}
-          @wheel=${this.#onWheel}
-          @touchmove=${this.#onTouch}
-          @pointerdown=${this.#onPointerDown}
-          @pointerup=${this.#onPointerUp}
-        >
-          <div class="sizer"><div class="window">${this.#list(strings)}</div></div>
-        </div>
-        ${this.#empty(session, strings)} ${this.#resumeBar(strings)}
+        ${this.#list.render(strings.messages, isCovered, (row) => listRow(row, rows))}
+        ${this.#empty(session, strings)} ${isCovered ? nothing : this.#resumeBar(strings)} ${this.#reactionStrip()} ${isCovered ? this.#sheet(session, state, panels) : nothing}
       </div>
-      ${this.#own(session, strings)} ${this.#composer(session, strings)}
+      ${noticeBar(this.#notice, strings, () => this.#say(null))} ${session === null ? nothing : this.#composer.render(session, strings, this.#emoji)}
       <div class="unseen" role="status" aria-live="polite">${this.#announced}</div>
     `;
   }
 
   protected override updated(): void {
-    const log = this.renderRoot.querySelector<HTMLElement>('.log');
-    const virtualizer = this.#virtualizer;
-    if (log === null || virtualizer === null) return;
-    // Styles are set through the CSSOM: a style attribute would need 'unsafe-inline'.
-    this.renderRoot.querySelector<HTMLElement>('.sizer')!.style.height = `${virtualizer.getTotalSize()}px`;
-    const first = virtualizer.getVirtualItems()[0]?.start ?? 0;
-    this.renderRoot.querySelector<HTMLElement>('.window')!.style.transform = `translateY(${first}px)`;
-    this.#unmountVirtualizer ??= virtualizer._didMount();
-    virtualizer._willUpdate();
-    const timeline = this.#session?.timeline;
-    if (timeline === undefined) return;
-    if (timeline.version !== this.#renderedVersion) {
-      this.#renderedVersion = timeline.version;
-      if (!this.#isReading) virtualizer.scrollToEnd({ behavior: 'instant' });
-    }
-    this.#tellSettled();
+    this.#renderedVersion = this.#session?.version ?? -1;
+    this.#list.updated();
+    if (this.#session !== null) this.#tellSettled(this.#session);
+  }
+
+  get #language(): string {
+    return this.lang || this.closest<HTMLElement>('[lang]')?.lang || '';
+  }
+
+  get #emoji(): readonly string[] {
+    return this.reactions === null ? REACTIONS : this.reactions.split(/\s+/).filter((one) => one !== '');
   }
 
   // ── Session ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -239,19 +261,25 @@ export class ChatsyncChat extends LitElement {
   #open(): void {
     this.#close();
     if (this.room === null || this.room === '') return;
-    const options: SessionOptions = {
-      server: this.#serverUrl(),
+    const server = this.#serverUrl();
+    this.#memory = new ChatMemory(server, this.room);
+    const session = new ChatTimeline({
+      server,
       room: this.room,
       recording: this.recording || null,
       token: (again) => this.#currentToken(again),
       renewsToken: this.tokenFrom !== null,
       onChange: () => this.#onChange(),
       onError: (error) => this.dispatchEvent(new CustomEvent('chatsync-error', { detail: error, bubbles: true, composed: true })),
-    };
-    this.#session = new ChatSession(options);
-    if (this.sync !== null) this.#session.sync = this.sync === 'now' ? 'now' : 'hold';
-    this.#session.attach(this.adapter);
-    this.#session.start();
+    });
+    this.#session = session;
+    if (this.sync !== null) session.sync = this.sync === 'now' ? 'now' : 'hold';
+    this.#attach();
+    session.start();
+  }
+
+  #attach(): void {
+    this.#session?.attach(this.adapter === null ? null : delayed(this.adapter, this.#memory.delayMs));
   }
 
   #serverUrl(): string {
@@ -265,16 +293,24 @@ export class ChatsyncChat extends LitElement {
     this.#renderedGeneration = -1;
     this.#settledGeneration = -1;
     this.#wasSettled = false;
-    this.#isReading = false;
+    this.#list.restart();
     this.#newCount = 0;
-    this.#unannounced = 0;
+    this.#announcer.stop();
     this.#heldToken = null;
+    this.#rowsKey = '';
+    this.#inbox = NO_INBOX;
+    this.#inboxVersion = -1;
+    this.#view = 'chat';
+    this.#unfolded = null;
+    this.#votes = new Map();
+    this.#upvoted = new Set();
+    this.#putAway = new Set();
+    this.#composer.reset();
   }
 
   #onChange(): void {
     const session = this.#session;
-    const role = session?.you?.role;
-    if (session !== null && !this.#hasChosenSync && this.sync === null && (role === 'host' || role === 'moderator')) session.sync = 'now';
+    if (session !== null && !this.#hasChosenSync && this.sync === null && isStaff(session.you)) session.sync = 'now';
     this.requestUpdate();
   }
 
@@ -290,27 +326,30 @@ export class ChatsyncChat extends LitElement {
     return this.#heldToken;
   }
 
+  /** A flood is thinned while one follows; whoever scrolls back, or runs the room, has all of it. */
+  #chooseRows(session: ChatTimeline): void {
+    const { muted } = this.#memory;
+    const key = `${session.version} ${this.#list.isReading} ${session.you?.role} ${[...muted.keys()].join()}`;
+    if (key === this.#rowsKey) return;
+    this.#rowsKey = key;
+    const rows = muted.size === 0 ? session.rows : session.rows.filter((row) => row.author === null || !muted.has(row.author.key));
+    const ownKey = session.you?.key ?? null;
+    const isKept = (row: ChatEvent): boolean => row.kind !== 'message' || row.author?.role === 'host' || row.author?.role === 'moderator' || row.author?.key === ownKey;
+    this.#list.rows = this.#list.isReading || isStaff(session.you) ? rows : sampled(rows, seedOf(this.room ?? ''), isKept);
+  }
+
   #tell(appended: readonly ChatEvent[]): void {
     const you = this.#session?.you?.key ?? null;
     for (const event of appended) {
       const { offset, programMs, kind } = event;
       this.dispatchEvent(new CustomEvent('chatsync-message', { detail: { offset, programMs, kind }, bubbles: true, composed: true }));
-      if (!MESSAGE_KINDS.has(kind)) continue;
-      if (this.#isReading) this.#newCount += 1;
-      if (event.author === null || event.author.key !== you) this.#unannounced += 1;
-    }
-    if (this.#unannounced > 0 && this.#announceTimer === null) {
-      this.#announceTimer = setTimeout(() => {
-        this.#announceTimer = null;
-        this.#announced = this.#unannounced > 0 ? stringsFor(this.lang || document.documentElement.lang).newAnnounced(this.#unannounced) : '';
-        this.#unannounced = 0;
-        this.requestUpdate();
-      }, ANNOUNCE_EVERY_MS);
+      if (!MESSAGE_KINDS.has(kind) || this.#memory.muted.has(event.author?.key ?? '')) continue;
+      if (this.#list.isReading) this.#newCount += 1;
+      if (event.author === null || event.author.key !== you) this.#announcer.add();
     }
   }
 
-  #tellSettled(): void {
-    const { settled, generation, cutoffMs } = this.#session!.timeline;
+  #tellSettled({ settled, generation, cutoffMs }: ChatTimeline): void {
     const isNews = settled && (!this.#wasSettled || generation !== this.#settledGeneration);
     this.#wasSettled = settled;
     if (!isNews) return;
@@ -318,81 +357,92 @@ export class ChatsyncChat extends LitElement {
     this.dispatchEvent(new CustomEvent('chatsync-settled', { detail: { generation, cutoffMs }, bubbles: true, composed: true }));
   }
 
-  /** Ask to see a moment. Whoever embeds us may do it their own way by cancelling the event. */
-  #seek(request: SeekRequest): void {
-    const event = new CustomEvent<SeekRequest>('chatsync-seek-request', { detail: request, bubbles: true, composed: true, cancelable: true });
-    if (!this.dispatchEvent(event)) return;
-    if (request.programMs === null) this.adapter?.seekToLive();
-    else this.adapter?.seekTo(request.programMs);
+  #takeReactions(session: ChatTimeline): void {
+    const reactions = session.takeReactions();
+    if (reactions.length === 0) return;
+    for (const { emoji, count } of reactions) this.#tapped.set(emoji, (this.#tapped.get(emoji) ?? 0) + count);
+    this.#tappedTimer ??= setTimeout(() => {
+      this.#tappedTimer = null;
+      this.#tapped.clear();
+      this.requestUpdate();
+    }, REACTIONS_SHOWN_MS);
   }
 
-  // ── Reading and following ───────────────────────────────────────────────────────────────────────────────────────
+  /** Ask to see a moment. Whoever embeds us may do it their own way by cancelling the event. */
+  #seek(programMs: number | null, broadcast: number | null): void {
+    const { delayMs } = this.#memory;
+    const detail: SeekRequest = { programMs: programMs === null ? null : programMs + delayMs, broadcast };
+    const event = new CustomEvent<SeekRequest>('chatsync-seek-request', { detail, bubbles: true, composed: true, cancelable: true });
+    if (!this.dispatchEvent(event)) return;
+    if (detail.programMs === null) this.adapter?.seekToLive();
+    else this.adapter?.seekTo(detail.programMs);
+  }
 
-  #read(log: HTMLElement): void {
-    if (this.#isReading || log.scrollHeight <= log.clientHeight) return;
-    this.#isReading = true;
-    this.#newCount = 0;
-    this.#lastTopPx = log.scrollTop; // the event of our own last step down is still to come, and is not theirs
-    this.#virtualizer?.cancelScroll();
+  // ── Deeds ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @returns whether the relay did it; why not is said. */
+  async #act(action: string, fields: DeedFields = {}, undo: (() => void) | null = null): Promise<boolean> {
+    const strings = stringsFor(this.#language);
+    try {
+      await this.#session?.act(action, fields);
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (error.code !== 'stopped') this.#say({ text: strings.refused(error.code), isAlert: true, undo: null });
+      return false;
+    }
+    const text = strings.done[action];
+    if (text !== undefined) this.#say({ text, isAlert: false, undo });
+    return true;
+  }
+
+  #say(notice: Notice | null): void {
+    this.#notice = notice;
+    if (this.#noticeTimer !== null) clearTimeout(this.#noticeTimer);
+    this.#noticeTimer = notice === null ? null : setTimeout(() => this.#say(null), NOTICE_MS);
     this.requestUpdate();
   }
 
-  readonly #observeOffset: typeof observeElementOffset<HTMLElement> = (virtualizer, report) =>
-    observeElementOffset(virtualizer, (offsetPx, isScrolling) => {
-      this.#knownTopPx = offsetPx;
-      report(offsetPx, isScrolling);
-    });
+  #unfold(offset: number | null): void {
+    const from = this.#unfolded;
+    const hadFocus = this.shadowRoot?.activeElement?.closest('.actions') != null;
+    this.#unfolded = offset;
+    this.#armed = null;
+    this.requestUpdate();
+    // The button that had the focus is about to go: its row takes it.
+    if (offset === null && from !== null && hadFocus) this.renderRoot.querySelector<HTMLElement>(`.log [data-offset="${from}"]`)?.focus({ preventScroll: true });
+  }
 
-  /**
-   * Put the pane where the list wants it. Rows above somebody who reads may turn out higher, or more of them come: then it moves by that much.
-   * The place the list knows is as old as the last scroll event; taken for where to go from, it would undo what has been scrolled since.
-   */
-  readonly #scrollTo = (offsetPx: number, { adjustments = 0 }: { adjustments?: number }, { scrollElement }: Virtualizer<HTMLElement, HTMLElement>): void => {
-    if (scrollElement === null) return;
-    const topPx = offsetPx + adjustments;
-    if (this.#isReading) scrollElement.scrollBy({ top: topPx - this.#knownTopPx, behavior: 'instant' });
-    else scrollElement.scrollTo({ top: topPx, behavior: 'instant' });
-    this.#knownTopPx = topPx;
-    this.#lastTopPx = scrollElement.scrollTop;
-  };
+  #arm(what: string): void {
+    this.#armed = what;
+    this.requestUpdate();
+  }
 
-  readonly #onWheel = (event: WheelEvent): void => {
-    if (event.deltaY < 0) this.#read(event.currentTarget as HTMLElement);
-  };
+  #muteForMe(key: string, name: string, strings: Strings): void {
+    this.#memory.mute(key, name);
+    this.#say({ text: strings.done['muteForMe']!, isAlert: false, undo: () => this.#unmute(key) });
+  }
 
-  readonly #onTouch = (event: Event): void => {
-    this.#read(event.currentTarget as HTMLElement);
-  };
+  #unmute(key: string): void {
+    this.#memory.unmute(key);
+    this.#say(null);
+  }
 
-  readonly #onPointerDown = (event: PointerEvent): void => {
-    this.#isOnScrollbar = event.target === event.currentTarget;
-  };
+  async #upvote(offset: number): Promise<void> {
+    this.#upvoted.add(offset);
+    this.requestUpdate();
+    if (!(await this.#act('upvote', { target: offset }))) this.#upvoted.delete(offset);
+  }
 
-  readonly #onPointerUp = (): void => {
-    this.#isOnScrollbar = false;
-  };
-
-  readonly #onScroll = (event: Event): void => {
-    const log = event.currentTarget as HTMLElement;
-    const topPx = log.scrollTop;
-    const isDown = topPx > this.#lastTopPx;
-    const isUp = topPx < this.#lastTopPx;
-    this.#lastTopPx = topPx;
-    if (this.#isOnScrollbar && isUp) this.#read(log);
-    if (!this.#isReading) return;
-    if (isDown && topPx + log.clientHeight >= log.scrollHeight - AT_BOTTOM_PX) this.resume();
-    else if (isUp && topPx < NEAR_TOP_PX) this.#session?.loadEarlier();
-  };
+  async #vote(poll: string, choices: readonly number[]): Promise<void> {
+    if (!(await this.#act('vote', { poll, choices }))) return;
+    this.#votes.set(poll, choices);
+    this.requestUpdate();
+  }
 
   readonly #onKey = (event: KeyboardEvent): void => {
-    const from = event.composedPath()[0];
-    const isTyping = from instanceof HTMLTextAreaElement;
-    if (event.key === 'Escape' || (event.key === 'End' && !isTyping)) {
-      if (this.#isReading) this.resume();
-    } else if (!isTyping && (event.key === 'PageUp' || event.key === 'Home' || event.key === 'ArrowUp')) {
-      const log = this.renderRoot.querySelector<HTMLElement>('.log');
-      if (log !== null) this.#read(log);
-    }
+    if (event.defaultPrevented) return;
+    if (event.key === 'Escape' && this.#view !== 'chat') this.#show('chat');
+    else this.#list.key(event);
   };
 
   readonly #onWake = (): void => {
@@ -401,200 +451,141 @@ export class ChatsyncChat extends LitElement {
 
   // ── What is drawn ───────────────────────────────────────────────────────────────────────────────────────────────
 
-  #header(session: ChatSession | null, strings: Strings): TemplateResult {
-    const behindMs = session?.behindLiveMs ?? null;
-    // A live stream that has ended is its recording from then on; the player says so by its own media.
-    const isRecording = session?.status === 'recording' || (session?.playhead.state === 'at' && !session.playhead.isLive);
-    const isBehind = !isRecording && behindMs !== null && behindMs > BEHIND_SHOWN_MS && session?.playhead.state !== 'unknown';
-    const mode = isRecording ? 'recording' : isBehind ? 'behind' : 'live';
-    const text = isRecording ? strings.recording : isBehind ? `−${clockText(behindMs)}` : strings.live;
-    const isNow = session?.sync === 'now';
-    return html`<header part="header">
-      <h2 class="title">${strings.chat}</h2>
-      <span class="pill" part="mode" data-mode=${mode}>${text}</span>
-      <span class="space"></span>
-      ${isBehind ? html`<button type="button" @click=${() => this.#seek({ programMs: null, broadcast: null })}>${strings.jumpToLive}</button>` : nothing}
-      ${session === null || session.status === 'recording'
-        ? nothing
-        : html`<button type="button" title=${isNow ? strings.nowHint : strings.holdHint} @click=${this.#toggleSync}>
-            ${isNow ? strings.syncNow : strings.syncHold}
-          </button>`}
-    </header>`;
+  #rowHost(session: ChatTimeline | null, strings: Strings): RowHost {
+    return {
+      strings,
+      language: this.#language,
+      server: this.#serverUrl(),
+      ownKey: session?.you?.key ?? null,
+      active: this.#list.active,
+      unfolded: this.#unfolded,
+      revision: [this.#language, session?.you?.key, session?.you?.role, session?.status, JSON.stringify(session?.edge?.mode ?? null), this.#armed, this.#upvoted.size].join(' '),
+      quoted: (offset) => this.#eventAt(session, offset),
+      actionsOf: (event) =>
+        session === null
+          ? []
+          : actionsOf(event, session, {
+              strings,
+              armed: this.#armed,
+              hasUpvoted: (offset) => this.#upvoted.has(offset),
+              act: (action, fields, undo) => void this.#act(action, fields, undo),
+              answer: (about) => this.#composer.answer(about),
+              upvote: (offset) => void this.#upvote(offset),
+              muteForMe: (key, name) => this.#muteForMe(key, name, strings),
+              arm: (what) => this.#arm(what),
+              fold: () => this.#unfold(null),
+            }),
+      seek: (event) => this.#seek(event.programMs, event.broadcast),
+      unfold: (offset) => this.#unfold(offset),
+    };
+  }
+
+  #panelHost(session: ChatTimeline | null, strings: Strings): PanelHost {
+    const mode = session?.edge?.mode ?? null;
+    return {
+      strings,
+      language: this.#language,
+      may: (deed) => session !== null && session.status !== 'recording' && mayNow(session.you, mode, deed),
+      act: (action, fields) => void this.#act(action, fields),
+      seekTo: (programMs) => this.#seek(programMs, session?.broadcast ?? null),
+    };
+  }
+
+  #eventAt(session: ChatTimeline | null, offset: number): ChatEvent | undefined {
+    const broadcast = session?.broadcast ?? session?.room.latest ?? null;
+    return session === null || broadcast === null ? undefined : session.room.broadcast(broadcast).event(offset);
   }
 
   readonly #toggleSync = (): void => {
     this.sync = this.#session?.sync === 'now' ? 'hold' : 'now';
   };
 
-  #note(session: ChatSession | null, strings: Strings): TemplateResult | typeof nothing {
+  #show(view: View): void {
+    this.#view = view;
+    this.requestUpdate();
+  }
+
+  #views(session: ChatTimeline | null, state: RoomState, strings: Strings): TemplateResult | typeof nothing {
+    const isModerating = session !== null && session.status !== 'recording' && isStaff(session.you);
+    if (isModerating && session.room.version !== this.#inboxVersion) {
+      this.#inboxVersion = session.room.version;
+      this.#inbox = inboxOf(session.room.arrivals, (offset) => session.room.isHidden(offset));
+    }
+    if (state.questions.length === 0 && !isModerating && this.#view !== 'questions') return nothing;
+    const view = (name: View, text: string): TemplateResult =>
+      html`<button type="button" aria-pressed=${this.#view === name} data-view=${name} @click=${() => this.#show(name)}>${text}</button>`;
+    return html`<div class="views" part="views" role="group" aria-label=${strings.views}>
+      ${view('chat', strings.chat)} ${view('questions', strings.questions(state.questions.length))}
+      ${isModerating ? view('staff', strings.moderation(this.#inbox.held.length + this.#inbox.reports.length)) : nothing}
+    </div>`;
+  }
+
+  #note(session: ChatTimeline | null, strings: Strings): TemplateResult | typeof nothing {
     const status = session?.status;
     if (status === 'waiting') return html`<div class="note" role="status">${strings.offline}</div>`;
     if (status === 'closed' && session?.closeCode != null) return html`<div class="note alert" role="alert">${strings.closed(session.closeCode)}</div>`;
     return nothing;
   }
 
-  #empty(session: ChatSession | null, strings: Strings): TemplateResult | typeof nothing {
-    if (this.#rows.length > 0 || session === null) return nothing;
-    const isLoading = !session.timeline.settled && session.timeline.basis !== 'nothing';
+  #polls(state: RoomState, panels: PanelHost): TemplateResult | typeof nothing {
+    const polls = state.polls.filter((poll) => !this.#putAway.has(poll.poll)).slice(-POLLS_SHOWN);
+    if (polls.length === 0) return nothing;
+    const host = {
+      ...panels,
+      voteOf: (poll: string) => this.#votes.get(poll) ?? null,
+      vote: (poll: string, choices: readonly number[]) => void this.#vote(poll, choices),
+      putAway: (poll: string) => {
+        this.#putAway.add(poll);
+        this.requestUpdate();
+      },
+    };
+    return html`<div class="cards">${polls.map((poll) => pollCard(poll, host))}</div>`;
+  }
+
+  #sheet(session: ChatTimeline | null, state: RoomState, panels: PanelHost): TemplateResult {
+    const { strings, language } = panels;
+    const content =
+      this.#view === 'questions'
+        ? questionList(state.questions, { ...panels, hasUpvoted: (offset) => this.#upvoted.has(offset), upvote: (offset) => void this.#upvote(offset) })
+        : this.#view === 'staff'
+          ? staffPanel(this.#inbox, session?.edge?.hands ?? [], (offset) => this.#eventAt(session, offset), panels)
+          : optionsPanel({
+              strings,
+              language,
+              delayMs: this.#memory.delayMs,
+              delay: (delayMs) => this.#delay(delayMs),
+              muted: this.#memory.muted,
+              unmute: (key) => this.#unmute(key),
+            });
+    const label = { chat: strings.chat, questions: strings.questions(0), staff: strings.moderation(0), options: strings.options }[this.#view];
+    return html`<section class="sheet" part="sheet" aria-label=${label} tabindex="0">
+      ${content}
+      <button type="button" class="back" @click=${() => this.#show('chat')}>${strings.close}</button>
+    </section>`;
+  }
+
+  #delay(delayMs: number): void {
+    this.#memory.delayMs = delayMs;
+    this.#attach();
+    this.requestUpdate();
+  }
+
+  #empty(session: ChatTimeline | null, strings: Strings): TemplateResult | typeof nothing {
+    if (this.#list.rows.length > 0 || session === null) return nothing;
+    const isLoading = !session.settled && session.basis !== 'nothing';
     return html`<div class="empty">${isLoading ? strings.loading : strings.empty}</div>`;
   }
 
   #resumeBar(strings: Strings): TemplateResult | typeof nothing {
-    if (!this.#isReading) return nothing;
+    if (!this.#list.isReading) return nothing;
     const text = this.#newCount > 0 ? strings.newMessages(this.#newCount) : strings.jumpToNow;
     return html`<div class="resume" part="resume">
       <button type="button" title=${strings.jumpToNow} @click=${() => this.resume()}>${strings.paused}, ${text} ↓</button>
     </div>`;
   }
 
-  #list(strings: Strings): unknown {
-    const count = this.#rows.length;
-    const options = {
-      count,
-      getScrollElement: () => this.renderRoot.querySelector<HTMLElement>('.log'),
-      estimateSize: () => ROW_ESTIMATE_PX,
-      getItemKey: this.#rowKey,
-      overscan: 6,
-      anchorTo: 'end' as const,
-      followOnAppend: !this.#isReading,
-      scrollEndThreshold: this.#isReading ? -1 : 24, // nothing is held to the end while somebody leaves it
-      initialRect: { width: 320, height: 640 },
-      observeElementRect,
-      observeElementOffset: this.#observeOffset,
-      scrollToFn: this.#scrollTo,
-      onChange: () => this.requestUpdate(),
-    };
-    if (this.#virtualizer === null) this.#virtualizer = new Virtualizer<HTMLElement, HTMLElement>(options);
-    else this.#virtualizer.setOptions(options);
-    return repeat(
-      this.#virtualizer.getVirtualItems(),
-      (item) => item.key,
-      (item) => {
-        const event = this.#rows[item.index];
-        return event === undefined ? nothing : this.#row(event, item.index, count, strings);
-      },
-    );
-  }
-
-  #row(event: ChatEvent, index: number, count: number, strings: Strings): TemplateResult {
-    const place = index + 1;
-    if (!MESSAGE_KINDS.has(event.kind) || event.kind === 'system') {
-      return html`<div class="row line" part="row" role="article" data-index=${index} data-kind=${event.kind} aria-setsize=${count} aria-posinset=${place} ${ref(this.#measure)}>
-        <bdi dir="auto">${lineText(event, strings)}</bdi>
-      </div>`;
-    }
-    const { author } = event;
-    const isOwn = author !== null && author.key === this.#session?.you?.key;
-    const badge = author?.role === 'host' ? strings.host : author?.role === 'moderator' ? strings.moderator : null;
-    const mark = event.kind === 'question' ? strings.question : event.kind === 'announcement' ? strings.announcement : null;
-    const time = timeOfDayText(event.programMs, this.lang);
-    return html`<div
-      class="row"
-      part="row"
-      role="article"
-      data-index=${index}
-      data-offset=${event.offset}
-      data-kind=${event.kind}
-      data-role=${author?.role ?? 'system'}
-      ?data-own=${isOwn}
-      aria-setsize=${count}
-      aria-posinset=${place}
-      ${ref(this.#measure)}
-    >
-      <bdi class="name" dir="auto">${author?.name ?? ''}</bdi>
-      ${badge === null ? nothing : html`<span class="badge">${badge}</span>`} ${mark === null ? nothing : html`<span class="mark">${mark}</span>`}
-      ${event.behindLiveMs > BEHIND_SHOWN_MS
-        ? html`<button
-            type="button"
-            class="chip"
-            title=${strings.goTo(time)}
-            @click=${() => this.#seek({ programMs: event.programMs, broadcast: event.broadcast })}
-          >
-            ${strings.behindLive(time)}
-          </button>`
-        : nothing}
-      <time datetime=${new Date(event.programMs).toISOString()}>${time}</time>
-      <bdi class="text" dir="auto">${event.fragments === null ? event.text : event.fragments.map((piece) => fragment(piece, this.#serverUrl()))}</bdi>
-    </div>`;
-  }
-
-  #own(session: ChatSession | null, strings: Strings): TemplateResult | typeof nothing {
-    const pending = session?.pending ?? [];
-    if (session === null || pending.length === 0) return nothing;
-    return html`<div class="own">${repeat(pending, (own) => own.id, (own) => this.#ownRow(session, own, strings))}</div>`;
-  }
-
-  #ownRow(session: ChatSession, own: OwnMessage, strings: Strings): TemplateResult {
-    const isFailed = own.state === 'failed';
-    const status = isFailed ? strings.failed(own.code ?? '') : own.state === 'held' ? strings.held : strings.sending;
-    return html`<div class="row" data-kind=${own.kind} data-own>
-      <bdi class="text" dir="auto">${own.text}</bdi>
-      <span class="status ${isFailed ? 'alert' : ''}" role=${isFailed ? 'alert' : nothing}>${status}</span>
-      ${isFailed
-        ? html`<button type="button" @click=${() => session.sayAgain(own.id)}>${strings.sayAgain}</button>
-            <button type="button" @click=${() => session.dismiss(own.id)}>${strings.dismiss}</button>`
-        : own.state === 'held'
-          ? html`<button type="button" @click=${() => session.dismiss(own.id)}>${strings.dismiss}</button>`
-          : nothing}
-    </div>`;
-  }
-
-  #composer(session: ChatSession | null, strings: Strings): TemplateResult | typeof nothing {
-    const you = session?.you ?? null;
-    if (session === null || you === null || !mayDo(you, 'say_message')) return nothing;
-    return html`<form part="composer" @submit=${this.#onSubmit}>
-      <textarea rows="1" aria-label=${strings.write} placeholder=${strings.write} maxlength=${TEXT_MAX} @keydown=${this.#onComposerKey}></textarea>
-      ${mayDo(you, 'say_question')
-        ? html`<button type="button" aria-pressed=${this.#isQuestion} title=${strings.ask} aria-label=${strings.ask} @click=${this.#toggleQuestion}>?</button>`
-        : nothing}
-      <button type="submit">${strings.send}</button>
-    </form>`;
-  }
-
-  readonly #toggleQuestion = (): void => {
-    this.#isQuestion = !this.#isQuestion;
-    this.requestUpdate();
-  };
-
-  readonly #onComposerKey = (event: KeyboardEvent): void => {
-    if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    (event.currentTarget as HTMLTextAreaElement).form?.requestSubmit();
-  };
-
-  readonly #onSubmit = (event: SubmitEvent): void => {
-    event.preventDefault();
-    const field = (event.currentTarget as HTMLFormElement).querySelector('textarea');
-    const text = field?.value.trim() ?? '';
-    if (field === null || text === '' || this.#session === null) return;
-    if (this.#session.say(text, this.#isQuestion ? 'question' : 'message') === null) return;
-    field.value = '';
-    this.#isQuestion = false;
-    this.resume();
-  };
-}
-
-function fragment(piece: Fragment, server: string): unknown {
-  if (piece.type === 'emote' && piece.url !== null) {
-    return html`<img class="emote" src=${new URL(piece.url, server).href} alt=${piece.text} title=${piece.text} loading="lazy" decoding="async" referrerpolicy="no-referrer" />`;
-  }
-  if (piece.type === 'link') return html`<a href=${piece.url} target="_blank" rel="nofollow noopener noreferrer ugc">${piece.text}</a>`;
-  return piece.type === 'mention' ? html`<span class="mention">${piece.text}</span>` : piece.text;
-}
-
-function lineText(event: ChatEvent, strings: Strings): string {
-  switch (event.kind) {
-    case 'pinned':
-      return strings.pinned(event.text);
-    case 'unpinned':
-      return strings.unpinned;
-    case 'question_answered':
-      return strings.questionAnswered;
-    case 'broadcast_opened':
-      return strings.broadcastOpened;
-    case 'broadcast_closed':
-      return strings.broadcastClosed;
-    default:
-      return event.text;
+  #reactionStrip(): TemplateResult | typeof nothing {
+    if (this.#tapped.size === 0) return nothing;
+    return html`<div class="tapped" aria-hidden="true">${[...this.#tapped].map(([emoji, count]) => html`<span>${emoji}${count > 1 ? ` ${count}` : nothing}</span>`)}</div>`;
   }
 }

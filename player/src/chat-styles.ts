@@ -13,6 +13,7 @@ export const chatStyles = css`
     --_on-accent: var(--chatsync-on-accent, light-dark(#ffffff, #0d1420));
     --_live: var(--chatsync-live, light-dark(#b3132b, #ff8796));
     --_question: var(--chatsync-question, light-dark(#7a4a00, #ffc56e));
+    --_right: var(--chatsync-right, light-dark(#1b6b3a, #7fd8a2));
     color-scheme: light dark;
     display: flex;
     flex-direction: column;
@@ -27,7 +28,16 @@ export const chatStyles = css`
   :host([hidden]) {
     display: none;
   }
+  :host(:lang(ar)) {
+    direction: rtl;
+  }
+  *,
+  ::before,
+  ::after {
+    box-sizing: border-box;
+  }
   button,
+  select,
   textarea {
     font: inherit;
     color: inherit;
@@ -43,7 +53,7 @@ export const chatStyles = css`
   }
   button:disabled {
     cursor: default;
-    opacity: 0.55;
+    color: var(--_quiet);
   }
   :focus-visible {
     outline: 2px solid var(--_accent);
@@ -58,7 +68,7 @@ export const chatStyles = css`
     border-block-end: 1px solid var(--_line);
   }
   header .space {
-    flex: 1;
+    flex: 1 1 0;
   }
   .title {
     font-size: 1rem;
@@ -100,14 +110,11 @@ export const chatStyles = css`
     overflow-anchor: none;
     overscroll-behavior: contain;
   }
-  .sizer {
-    position: relative;
+  .rows {
+    display: flex;
+    flex-direction: column;
+    justify-content: flex-end;
     min-block-size: 100%;
-  }
-  .window {
-    position: absolute;
-    inset-inline: 0;
-    inset-block-start: 0;
   }
   .row {
     display: flex;
@@ -129,10 +136,75 @@ export const chatStyles = css`
     flex: 1 1 100%;
     white-space: pre-wrap;
   }
-  .row time {
-    margin-inline-start: auto;
+  .time {
+    min-block-size: 1.5rem;
+    min-inline-size: 1.5rem;
+    padding: 0 0.25rem;
+    border-color: transparent;
+    background: none;
     font-size: 0.75rem;
     font-variant-numeric: tabular-nums;
+    color: var(--_quiet);
+  }
+  .row .time {
+    margin-inline-start: auto;
+  }
+  .row .more,
+  .small {
+    min-block-size: 1.5rem;
+    min-inline-size: 1.5rem;
+    padding: 0;
+    border-color: transparent;
+    background: none;
+    color: var(--_quiet);
+    line-height: 1;
+  }
+  .row:focus-visible,
+  .log:focus-visible,
+  .sheet:focus-visible {
+    outline-offset: -2px;
+  }
+  .row:hover,
+  .row:focus-within {
+    background: var(--_raised);
+  }
+  .quote {
+    flex: 1 1 100%;
+    padding-inline-start: 0.5rem;
+    border-inline-start: 2px solid var(--_line);
+    font-size: 0.8125rem;
+    color: var(--_quiet);
+  }
+  .actions {
+    display: flex;
+    flex-wrap: wrap;
+    flex: 1 1 100%;
+    align-items: center;
+    gap: 0.375rem;
+    padding-block: 0.25rem;
+  }
+  .actions button {
+    font-size: 0.8125rem;
+  }
+  .danger {
+    color: var(--_live);
+  }
+  button.primary {
+    border-color: transparent;
+    background: var(--_accent);
+    color: var(--_on-accent);
+  }
+  button[aria-pressed='true'] {
+    border-color: var(--_accent);
+    color: var(--_accent);
+    font-weight: 600;
+  }
+  .hint,
+  .quiet,
+  .choice .count,
+  .choice em {
+    margin: 0;
+    font-size: 0.8125rem;
     color: var(--_quiet);
   }
   .row a {
@@ -142,8 +214,8 @@ export const chatStyles = css`
     font-weight: 600;
   }
   .emote {
-    height: 1.5em;
-    max-width: 6em;
+    block-size: 1.5em;
+    max-inline-size: 6em;
     object-fit: contain;
     vertical-align: middle;
   }
@@ -159,6 +231,18 @@ export const chatStyles = css`
     margin-block: 0.125rem;
     border-inline-start: 3px solid var(--_question);
     background: var(--_raised);
+  }
+  .mark {
+    font-size: 0.75rem;
+    font-weight: 700;
+    color: var(--_quiet);
+  }
+  .row[data-kind='announcement'] .mark,
+  .card .mark {
+    color: var(--_accent);
+  }
+  .row[data-private] {
+    border-inline-start: 3px dotted var(--_quiet);
   }
   .row[data-kind='question'] .mark {
     font-size: 0.75rem;
@@ -178,6 +262,7 @@ export const chatStyles = css`
     text-align: center;
   }
   .chip {
+    margin-inline-end: auto;
     min-block-size: 1.5rem;
     padding: 0 0.5rem;
     border-radius: 1rem;
@@ -189,7 +274,14 @@ export const chatStyles = css`
     border-block-start: 1px dashed var(--_line);
   }
   .own .row {
-    opacity: 0.8;
+    align-items: center;
+  }
+  .own .row .text {
+    flex: 1 1 8rem;
+  }
+  .own .row[data-state='held'] .status {
+    font-weight: 600;
+    color: var(--_question);
   }
   .status {
     font-size: 0.75rem;
@@ -224,35 +316,98 @@ export const chatStyles = css`
     color: var(--_on-accent);
     box-shadow: 0 1px 6px rgb(0 0 0 / 35%);
   }
-  form {
+  form[part='composer'] {
     display: flex;
     flex-wrap: wrap;
+    align-items: flex-start;
     gap: 0.5rem;
     padding: 0.5rem 0.75rem;
     border-block-start: 1px solid var(--_line);
+  }
+  form .hint,
+  .answering {
+    flex: 1 1 100%;
+  }
+  .answering {
+    display: flex;
+    align-items: center;
+    gap: 0.5rem;
+    padding-inline-start: 0.5rem;
+    border-inline-start: 2px solid var(--_accent);
+    font-size: 0.8125rem;
+    color: var(--_quiet);
+  }
+  .answering bdi {
+    flex: 1;
+    min-inline-size: 0;
+    overflow-wrap: anywhere;
+  }
+  textarea,
+  select {
+    min-block-size: 2.25rem;
+    border: 1px solid var(--_line);
+    border-radius: 0.5rem;
+    background: var(--_surface);
+  }
+  select {
+    max-inline-size: 9rem;
+    padding-inline: 0.25rem;
   }
   textarea {
     flex: 1 1 8rem;
     min-inline-size: 0;
     block-size: 2.25rem;
-    min-block-size: 2.25rem;
     max-block-size: 8rem;
     padding: 0.375rem 0.5rem;
-    box-sizing: border-box;
-    border: 1px solid var(--_line);
-    border-radius: 0.5rem;
-    background: var(--_surface);
     resize: vertical;
+    field-sizing: content;
   }
-  form button[type='submit'] {
+  textarea::placeholder {
+    color: var(--_quiet);
+    opacity: 1;
+  }
+  form[data-kind='question'] textarea {
+    border-color: var(--_question);
+  }
+  form[data-kind='private'] textarea {
+    border-style: dashed;
+    border-color: var(--_quiet);
+  }
+  form[part='composer'] button[type='submit'] {
+    min-block-size: 2.25rem;
     border-color: transparent;
     background: var(--_accent);
     color: var(--_on-accent);
+    font-weight: 600;
   }
-  form button[aria-pressed='true'] {
-    border-color: var(--_question);
-    color: var(--_question);
-    font-weight: 700;
+  .tools,
+  .replies {
+    display: flex;
+    flex-wrap: wrap;
+    align-items: center;
+    gap: 0.25rem 0.5rem;
+    padding: 0.375rem 0.75rem 0;
+    border-block-start: 1px solid var(--_line);
+  }
+  .tools + form[part='composer'],
+  .replies + .tools,
+  .replies + form[part='composer'] {
+    border-block-start: none;
+  }
+  .tools button {
+    font-size: 0.8125rem;
+  }
+  .reactions {
+    display: flex;
+    flex-wrap: wrap;
+    margin-inline-start: auto;
+  }
+  .reactions button {
+    min-inline-size: 1.75rem;
+    padding: 0;
+    border-color: transparent;
+    background: none;
+    font-size: 1rem;
   }
   .unseen {
     position: absolute;
@@ -263,9 +418,31 @@ export const chatStyles = css`
     white-space: nowrap;
   }
   @media (forced-colors: active) {
+    :host {
+      --_surface: Canvas;
+      --_raised: Canvas;
+      --_text: CanvasText;
+      --_quiet: CanvasText;
+      --_line: CanvasText;
+      --_accent: LinkText;
+      --_on-accent: Canvas;
+      --_live: CanvasText;
+      --_question: CanvasText;
+      --_right: CanvasText;
+    }
     .badge,
-    .row[data-kind='question'] {
+    .row[data-kind='question'],
+    .row[data-kind='announcement'],
+    .tapped,
+    .resume button {
       border: 1px solid;
+    }
+    progress {
+      border: 1px solid;
+      appearance: auto;
+    }
+    button[aria-pressed='true'] {
+      border: 2px solid LinkText;
     }
   }
 `;

@@ -204,6 +204,11 @@ export class ChatTimeline {
     return this.#closeCode;
   }
 
+  /** The relay's clock now, for what is to end at a time; null before the first welcome. A device's own clock may be wrong. */
+  get wallMs(): number | null {
+    return this.#wall === null ? null : Math.round(this.#wall.wallMs + (this.#now() - this.#wall.atMs));
+  }
+
   get you(): You | null {
     return this.#you;
   }
@@ -319,12 +324,13 @@ export class ChatTimeline {
    * Send a message. It is shown as pending at once, sent again under the same id after a break, and takes its place
    * in the chat when the relay has it on disk.
    *
+   * @param to whom a private message is for: `['host']`; null: everybody.
    * @returns its id; null before the first welcome, when the relay's time is not known yet.
    */
-  say(text: string, kind: 'message' | 'question' = 'message', replyTo: number | null = null): string | null {
+  say(text: string, kind: 'message' | 'question' | 'announcement' = 'message', replyTo: number | null = null, to: readonly string[] | null = null): string | null {
     if (this.#socket === null || this.#wall === null) return null;
     const id = this.#newId(this.#wall);
-    this.#own.say({ id, kind, text, replyTo, playhead: this.#wirePlayhead() });
+    this.#own.say({ id, kind, text, replyTo, to, playhead: this.#wirePlayhead() });
     return id;
   }
 

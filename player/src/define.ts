@@ -4,6 +4,8 @@ import { ChatsyncChat } from './chat-element.js';
 import { ChatsyncHeatmap } from './heatmap-element.js';
 import { register } from './register.js';
 import { ChatsyncSearch } from './search-element.js';
+import { arabic } from './strings-ar.js';
+import { addLanguage } from './strings.js';
 
 /** Every element by its tag. Another one is a line here, one in index.ts, and for pages without a bundler one in iife-more.ts. */
 const ELEMENTS = {
@@ -18,6 +20,7 @@ declare global {
   interface HTMLElementTagNameMap extends Elements {}
 }
 
+addLanguage('ar', arabic);
 register(ELEMENTS);
 
 export { ChatsyncChat, ChatsyncHeatmap, ChatsyncSearch };

@@ -8,8 +8,11 @@
 import { ChatsyncHeatmap } from './heatmap-element.js';
 import { register } from './register.js';
 import { ChatsyncSearch } from './search-element.js';
+import { arabic } from './strings-ar.js';
+import { addLanguage } from './strings.js';
 
 register({ 'chatsync-heatmap': ChatsyncHeatmap, 'chatsync-search': ChatsyncSearch });
+addLanguage('ar', arabic);
 
 export { HlsElementAdapter, hlsElementAdapter } from './adapters/hls-element.js';
 export { NativeAdapter, nativeAdapter } from './adapters/native.js';

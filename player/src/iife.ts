@@ -17,5 +17,6 @@ export { ChatTimeline } from './chat-timeline.js';
 export { ReadError } from './connection.js';
 export { RefusedError } from './deeds.js';
 export { playheadFrom } from './playhead.js';
+export { addLanguage, clockText, timeOfDayText } from './strings.js';
 /** Not for pages: what iife-more.ts is built against. */
 export * as lit from './lit.js';

@@ -20,4 +20,6 @@ export type { Reaction } from './reaction-feed.js';
 export type { Basis, SyncMode } from './replay.js';
 export type { Hand, Mode, OpenQuestion, Pin, Poll, RoomState } from './room-state.js';
 export { ChatsyncSearch } from './search-element.js';
+export { addLanguage, type Strings } from './strings.js';
+export { arabic } from './strings-ar.js';
 export type { Audience } from './shown-state.js';

@@ -14,6 +14,7 @@ export interface OwnMessage {
   readonly kind: string;
   readonly text: string;
   readonly replyTo: number | null;
+  readonly to: readonly string[] | null; // null: everybody
   readonly playhead: WirePlayhead | null;
   readonly state: 'sending' | 'held' | 'failed';
   readonly code: string | null; // why it failed
@@ -100,7 +101,7 @@ export class OwnMessages {
       fragments: null,
       replyTo: own.replyTo,
       target: null,
-      details: null,
+      details: own.to === null ? null : { to: own.to },
     };
   }
 
@@ -111,6 +112,7 @@ export class OwnMessages {
       kind: own.kind,
       text: own.text,
       ...(own.replyTo === null ? {} : { reply_to: own.replyTo }),
+      ...(own.to === null ? {} : { to: own.to }),
       ...(own.playhead === null ? {} : { playhead: own.playhead }),
     });
   }

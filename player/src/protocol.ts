@@ -157,7 +157,7 @@ export interface WirePlayhead {
 
 export type ClientFrame =
   | { type: 'hello'; token: string | null; after: Position | null; last: number }
-  | { type: 'say'; id: string; kind: string; text: string; reply_to?: number; playhead?: WirePlayhead }
+  | { type: 'say'; id: string; kind: string; text: string; reply_to?: number; to?: readonly string[]; playhead?: WirePlayhead }
   | ({ type: 'act'; id: string; action: string; playhead?: WirePlayhead } & Readonly<Record<string, unknown>>)
   | { type: 'typing' }
   | ({ type: 'playhead'; rate: number; paused: boolean } & WirePlayhead)

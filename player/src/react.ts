@@ -12,7 +12,7 @@ import './define.js';
 
 /** The element's own properties; `className`, `style`, `id`, `lang` and the like go to it too. */
 export interface ChatsyncChatProps
-  extends Partial<Pick<ChatsyncChatElement, 'room' | 'server' | 'tokenFrom' | 'recording' | 'sync' | 'adapter' | 'token'>>,
+  extends Partial<Pick<ChatsyncChatElement, 'room' | 'server' | 'tokenFrom' | 'recording' | 'sync' | 'reactions' | 'adapter' | 'token'>>,
     Omit<React.HTMLAttributes<ChatsyncChatElement>, 'onError'> {
   readonly onMessage?: (event: CustomEvent<{ readonly offset: number; readonly programMs: number; readonly kind: string }>) => void;
   readonly onSettled?: (event: CustomEvent<{ readonly generation: number; readonly cutoffMs: number | null }>) => void;

@@ -86,6 +86,12 @@ class Stage {
     return event.offset;
   }
 
+  /** The room's state at the edge is another: pins, polls, questions, hands, mode. */
+  setState(more: Record<string, unknown>): void {
+    this.state = { ...this.state, ...more };
+    this.tell({ type: 'state', state: this.state });
+  }
+
   hide(offset: number): void {
     this.model.hide(offset);
     this.tell({ type: 'gone', offsets: [offset] });

@@ -18,9 +18,10 @@ _ORIGIN = "https://stage.test"
 _POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types lit-html"
 _PAGE = """<!doctype html><html lang="{lang}" dir="{direction}"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Stage</title>
-<link rel="stylesheet" href="/stage.css"><script src="/stage.js"></script><script src="/player.js"></script></head>
+<link rel="stylesheet" href="/stage.css"><script src="/stage.js"></script><script src="/player.js"></script><script src="/more.js"></script></head>
 <body><main><chatsync-chat></chatsync-chat></main></body></html>"""
 _STYLE = "html, body, main { margin: 0; height: 100%; } chatsync-chat { height: 100vh; }"
+_DIRECTIONS = {"en": "ltr", "ar": "rtl"}
 _LOG = "document.querySelector('chatsync-chat').shadowRoot.querySelector('.log')"
 
 
@@ -45,7 +46,7 @@ class Staged(Watched):
         self.page.goto(f"{_ORIGIN}/")
         self.value(
             f"for (let second = 0; second < {messages}; second += 1) stage.say(stage.t0 + second * 1000); "
-            f"stage.player.programMs = stage.t0 + {playhead_s} * 1000; {before}; "
+            f"stage.player.programMs = stage.t0 + {playhead_s} * 1000; {{ {before} }} "
             "window.chat = document.querySelector('chatsync-chat'); chat.adapter = stage.player; "
             "chat.room = 'math-101'; null"
         )
@@ -55,6 +56,13 @@ class Staged(Watched):
         """A frame of the picture, so many seconds after the start."""
         self.value(f"stage.player.show(stage.t0 + {second} * 1000); chat.updateComplete.then(() => null)")
 
+    def dress(self, text_percent: int, lang: str) -> None:
+        """Another size of text and another language."""
+        self.value(
+            f"{{ const page = document.documentElement; page.lang = '{lang}'; page.dir = '{_DIRECTIONS[lang]}'; "
+            f"page.style.fontSize = '{text_percent}%'; chat.requestUpdate(); chat.updateComplete.then(() => null) }}"
+        )
+
     def log(self, property_name: str) -> Any:
         """A property of the scrolled list."""
         return self.value(f"{_LOG}.{property_name}")
@@ -62,11 +70,10 @@ class Staged(Watched):
     def _answer(self, route: Route) -> None:
         path = route.request.url.removeprefix(_ORIGIN)
         if path == "/":
-            direction = "rtl" if self.lang == "ar" else "ltr"
             route.fulfill(
                 content_type="text/html",
                 headers={"content-security-policy": _POLICY},
-                body=_PAGE.format(lang=self.lang, direction=direction),
+                body=_PAGE.format(lang=self.lang, direction=_DIRECTIONS[self.lang]),
             )
         elif path == "/stage.css":
             route.fulfill(content_type="text/css", body=_STYLE)
@@ -74,5 +81,7 @@ class Staged(Watched):
             route.fulfill(content_type="text/javascript", path=ROOT / "player" / "build" / "stage.js")
         elif path == "/player.js":
             route.fulfill(content_type="text/javascript", path=ROOT / "chatsync" / "web" / "chatsync-player.js")
+        elif path == "/more.js":
+            route.fulfill(content_type="text/javascript", path=ROOT / "chatsync" / "web" / "chatsync-more.js")
         else:
             route.fulfill(status=204)

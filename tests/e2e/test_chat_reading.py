@@ -17,8 +17,8 @@ let said = 0;
 window.flood = setInterval(() => {
   said += 1;
   const text = said % 3 ? 'yes' : 'a text that takes several lines here '.repeat(4);
-  stage.say(stage.t0 + 60_000 + said, { text });
-  stage.player.show(stage.t0 + 60_000 + said);
+  stage.say(stage.t0 + 60_000 + said * 60, { text });
+  stage.player.show(stage.t0 + 60_000 + said * 60);
   if (said % 8 === 0) for (const until = performance.now() + 40; performance.now() < until;);
 }, 40); null
 """
