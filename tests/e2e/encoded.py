@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from chatsync.media import LiveStream
+from chatsync.media import LiveStream, segment_clock, unwrapped_us
 
 __all__ = ["PART_S", "Encoder", "FileOrigin", "file_origin"]
 
@@ -45,10 +46,12 @@ class Encoder:
 
     def __init__(self, folder: Path, *, low_latency: bool = False) -> None:
         self.folder, self.low_latency = folder, low_latency
+        self._own_errors: dict[int, int] = {}
         self._stream = self._begin(append=False)
 
     def crash(self) -> None:
         """As `kill -9` does."""
+        self.own_errors()
         self._stream.send_signal(signal.SIGKILL)
 
     def append(self) -> None:
@@ -68,6 +71,25 @@ class Encoder:
         while sum(part.duration_s for part in listed(self.folder)) < seconds:
             assert self._stream.is_running, (self.folder / "ffmpeg.log").read_text()[-1000:]
             time.sleep(0.1)
+
+    def own_errors(self) -> dict[int, int]:
+        """By how many ms the dates run ahead of the burned clock, by the first date of each of ffmpeg's runs.
+
+        It is a constant of a run (see chatsync/media.py), tens of ms on a busy machine, and no player can know it.
+        """
+        init = self.folder / "init.mp4"
+        for index, part in enumerate(listed(self.folder)):
+            if (index > 0 and not part.is_discontinuous) or part.date is None:
+                continue
+            date_ms = round(datetime.fromisoformat(part.date).timestamp() * 1000)
+            media = self.folder / part.name
+            if date_ms in self._own_errors or not media.exists():
+                continue
+            whole = self.folder.parent / f"first{media.suffix}"
+            whole.write_bytes((init.read_bytes() if self.low_latency else b"") + media.read_bytes())
+            (_, burned), *_ = segment_clock(whole)
+            self._own_errors[date_ms] = date_ms - unwrapped_us(burned, date_ms * 1000) // 1000
+        return self._own_errors
 
     def _begin(self, *, append: bool) -> LiveStream:
         window = 2_000 if self.low_latency else 300

@@ -55,7 +55,7 @@ def sought(page: Page, *, seed: int, seeks: int, live: bool) -> tuple[Samples, l
     return samples, to_pane_ms
 
 
-def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool) -> None:
+def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool, arrival_ms: int = ARRIVAL_MS) -> None:
     """Nothing from after the picture, and nothing missing from the last 50 before it."""
     assert samples, "the picture could not be read once"
     for one in samples[:: max(1, len(samples) // 60)]:
@@ -71,12 +71,18 @@ def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool) -> None:
             event["offset"]
             for event in last
             if event["program_ms"] <= picture - TOLERANCE_MS
-            and (not live or event["wall_ms"] <= one["wallMs"] - ARRIVAL_MS)
+            and (not live or event["wall_ms"] <= one["wallMs"] - arrival_ms)
             # Said while the encoder stood still: it moves to where media stopped once media comes again, and this is where it is now.
             and not (live and event.get("stamp") == "arrival")
         ]
         missing = sorted(set(due) - set(one["offsets"]))
-        assert not missing, f"offsets {missing} are not in the pane though the picture is {picture}"
+        told = [
+            f"{event['offset']} ({event['stamp']}, {event['program_ms'] - picture:+.0f} ms from the picture, "
+            f"said {one['wallMs'] - event['wall_ms']:.0f} ms ago)"
+            for event in truth
+            if event["offset"] in missing
+        ]
+        assert not missing, f"not in the pane though the picture is {picture}: {', '.join(told)}"
         if one["offsets"] and one["rows"]:
             assert set(one["rows"]) <= set(one["offsets"]), "a row on screen is not among the messages shown"
 

@@ -31,7 +31,7 @@ const players = {
     let hls = null;
     const open = () => {
       hls?.destroy();
-      hls = new Hls({ lowLatencyMode: isLow, backBufferLength: 30 });
+      hls = new Hls({ lowLatencyMode: isLow, backBufferLength: 4 });
       hls.on(Hls.Events.ERROR, (_, error) => error.fatal && complain('hls.js', error.details));
       hls.loadSource(playlist);
       hls.attachMedia(video);
@@ -75,7 +75,7 @@ const players = {
       complain('shaka', `${detail.category ?? ''} ${detail.code ?? ''} ${detail.message ?? detail}`);
       opening ??= setTimeout(() => open().then(() => (opening = null)), 500);
     });
-    player.configure({ streaming: { lowLatencyMode: isLow, preferNativeHls: false } });
+    player.configure({ streaming: { lowLatencyMode: isLow, preferNativeHls: false, bufferBehind: 4 } });
     follow(new ChatsyncPlayer.ShakaAdapter(player));
     const open = () => player.load(playlist).then(() => video.play(), (error) => complain('shaka', `${error.category} ${error.code}`));
     const own = () => player.getPlayheadTimeAsDate()?.getTime() ?? null;
@@ -87,7 +87,7 @@ const players = {
     const element = document.createElement('hls-video');
     element.muted = true;
     element.autoplay = true;
-    element.config = { lowLatencyMode: isLow, backBufferLength: 30 };
+    element.config = { lowLatencyMode: isLow, backBufferLength: 4 };
     stage.append(element);
     follow(new ChatsyncPlayer.HlsElementAdapter(element, { onRestart }));
     const open = () => {
@@ -125,6 +125,7 @@ function follow(adapter) {
   chat.adapter = adapter;
 }
 
+/* Little is kept behind the picture, so that a seek back is one into what is not loaded. */
 chat.server = asked.get('server');
 chat.room = asked.get('room');
 const { video, open, own } = await players[asked.get('player')]();

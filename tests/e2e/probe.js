@@ -11,6 +11,7 @@ window.probe = (() => {
   let seeks = [];
   let open = null; // the seek under way
   let generation = -1;
+  let lastAtTheEndMs = -Infinity;
   const dueAtTheEnd = new Set(); // offsets
 
   /** Camera time of the frame on screen, ms since the Unix epoch, out of its black and white blocks. */
@@ -48,10 +49,15 @@ window.probe = (() => {
       generation = shown.generation;
       dueAtTheEnd.clear();
     }
-    if (shown.cutoffMs === null) for (const message of shown.messages) dueAtTheEnd.add(message.offset);
+    if (shown.cutoffMs !== null) return;
+    lastAtTheEndMs = performance.now();
+    for (const message of shown.messages) dueAtTheEnd.add(message.offset);
   }
   setInterval(() => noteWhatIsDueAtTheEnd(chat.shown), 20); // no frames come then
-  chat.addEventListener('chatsync-message', () => noteWhatIsDueAtTheEnd(chat.shown));
+  chat.addEventListener('chatsync-message', ({ detail }) => {
+    // Told when it is drawn, and media may have come again since it was put there.
+    if (performance.now() - lastAtTheEndMs < 500) dueAtTheEnd.add(detail.offset);
+  });
 
   function sample() {
     const shown = chat.shown;

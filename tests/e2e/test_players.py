@@ -24,6 +24,7 @@ GROUPS = [(name,) for name in PLAYERS] if LOOK_S else [PLAYERS]
 LOW_LATENCY = ("hlsjs", "videojs", "shaka")
 BEFORE_S = 12  # of media, before the crash
 OUTAGE_S = 3
+ARRIVAL_MS = 3_000  # with four players in one browser
 JUMP_MS = 2_000
 BEHIND_MS_MAX = {False: 15_000, True: 5_000}  # behind the encoder, by whether it is low latency
 
@@ -39,9 +40,17 @@ def _noted(
 ) -> None:
     """Figures of each player, and what may never be in any sample."""
     truth = stage.truth()
+    own_errors = stage.encoder.own_errors()
+    report[f"encoder of {what}"] = sorted(own_errors.values())
     for name, own in samples.items():
+        for one in own:
+            # The dates of the run that the picture is of: what players and chat go by.
+            run_ms = max(
+                (date_ms for date_ms in own_errors if date_ms - 1_000 < one["pictureMs"]), default=min(own_errors)
+            )
+            one["pictureMs"] += own_errors[run_ms]
         try:
-            check(own, truth, live=True)
+            check(own, truth, live=True, arrival_ms=ARRIVAL_MS)
         except AssertionError as wrong:
             raise AssertionError(f"{name}, {what}: {wrong}") from wrong
         note(report, f"{name}, {what}", own, (to_pane_ms or {}).get(name, ()))
@@ -55,9 +64,9 @@ def _jumps(samples: Samples) -> int:
     )
 
 
-def _seek_all(players: list[Player], to_s: float) -> dict[str, list[float]]:
+def _seek_all(players: list[Player], to_s: dict[str, float]) -> dict[str, list[float]]:
     for player in players:
-        player.begin_seek(to_s)
+        player.begin_seek(to_s[player.name])
     return {player.name: [player.sought()] for player in players}
 
 
@@ -110,14 +119,17 @@ def _live_over_a_crash(stage: Stage, players: list[Player], report: Report) -> N
 
 def _sought(stage: Stage, players: list[Player], report: Report) -> None:
     chance = random.Random(7)
-    start_s = max(player.value("window.probe.seekable()[0]") for player in players) + 0.5
-    was_loaded = {player.name: player.value("(to) => window.probe.isBuffered(to)", start_s) for player in players}
+    start_s = {player.name: player.value("window.probe.seekable()[0]") + 0.5 for player in players}
+    was_loaded = {
+        player.name: player.value("(to) => window.probe.isBuffered(to)", start_s[player.name]) for player in players
+    }
     assert not any(was_loaded.values()), was_loaded
     to_pane_ms = _seek_all(players, start_s)
     samples = at_once(players, 1 + LOOK_S / 4)
     for _ in range(3 + int(LOOK_S / 2)):
-        end_s = min(player.value("window.probe.seekable()[1]") for player in players)
-        for name, taken in _seek_all(players, chance.uniform(start_s, end_s - 8)).items():
+        end_s = {player.name: player.value("window.probe.seekable()[1]") - 8 for player in players}
+        sought = {name: chance.uniform(start_s[name], end_s[name]) for name in start_s}
+        for name, taken in _seek_all(players, sought).items():
             to_pane_ms[name] += taken
         for name, own in at_once(players, 0.5).items():
             samples[name] += own

@@ -31,6 +31,7 @@ export class PresentedFrames {
   #mediaTimeS: number | null = null;
   #isSeeking = false;
   #hasSeeked = false;
+  #isUnproven = false; // a seek was taken as done without a frame of the place sought
   #frameHandle: number | null = null;
   #animationHandle: number | null = null;
 
@@ -103,10 +104,13 @@ export class PresentedFrames {
   }
 
   #presented(mediaTimeS: number): void {
-    if (this.#isSeeking) {
+    if (this.#isSeeking || this.#isUnproven) {
       const behindS = this.video.currentTime - mediaTimeS;
       const isSought = behindS >= -0.05 && behindS <= FRAME_BEHIND_MAX_S * Math.max(1, this.video.playbackRate);
       if (!isSought) return; // still the picture from before the seek
+      this.#isUnproven = false;
+    }
+    if (this.#isSeeking) {
       this.#mediaTimeS = mediaTimeS;
       if (!this.#hasSeeked && this.video.seeking) return;
       this.#settle();
@@ -136,6 +140,7 @@ export class PresentedFrames {
     if (!this.#isSeeking) return;
     this.#isSeeking = false;
     this.#hasSeeked = false;
+    this.#isUnproven = this.#mediaTimeS === null;
     this.#mediaTimeS ??= this.video.currentTime;
     this.emit('seeked');
   }
