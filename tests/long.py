@@ -57,6 +57,7 @@ FORMS = {
     "expiry": Form("tests/store/test_retention.py", {"CHATSYNC_EXPIRE_KILLS": "50"}),
     "caches": Form("tests/spec/test_a_hide_leaves_the_caches.py", {"CHATSYNC_CACHE_PAIRS": "5000"}),
     "canaries": Form("tests/spec/test_no_room_shows_another.py", {"CHATSYNC_CANARY_HOMES": "4"}),
+    "players": Form("tests/e2e/test_players.py", {"CHATSYNC_PLAYERS_S": "20"}),
     "damage": Form("tests/spec/test_damage_is_never_served.py", {"CHATSYNC_DAMAGES": "10000"}),
 }
 

@@ -86,5 +86,12 @@ function adapterFor(player: VideoJsPlayer, { chat, recording }: ChatsyncPluginOp
   const element = typeof chat === 'string' ? document.querySelector(chat) : chat;
   const media = player.el()?.querySelector('video, audio');
   const isRecording = recording != null || element?.getAttribute('recording') != null;
-  return isRecording && media instanceof HTMLMediaElement ? recordingAdapter(media as HTMLVideoElement) : videojsAdapter(player);
+  return isRecording && media instanceof HTMLMediaElement ? recordingAdapter(media as HTMLVideoElement) : videojsAdapter(player, { onRestart: () => openAgain(player) });
+}
+
+/** VHS stops for good when an encoder counts anew. */
+function openAgain(player: VideoJsPlayer): void {
+  const full = player as VideoJsPlayer & { src(source: object): void; currentSource(): object; play(): unknown };
+  full.src(full.currentSource());
+  void full.play();
 }

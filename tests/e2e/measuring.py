@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from tests.e2e.demo import PROBE
 
-__all__ = ["Report", "check", "collected", "note", "sought", "start_probe"]
+__all__ = ["Report", "check", "collected", "note", "sought", "spread", "start_probe"]
 
 TOLERANCE_MS = 100  # a frame or two, and the encoder's own error
 ARRIVAL_MS = 1_500  # how long a message may take from its commit into the pane of a live viewer
@@ -55,8 +55,13 @@ def sought(page: Page, *, seed: int, seeks: int, live: bool) -> tuple[Samples, l
     return samples, to_pane_ms
 
 
-def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool, arrival_ms: int = ARRIVAL_MS) -> None:
-    """Nothing from after the picture, and nothing missing from the last 50 before it."""
+def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool, busy: bool = False) -> None:
+    """Nothing from after the picture, and nothing missing from the last 50 before it.
+
+    ``busy``: several players share the machine. A message has twice as long, and where the picture was read some frames after the pane
+    was drawn, nothing is called missing: the error has it.
+    """
+    arrival_ms = 2 * ARRIVAL_MS if busy else ARRIVAL_MS
     assert samples, "the picture could not be read once"
     for one in samples[:: max(1, len(samples) // 60)]:
         picture = one["pictureMs"]
@@ -65,6 +70,8 @@ def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool, arrival_
             f"{len(future)} messages from after the picture, {max(future) - picture:.0f} ms early; the cut-off is "
             f"{one['cutoffMs'] - picture:+.0f} ms from it at {one.get('currentS')} s"
         )
+        if busy and one["cutoffMs"] < picture - TOLERANCE_MS:
+            continue
         # What lies within the tolerance may be there or not, but if it is, it has pushed older ones out.
         last = [event for event in truth if event["program_ms"] <= picture + TOLERANCE_MS][-BACK:]
         due = [
@@ -90,12 +97,12 @@ def check(samples: Samples, truth: list[dict[str, Any]], *, live: bool, arrival_
 def note(report: Report, mode: str, samples: Samples, to_pane_ms: Sequence[float] = ()) -> None:
     """Put a mode's figures into the report."""
     errors = [one["cutoffMs"] - one["pictureMs"] for one in samples]
-    report[mode] = {"error_ms": _spread([abs(error) for error in errors]), "early_ms_max": round(max(errors), 1)}
+    report[mode] = {"error_ms": spread([abs(error) for error in errors]), "early_ms_max": round(max(errors), 1)}
     if to_pane_ms:
-        report[mode]["seeked_to_pane_ms"] = _spread(to_pane_ms)
+        report[mode]["seeked_to_pane_ms"] = spread(to_pane_ms)
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
     """p50, p95 and max, and how many."""
     ordered = sorted(values)
     last = len(ordered) - 1

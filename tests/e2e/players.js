@@ -73,7 +73,10 @@ const players = {
     let opening = null;
     player.addEventListener('error', ({ detail }) => {
       complain('shaka', `${detail.category ?? ''} ${detail.code ?? ''} ${detail.message ?? detail}`);
-      opening ??= setTimeout(() => open().then(() => (opening = null)), 500);
+      opening ??= setTimeout(() => {
+        opening = null;
+        open();
+      }, 2000);
     });
     player.configure({ streaming: { lowLatencyMode: isLow, preferNativeHls: false, bufferBehind: 4 } });
     follow(new ChatsyncPlayer.ShakaAdapter(player));

@@ -55,6 +55,7 @@ window.probe = (() => {
   }
   setInterval(() => noteWhatIsDueAtTheEnd(chat.shown), 20); // no frames come then
   chat.addEventListener('chatsync-message', ({ detail }) => {
+    noteWhatIsDueAtTheEnd(chat.shown);
     // Told when it is drawn, and media may have come again since it was put there.
     if (performance.now() - lastAtTheEndMs < 500) dueAtTheEnd.add(detail.offset);
   });
