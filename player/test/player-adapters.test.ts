@@ -209,6 +209,8 @@ describe('Shaka', () => {
     expect(adapter.media().atEnd).toBe(false);
     video.currentTime = 5.8;
     expect(adapter.media().atEnd).toBe(true);
+    video.currentTime = -2; // before the window
+    expect(adapter.media().atEnd).toBe(false);
   });
 
   test('the manifest is asked for once a stream, for Shaka warns at every call', () => {

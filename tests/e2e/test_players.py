@@ -39,8 +39,9 @@ def _noted(
 ) -> None:
     """Figures of each player, and what may never be in any sample."""
     truth = stage.truth()
+    low = "low latency, " if stage.encoder.low_latency else ""
     own_errors = stage.encoder.own_errors()
-    report[f"encoder of {what}"] = sorted(own_errors.values())
+    report[f"{low}encoder of {what}"] = sorted(own_errors.values())
     for name, own in samples.items():
         for one in own:
             # The dates of the run that the picture is of: what players and chat go by.
@@ -52,10 +53,10 @@ def _noted(
             check(own, truth, live=True, busy=True)
         except AssertionError as wrong:
             raise AssertionError(f"{name}, {what}: {wrong}") from wrong
-        note(report, f"{name}, {what}", own, (to_pane_ms or {}).get(name, ()))
+        note(report, f"{low}{name}, {what}", own, (to_pane_ms or {}).get(name, ()))
         told = [abs(one["ownMs"] - one["pictureMs"]) for one in own if one["ownMs"] is not None]
         if told:  # by the player's own getter, which the adapters do without
-            report[f"{name}, {what}"]["own_ms"] = spread(told)
+            report[f"{low}{name}, {what}"]["own_ms"] = spread(told)
 
 
 def _jumps(samples: Samples) -> int:
@@ -163,10 +164,6 @@ def test_players_of_low_latency_stay_with_the_picture(low: Stage, browser: Brows
         with low.players(browser, *group) as players:
             _noted(report, "live", low, at_once(players, 2 + LOOK_S))
             _sought(low, players, report)
-    for what in ("live over a crash", "live", "sought"):
-        for name in LOW_LATENCY:
-            if f"{name}, {what}" in report:
-                report[f"low latency, {name}, {what}"] = report.pop(f"{name}, {what}")
 
 
 def test_a_browsers_own_hls_without_dates_shows_what_arrives(plain: Stage, browser: Browser) -> None:

@@ -22,7 +22,7 @@ type FrameVideo = HTMLVideoElement & {
 const HAVE_CURRENT_DATA = 2;
 const HAVE_FUTURE_DATA = 3;
 const FRAME_BEHIND_MAX_S = 0.25; // a frame of the slowest video worth the name
-const FRAME_LOST_S = 0.75; // no frames although time goes on: not composited, or audio only
+const FRAME_LOST_S = 1.5; // no frames although time goes on: not composited, or audio only; a busy machine is late by up to a second
 
 export class PresentedFrames {
   readonly video: HTMLVideoElement;
@@ -31,7 +31,9 @@ export class PresentedFrames {
   #mediaTimeS: number | null = null;
   #isSeeking = false;
   #hasSeeked = false;
+  #soughtS = 0;
   #isUnproven = false; // a seek was taken as done without a frame of the place sought
+  #isLost = false; // from then on time updates stand in, until there is a frame again
   #frameHandle: number | null = null;
   #animationHandle: number | null = null;
 
@@ -53,7 +55,7 @@ export class PresentedFrames {
       this.#isSeeking = false;
       this.emit('seeking'); // another source is another place, and what the pane showed at the end of the last one is not due here
     });
-    if (video.seeking) this.#isSeeking = true;
+    if (video.seeking) this.#seeking();
     this.#requestFrame();
     this.#animateIfNeeded();
   }
@@ -104,9 +106,10 @@ export class PresentedFrames {
   }
 
   #presented(mediaTimeS: number): void {
+    this.#isLost = false;
     if (this.#isSeeking || this.#isUnproven) {
-      const behindS = this.video.currentTime - mediaTimeS;
-      const isSought = behindS >= -0.05 && behindS <= FRAME_BEHIND_MAX_S * Math.max(1, this.video.playbackRate);
+      // While the picture was awaited, `currentTime` may have run on by more than a frame.
+      const isSought = mediaTimeS >= this.#soughtS - FRAME_BEHIND_MAX_S * Math.max(1, this.video.playbackRate) && mediaTimeS <= this.video.currentTime + 0.05;
       if (!isSought) return; // still the picture from before the seek
       this.#isUnproven = false;
     }
@@ -123,6 +126,7 @@ export class PresentedFrames {
   #seeking(): void {
     this.#isSeeking = true;
     this.#hasSeeked = false;
+    this.#soughtS = this.video.currentTime;
     this.#mediaTimeS = null;
     this.emit('seeking');
   }
@@ -141,7 +145,7 @@ export class PresentedFrames {
     this.#isSeeking = false;
     this.#hasSeeked = false;
     this.#isUnproven = this.#mediaTimeS === null;
-    this.#mediaTimeS ??= this.video.currentTime;
+    this.#mediaTimeS ??= this.#soughtS; // and not where `currentTime` has run to: the picture comes from there on
     this.emit('seeked');
   }
 
@@ -153,8 +157,8 @@ export class PresentedFrames {
   #timeUpdated(): void {
     const { video } = this;
     if (this.#isSeeking) return;
-    const isLost = Math.abs(video.currentTime - (this.#mediaTimeS ?? -Infinity)) > FRAME_LOST_S * Math.max(1, video.playbackRate);
-    if (document.visibilityState !== 'hidden' && this.#hasFrames && !isLost) return;
+    this.#isLost ||= Math.abs(video.currentTime - (this.#mediaTimeS ?? -Infinity)) > FRAME_LOST_S * Math.max(1, video.playbackRate);
+    if (document.visibilityState !== 'hidden' && this.#hasFrames && !this.#isLost) return;
     this.#mediaTimeS = video.currentTime;
     this.emit('frame');
   }

@@ -163,7 +163,8 @@ export class ShakaAdapter implements PlayheadAdapter {
   #isAtEdge(): boolean {
     const index = this.#index();
     const timeS = this.#frames.video.currentTime;
-    return index !== null && index.find(timeS + EDGE_S) === null;
+    // No segment is found before the window either, where a slow seek waits too.
+    return index !== null && index.find(timeS + EDGE_S) === null && timeS >= this.#player.seekRange().end - EDGE_S;
   }
 
   #isJump(timeS: number, programMs: number): boolean {
