@@ -68,6 +68,8 @@ class Task:
         guests: (room, guest) of whom it may erase, once each.
         has_worker: whether archive files are made in a process of their own, as a served relay does; else in this one, which is
             quicker there, so that the middle of it is hit more often.
+        pause_s: how long a writer pauses at most between two batches. Without a pause everything else waits for the writers, and hardly
+            any erasure comes to its end.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class Task:
     targets: list[tuple[str, int, int]]
     guests: list[tuple[str, int]] = field(default_factory=list)
     has_worker: bool = False
+    pause_s: float = 0.0
 
 
 class _Life:
@@ -102,6 +105,8 @@ class _Life:
     async def _write(self, author: Author) -> None:
         while True:
             await asyncio.gather(*(self._say(next(self._numbers), author) for _ in range(_IN_FLIGHT)))
+            if self._task.pause_s:
+                await asyncio.sleep(self._chance.uniform(0.0, self._task.pause_s))
 
     async def _say(self, number: int, author: Author) -> None:
         room, life = ROOMS[number % len(ROOMS)], guest_of(number)

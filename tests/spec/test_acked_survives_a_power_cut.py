@@ -1,7 +1,7 @@
 """What was acked survives a power cut at any moment (reliability G1, G7, G8).
 
 Also in the middle of sealing, hiding, archiving, merging, letting rows leave the journal, and erasing a person. The relay works on a
-file system of its own whose power is cut without its log being written; what it said is known here.
+file system of its own whose power is cut without its log being written; what it said is known here. Several such disks live side by side.
 Long form: ``CHATSYNC_CUTS=1000``; another run of events: ``CHATSYNC_SEED``. Needs root.
 """
 
@@ -11,13 +11,16 @@ import asyncio
 import functools
 import gc
 import gzip
+import itertools
 import multiprocessing
 import os
 import random
 import select
 import time
 from collections import Counter
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,14 @@ CUTS = int(os.environ.get("CHATSYNC_CUTS", "100"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(120 + 3 * CUTS)]
 LINES_MAX = 250  # that a life tells before its cut
+LANES = 2  # disks side by side: while the power of one is cut, another one's relay works
 DISK_CUTS = 100  # cuts of one file system; then the whole of it is looked through, and a fresh one made
+PAUSES_S = (
+    0.0,
+    0.1,
+    0.3,
+    0.3,
+)  # of writers: where they make none, most of what a life does is writing, and hardly anything ends
 LIFE_US = 3_700 * SECOND_US  # the clock of each life starts so much later: what lies in another hour can be merged
 WORKS = ("seal", "archive", "hide", "merge", "erase")
 LONGEST_S = {"merge": 0.02, "erase": 0.08}  # within which a cut falls after the work began
@@ -49,7 +59,7 @@ class Life:
 
     def __init__(self, task: Task) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faultkit.busy"])
+        context.set_forkserver_preload(["tests.faultkit.preloaded"])
         self._pipe, told = context.Pipe(duplex=False)
         self._process: ForkServerProcess = context.Process(target=live, args=(told, task), daemon=True)
         self._process.start()
@@ -106,7 +116,7 @@ def _lived(disk: PowerDisk, task: Task, chance: random.Random, cut_in: Counter[s
         one.until(lambda: "up" in one.lines, 30)
         wanted = chance.randrange(LINES_MAX) if moment == "any" else chance.randrange(LINES_MAX // 4)
         one.until(lambda: len(one.lines) >= wanted, 2.0)
-        if task.guests and chance.random() < 0.5:
+        if task.guests and task.pause_s and chance.random() < 0.5:
             one.until(lambda: one.has_told("erased"), 3.0)
         if moment != "any":
             one.until(lambda: one.under_way[moment], 1.0)
@@ -212,57 +222,91 @@ def _plain(path: Path) -> bytes:
     return str(_columns(path, "text", "author_key", "details")).encode() if path.suffix == ".parquet" else body
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[PowerDisk]:
-    """A disk whose power can be cut."""
-    reason = why_no_power_disk()
-    if reason is not None:
-        pytest.skip(reason)
-    made = PowerDisk(tmp_path)
-    try:
-        try:
-            made.format()
-            made.cut(lambda: None)
-        except OSError as error:
-            pytest.skip(f"power cannot be cut here: {error}")
-        yield made
-    finally:
-        made.remove()
+@dataclass(slots=True)
+class Tally:
+    """What became of some cuts."""
+
+    cut_in: Counter[str] = field(default_factory=Counter)
+    acked: int = 0
+    hidden: int = 0
+    erased: int = 0
+
+    def add(self, other: Tally) -> None:
+        """And of others."""
+        self.cut_in += other.cut_in
+        self.acked += other.acked
+        self.hidden += other.hidden
+        self.erased += other.erased
 
 
-def test_what_was_acked_survives_power_cuts_at_random_moments(disk: PowerDisk) -> None:
-    """After each cut everything opens; every ack holds, every hide holds, every listed file is whole, nothing stands twice."""
-    chance, cut_in, began_s = random.Random(SEED), Counter[str](), time.monotonic()
-    acked = hidden = erased = 0
-    for first in range(0, CUTS, DISK_CUTS):
+def _one_disk(folder: Path, cuts: range) -> Tally:
+    """The cuts of one file system, one after the other; in the end everything on it is compared."""
+    chance, book, tally = random.Random(f"{SEED} {cuts.start}"), Book(), Tally()
+    folder.mkdir()
+    with ExitStack() as stack:
+        disk = PowerDisk(folder)
+        stack.callback(disk.remove)
         disk.format()
-        book = Book()
-        cuts = range(first, min(first + DISK_CUTS, CUTS))
-        for cut in cuts:
+        for life, cut in enumerate(cuts):
             guests = book.guests(chance, chance.randrange(4))
             task = Task(
                 disk.place,
                 SEED + cut,
-                START_US + (cut - first) * LIFE_US,
+                START_US + life * LIFE_US,
                 range(cut * NUMBERS, (cut + 1) * NUMBERS),
                 book.targets(chance),
                 guests,
                 has_worker=chance.random() < 0.3,
+                pause_s=chance.choice(PAUSES_S),
             )
-            for line in _lived(disk, task, chance, cut_in):
+            for line in _lived(disk, task, chance, tally.cut_in):
                 book.take(line)
             disk.mount()
             if chance.random() < 0.5:  # else the next life finds it as it is
                 check_opened(disk.place / "data", book)
         _check_whole(disk, book, START_US + len(cuts) * LIFE_US)
         gc.collect()  # connections of reading threads: as in check_opened
-        acked += sum(map(len, book.acked.values()))
-        hidden += len(book.hidden)
-        erased += len(book.erased)
-        print(f"{cuts.stop} cuts, {acked} acked, {time.monotonic() - began_s:.0f} s")
-    where = ", ".join(f"{count} in {what}" for what, count in sorted(cut_in.items()))
+    tally.acked = sum(map(len, book.acked.values()))
+    tally.hidden, tally.erased = len(book.hidden), len(book.erased)
+    return tally
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where disks can lie whose power can be cut."""
+    reason = why_no_power_disk()
+    if reason is not None:
+        pytest.skip(reason)
+    tried = PowerDisk(tmp_path)
+    try:
+        tried.format()
+        tried.cut(lambda: None)
+    except OSError as error:
+        pytest.skip(f"power cannot be cut here: {error}")
+    finally:
+        tried.remove()
+    return tmp_path
+
+
+def test_what_was_acked_survives_power_cuts_at_random_moments(folder: Path) -> None:
+    """After each cut everything opens; every ack holds, every hide holds, every listed file is whole, nothing stands twice."""
+    began_s, whole = time.monotonic(), Tally()
+    disks = max(LANES, -(-CUTS // DISK_CUTS))
+    edges = [CUTS * disk // disks for disk in range(disks + 1)]
+    ranges = [range(first, end) for first, end in itertools.pairwise(edges)]
+    with ThreadPoolExecutor(LANES) as lanes:
+        try:
+            for cuts, tally in zip(
+                ranges, lanes.map(_one_disk, [folder / f"from-{cuts.start}" for cuts in ranges], ranges), strict=True
+            ):
+                whole.add(tally)
+                print(f"{cuts.stop} cuts, {whole.acked} acked, {time.monotonic() - began_s:.0f} s", flush=True)
+        except BaseException:
+            lanes.shutdown(wait=False, cancel_futures=True)  # those under way come to their end
+            raise
+    where = ", ".join(f"{count} in {what}" for what, count in sorted(whole.cut_in.items()))
     print(
-        f"\nseed {SEED}: {CUTS} cuts ({where}), {acked} acked, {hidden} hidden, {erased} erased, 0 lost; {time.monotonic() - began_s:.0f} s"
+        f"\nseed {SEED}: {CUTS} cuts ({where}), {whole.acked} acked, {whole.hidden} hidden, {whole.erased} erased, 0 lost; {time.monotonic() - began_s:.0f} s"
     )
-    assert CUTS < acked
-    assert CUTS < 50 or all(cut_in[what] for what in ("opening", *WORKS))
+    assert CUTS < whole.acked
+    assert CUTS < 50 or all(whole.cut_in[what] for what in ("opening", *WORKS))

@@ -55,7 +55,7 @@ class Relay:
 
     def __init__(self, task: Task) -> None:
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faultkit.steps"])
+        context.set_forkserver_preload(["tests.faultkit.preloaded"])
         self._line, its = socket.socketpair()
         self._process = context.Process(target=stepping, args=(its, task), daemon=True)
         self._process.start()
