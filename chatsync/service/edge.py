@@ -41,7 +41,7 @@ class Edge:
         hands_us: by broadcast and author: where a hand last went up or down.
         typing: who typed since it was told last.
         pulse: how much is said in each minute of the current broadcast.
-        usual: what is usually said in a minute, and up to which broadcast that was asked; None: it was not yet.
+        usual: what is usually said in a minute, after the steady wall time at which that was asked; None: it was not yet.
     """
 
     def __init__(self, room: LiveRoom, standing: Standing) -> None:

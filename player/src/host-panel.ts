@@ -43,7 +43,8 @@ export class ChatsyncHostPanel extends LitElement {
   #unsubscribe: (() => void) | null = null;
   #timer: ReturnType<typeof setInterval> | null = null;
   #pulse: Pulse | null = null;
-  #trouble = '';
+  #trouble = ''; // of the last deed, or why the token was refused
+  #late = ''; // of the figures
   #answered: OpenQuestion[] = [];
   #busy = new Set<string>();
 
@@ -108,17 +109,19 @@ export class ChatsyncHostPanel extends LitElement {
     try {
       const answer = await fetch(`/v1/rooms/${this.#room}/panel`, { headers: { Authorization: `Bearer ${token}` }, cache: 'no-store' });
       if (token !== this.#token) return;
-      if ([401, 403, 404].includes(answer.status)) return this.#forget('This token does not open the panel of this room: it must be a host’s or a moderator’s.');
+      if (answer.status === 401) return this.#forget('The token has ended: enter a new one.');
+      if ([403, 404].includes(answer.status)) return this.#forget('This token does not open the panel of this room: it must be a host’s or a moderator’s.');
       if (answer.ok) this.#pulse = (await answer.json()) as Pulse;
-      this.#trouble = answer.ok ? '' : 'The figures are late.';
+      this.#late = answer.ok ? '' : 'The figures are late.';
     } catch {
-      this.#trouble = 'No connection: trying again.';
+      this.#late = 'No connection: trying again.';
     }
     this.requestUpdate();
   }
 
   async #do(name: string, action: string, fields: DeedFields): Promise<boolean> {
     this.#busy.add(name);
+    this.#trouble = '';
     this.requestUpdate();
     try {
       await this.#timeline?.act(action, fields);
@@ -155,7 +158,7 @@ export class ChatsyncHostPanel extends LitElement {
   #panel(): TemplateResult {
     const { edge, audience, status } = this.#timeline?.snapshot ?? { edge: null, audience: null, status: 'connecting' };
     const pulse = this.#pulse;
-    const trouble = status === 'waiting' || status === 'closed' ? 'Connection lost. Trying again…' : this.#trouble;
+    const trouble = status === 'waiting' || status === 'closed' ? 'Connection lost. Trying again…' : this.#trouble || this.#late;
     return html`
       <header>
         <h1>${pulse?.title || this.#room}</h1>

@@ -205,5 +205,5 @@ def _picture(page: Page, name: str) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         page.wait_for_timeout(100)
-        page.screenshot(path=Path(folder) / f"{name}-{scheme}.png", full_page=True)
+        page.screenshot(path=Path(folder) / f"{name}{'' if scheme == 'light' else '-dark'}.png", full_page=True)
     page.emulate_media(color_scheme="light")

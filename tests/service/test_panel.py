@@ -71,6 +71,23 @@ async def test_usual_is_what_earlier_classes_said(tmp_path: Path) -> None:
         assert 10 < found["pace"]["usual_per_minute"] < 25
 
 
+async def test_usual_is_right_again_once_the_class_before_is_sealed(tmp_path: Path) -> None:
+    """Asked in between, what is not sealed says nothing; a minute later it counts."""
+    async with stage(tmp_path) as it:
+        scenario = Scenario(START_US)
+        await it.stream(scenario, 20)
+        for number in range(20):
+            await it.say(f"line {number}")
+            await it.stream(scenario, 4)
+        await it.act("broadcast_close", role="host")
+        it.advance(5)
+        await it.stream(Scenario(it.now_us), 4)
+        assert (await _panel(it))["pace"]["usual_per_minute"] is None
+        it.advance(60)
+        await it.seal()
+        assert (await _panel(it))["pace"]["usual_per_minute"] > 5
+
+
 async def test_how_far_behind_their_pictures_are(tmp_path: Path) -> None:
     """As their players say; staff who look on are not viewers."""
     async with stage(tmp_path) as it:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from chatsync.instants import ms_from_us, us_from_ms
+from chatsync.instants import MINUTE_US, ms_from_us, us_from_ms
 from chatsync.replay.broadcasts import Broadcast
 from chatsync.replay.pulse import Behind, behind, usual_per_minute
 from chatsync.service.live_room import LiveRoom
@@ -52,11 +52,10 @@ async def get_panel(entered: Annotated[Entry, Depends(reader)]) -> Response:
 
 
 async def _usual(live: LiveRoom) -> float | None:
-    """What is said in a minute of the room's earlier airings; read once a broadcast."""
-    number = live.broadcasts.current.number
-    known = live.edge.usual
-    if known is None or known[0] != number:
-        known = number, await asyncio.to_thread(_read_usual, live, number)
+    """What is said in a minute of the room's earlier airings; read once a minute, since the end of the last is sealed a moment after this one began."""
+    wall_us, known = live.clock.wall_us(), live.edge.usual
+    if known is None or wall_us - known[0] >= MINUTE_US:
+        known = wall_us, await asyncio.to_thread(_read_usual, live, live.broadcasts.current.number)
         live.edge.usual = known
     return None if known[1] is None else round(known[1], 1)
 
@@ -68,8 +67,10 @@ def _read_usual(live: LiveRoom, number: int) -> float | None:
 
 
 def _messages_and_length(live: LiveRoom, airing: Broadcast) -> tuple[int, int]:
-    """How much was said in an airing, and how long its media was; without a stream, how long people spoke."""
+    """How much was said in an airing, and how long its media was; without a stream, how long people spoke. Both 0 before any of it is sealed."""
     rows = live.catalog.slices(live.room, airing.number)[0]
+    if not rows:
+        return 0, 0
     if airing.start_us is not None and airing.clock.edge_us is not None:
         length_us = airing.clock.edge_us - airing.start_us
     else:
