@@ -48,7 +48,8 @@ SEARCH = "document.querySelector('chatsync-search').shadowRoot"
 # What our own templates are made of; anything else came out of a text.
 FOREIGN = """
 [...document.querySelector('chatsync-chat').shadowRoot.querySelectorAll('*')].flatMap((one) => [
-  ...(['HEADER', 'H2', 'SPAN', 'BUTTON', 'DIV', 'BDI', 'TIME', 'A', 'FORM', 'TEXTAREA', 'SELECT', 'OPTION', 'ASIDE'].includes(one.tagName) ? [] : [one.tagName]),
+  ...(['HEADER', 'H2', 'SPAN', 'BUTTON', 'DIV', 'BDI', 'TIME', 'A', 'FORM', 'TEXTAREA', 'SELECT', 'OPTION', 'ASIDE'].includes(one.tagName) ? [] :
+    one.tagName === 'P' && ['note', 'hint', 'quiet'].includes(one.className) ? [] : [one.tagName]),
   ...one.getAttributeNames().filter((name) => name.startsWith('on') || name === 'src' || name === 'srcdoc'),
   ...(one.tagName === 'A' && !['http:', 'https:'].includes(one.protocol) ? [one.href] : []),
   ...(one.tagName === 'A' && one.rel !== 'nofollow noopener noreferrer ugc' ? [one.rel] : []),
