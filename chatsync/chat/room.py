@@ -243,19 +243,27 @@ def changed_by(deeds: Iterable[tuple[Sequence[int], Sequence[int]]]) -> tuple[tu
     )
 
 
-def recovery_from(after: Position, told: Sequence[tuple[Event, tuple[int, ...]]]) -> Recovery:
-    """What a client missed since a position, from events in order, each with the offsets it touched."""
-    gone, back = changed_by(
-        (affected if event.kind in TAKING_KINDS else (), affected if event.kind in GIVING_KINDS else ())
-        for event, affected in told
-    )
-    seen = [(event, public) for event, _ in told if (public := public_bytes(event)) is not None]
+def recovery_from(after: Position, told: Iterable[tuple[Event, tuple[int, ...]]]) -> Recovery:
+    """What a client missed since a position, from events in order, each with the offsets it touched; one pass through them."""
+    deeds: list[tuple[Sequence[int], Sequence[int]]] = []
+    seen: list[tuple[Event, bytes]] = []
+    through = after.offset
+    for event, affected in told:
+        through = event.offset
+        if affected:
+            deeds.append(
+                (affected if event.kind in TAKING_KINDS else (), affected if event.kind in GIVING_KINDS else ())
+            )
+        public = public_bytes(event)
+        if public is not None:
+            seen.append((event, public))
+    gone, back = changed_by(deeds)
     return Recovery(
         public=tuple(public for _, public in seen),
         events=tuple(event for event, _ in seen),
         gone=gone,
         back=back,
-        through=Position(after.epoch, told[-1][0].offset if told else after.offset),
+        through=Position(after.epoch, through),
     )
 
 

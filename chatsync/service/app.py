@@ -55,6 +55,7 @@ from chatsync.service.routes import (
 from chatsync.service.settings import Settings, check_safe, token_key
 from chatsync.service.short_path import ShortPath, ShortPathApp
 from chatsync.service.slice_answers import SliceAnswers
+from chatsync.service.turns import Turns
 from chatsync.store.archive import Archive
 from chatsync.store.catalog import Catalog
 from chatsync.store.files import Files
@@ -190,6 +191,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
         settings, stack, authority=authority, catalog=catalog, writer=writer, clock=clock, metrics=metrics
     )
     journal.on_read = metrics.journal_reads.inc
+    journal.let_turn = Turns(loop).let_turn
     return Hub(
         settings,
         clock=clock,

@@ -386,7 +386,7 @@ class LiveRoom:
     def read_missed(self, after: Position, limit: int) -> Recovery:
         """In a thread: what came after a position, from the journal, hidden events left out."""
         events = self.journal.events_after(self.room, after.offset, limit)
-        return recovery_from(after, [(event, self.journal.affected(event)) for event in events])
+        return recovery_from(after, ((event, self.journal.affected(event)) for event in self.journal.paced(events)))
 
     def events_as_they_stand(self, offsets: Sequence[int]) -> dict[int, msgspec.Raw | None]:
         """Events that were restored or moved, encoded for everyone; None for those moved while hidden."""

@@ -129,7 +129,7 @@ class JournalReads(Readers):
         Raises:
             CorruptError: a row is damaged or missing, or the chain between two rows is broken.
         """
-        return [self._event(row) for row in self._rows_after(room, offset, limit)]
+        return self._events(self._rows_after(room, offset, limit))
 
     def _rows_after(self, room: str, offset: int, limit: int) -> Sequence[tuple[Any, ...]]:
         """Rows with greater offsets, in order; each hangs on the one before, and none is missing.
@@ -163,7 +163,7 @@ class JournalReads(Readers):
         rows = self.read(
             f"{_SELECT} WHERE room = ? AND offset > ? AND kind IN ({_DEEDS}) ORDER BY offset", (room, offset)
         )
-        return [self._event(row) for row in rows]
+        return self._events(rows)
 
     def last_events(self, room: str, count: int) -> list[Event]:
         """The newest events in order, hidden ones marked.
@@ -182,7 +182,7 @@ class JournalReads(Readers):
             rows = [row for row in rows if row[2] > lost]
         elif 0 < len(rows) < count:
             self._check_oldest(room, rows[-1], lost)
-        return [self._event(row) for row in self._hanging(rows[::-1])]
+        return self._events(self._hanging(rows[::-1]))
 
     def _check_oldest(self, room: str, row: tuple[Any, ...], lost: int) -> None:
         """Whether nothing comes before a row but what is known to be lost or to have left.
@@ -289,7 +289,7 @@ class JournalReads(Readers):
             "ORDER BY p.placed_us, p.offset LIMIT ?",
             (room, broadcast, within.start_us, within.end_us, through, *(after or ()), limit),
         )
-        return [self._event(self._found(room, row, _PLACED_US)) for row in rows]
+        return self._events(self._found(room, row, _PLACED_US) for row in rows)
 
     def left(self, room: str, broadcast: int, within: Range, after: tuple[int, int] | None = None) -> list[Event]:
         """Events of a range that have left the journal: all of them public, and none hidden."""
@@ -298,7 +298,7 @@ class JournalReads(Readers):
             return []
         offsets = [row[2] for row in rows]
         here = set(self.offsets_between(room, min(offsets), max(offsets)))
-        events = (self._event(row) for row in rows if row[2] not in here)
+        events = self._events(row for row in rows if row[2] not in here)
         return [event for event in events if after is None or event.place > after]
 
     def offsets_between(self, room: str, first: int, last: int) -> list[int]:
@@ -365,12 +365,7 @@ class JournalReads(Readers):
         return NamedRows(tuple(sorted({*here, *(row[2] for row in pruned)})), through, pruned)
 
     def state_events(self, room: str, broadcast: int, *, with_names: bool = True) -> list[Event]:
-        """Events that bear on room state, hidden ones marked, in offset order.
-
-        Args:
-            room: the room.
-            broadcast: its airing.
-            with_names: False for who only counts: authors have their key alone, and identity.db is not asked.
+        """Events that bear on room state, hidden ones marked, in offset order; without names, authors have their key alone and identity.db is not asked.
 
         Raises:
             CorruptError: a row is damaged.
@@ -383,7 +378,7 @@ class JournalReads(Readers):
             (room, broadcast),
         )
         event = self._event if with_names else _nameless
-        return [event(self._found(room, row, _BROADCAST)) for row in rows]
+        return [event(self._found(room, row, _BROADCAST)) for row in self.paced(rows)]
 
     @staticmethod
     def _found(room: str, row: tuple[Any, ...], column: int) -> tuple[Any, ...]:
@@ -447,7 +442,7 @@ class JournalReads(Readers):
         Raises:
             CorruptError: the first thing that is not as it was written.
         """
-        return sum(len([self._event(row) for row in rows]) for rows in self._pages(room))
+        return sum(len(self._events(rows)) for rows in self._pages(room))
 
     def _pages(self, room: str) -> Iterator[Sequence[tuple[Any, ...]]]:
         """All rows of a room, many at a time, but for what is known to be lost; not compared yet.
@@ -535,6 +530,9 @@ class JournalReads(Readers):
             )
             found += [self._event(row) for row in rows]
         return found
+
+    def _events(self, rows: Iterable[tuple[Any, ...]]) -> list[Event]:
+        return [self._event(row) for row in self.paced(rows)]
 
     def _event(self, row: tuple[Any, ...]) -> Event:
         _checked(row)

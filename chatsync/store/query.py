@@ -10,8 +10,9 @@ what is hidden is never read from a file that still has it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ from chatsync.store.files import Files
 from chatsync.store.finals import Finals, with_finals
 from chatsync.store.journal import Journal
 from chatsync.store.parquet import verify_file
+from chatsync.store.readers import PIECE_ROWS
 from chatsync.store.recall import VERIFIED_MAX
 from chatsync.store.schema import EVENTS, event_from
 
@@ -232,13 +234,18 @@ class Query:
             text, values = text + _AFTER, [*values, after[0], after[0], after[1]]
         if limit >= 0:  # else they are sorted here: DuckDB takes a millisecond to sort twenty rows
             text, values = text + _FIRST, [*values, limit]
-        return self.events(plan.room, connection.execute(text, values).fetchall())
+        found = connection.execute(text, values)
+        return self.events(
+            plan.room,
+            self._journal.paced(row for part in iter(partial(found.fetchmany, PIECE_ROWS), []) for row in part),
+        )
 
-    def events(self, room: str, rows: list[tuple[Any, ...]]) -> list[Event]:
+    def events(self, room: str, rows: Iterable[tuple[Any, ...]]) -> list[Event]:
         """Events of rows whose columns are :data:`EVENT_COLUMNS`."""
+        rows = list(rows)
         named = {(row[_AUTHOR_KEY], row[_NAME_VERSION]) for row in rows if row[_AUTHOR_KEY] is not None}
         self._journal.know_authors(room, named)
-        return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in rows]
+        return [self._event(dict(zip(EVENTS.names, row, strict=True))) for row in self._journal.paced(rows)]
 
     def _touched(self, file: ArchiveFile) -> tuple[int, int]:
         """When a file was last written and how long it is: a file that was touched since is verified again."""

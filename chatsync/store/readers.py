@@ -1,20 +1,22 @@
 """Connections of readers on chatsync.db, one for each thread.
 
-Owns: opening them, what a failed read means. Does not know: tables.
+Owns: opening them, what a failed read means, that a long one is done in pieces. Does not know: tables.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from chatsync.store.files import Files
 from chatsync.store.recovering import read_error
 from chatsync.store.writer import opened
 
-__all__ = ["Readers"]
+__all__ = ["PIECE_ROWS", "Readers"]
+
+PIECE_ROWS = 250  # between two turns of others: 1 ms of reading rows, 2 ms of encoding events
 
 T = TypeVar("T")
 
@@ -27,12 +29,14 @@ class Readers:
 
     Attributes:
         on_read: told of every look into it, in any thread.
+        let_turn: called between two pieces of long work, in any thread: a service has its event loop turn.
     """
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._readers = threading.local()
         self.on_read: Callable[[], object] = lambda: None
+        self.let_turn: Callable[[], object] = lambda: None
 
     def reader(self) -> sqlite3.Connection:
         """This thread's own reading connection on chatsync.db.
@@ -53,7 +57,14 @@ class Readers:
             CorruptError: SQLite finds the database damaged.
             StorageFailedError: it cannot be read.
         """
-        return self.read_by(lambda connection: connection.execute(sql, values).fetchall())
+        return self.read_by(lambda connection: list(self.paced(connection.execute(sql, values))))
+
+    def paced(self, items: Iterable[T]) -> Iterator[T]:
+        """Items one after the other: rows as they are read, or what is computed from each; others have their turn in between."""
+        for number, item in enumerate(items):
+            if number and number % PIECE_ROWS == 0:
+                self.let_turn()
+            yield item
 
     def read_by(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What a function reads by this thread's own connection.
@@ -78,7 +89,7 @@ class Readers:
         def work(connection: sqlite3.Connection) -> list[list[tuple[Any, ...]]]:
             connection.execute("BEGIN")
             try:
-                return [connection.execute(sql, values).fetchall() for sql, values in queries]
+                return [list(self.paced(connection.execute(sql, values))) for sql, values in queries]
             finally:
                 connection.execute("ROLLBACK")
 

@@ -7,7 +7,7 @@ import sys
 
 _MAKE = """
 import gc, weakref
-from chatsync.service.collecting import SPARE_OBJECTS, Collector
+from chatsync.service.collecting import SPARE_OBJECTS, TURNS_BETWEEN_COUNTS, Collector
 class Node:
     def __init__(self): self.own = self
 def cycle():
@@ -56,7 +56,7 @@ for _ in range(30):
     collector.turn()
 before = ref() is None
 kept = [Node() for _ in range(gc.get_freeze_count() + SPARE_OBJECTS + 100)]
-for _ in range(12):
+for _ in range(TURNS_BETWEEN_COUNTS):
     collector.turn()
 print(before, ref() is None)
 """)

@@ -6,7 +6,7 @@ Owns: bodies and their limits, one result for each message. Source: contract §4
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated, Any, Literal, cast
 
@@ -233,7 +233,7 @@ async def get_messages(
     events = await entered.hub.reading.page(live.room, number, start_us, end_us, after=after, limit=limit)
     more = len(events) == limit
     cursor_after = entered.hub.authority.sealed_cursor(events[-1].place, live.room, number) if more else None
-    body = await asyncio.to_thread(_page, events, cursor_after)
+    body = await asyncio.to_thread(_page, entered.hub.journal.paced(events), cursor_after)
     headers = {"Cache-Control": cache_control(entered, "public, max-age=1"), "X-Content-Type-Options": "nosniff"}
     return Response(body, media_type="application/json", headers=headers)
 
@@ -248,7 +248,8 @@ async def _happened(
     key = "" if seen_by == "staff" else entered.hub.author_key(live.room, identity.subject)
     happened, last = await entered.hub.reading.happened(live.room, number, *within, after=after, limit=limit)
     cursor = None if last is None else entered.hub.authority.sealed_cursor(last, live.room, number)
-    body = await asyncio.to_thread(_happened_page, [one for one in happened if not key or _is_own(one, key)], cursor)
+    shown = entered.hub.journal.paced([one for one in happened if not key or _is_own(one, key)])
+    body = await asyncio.to_thread(_happened_page, shown, cursor)
     headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
     return Response(body, media_type="application/json", headers=headers)
 
@@ -262,7 +263,7 @@ def _is_own(one: Happened, key: str) -> bool:
     )
 
 
-def _happened_page(happened: Sequence[Happened], cursor: str | None) -> bytes:
+def _happened_page(happened: Iterable[Happened], cursor: str | None) -> bytes:
     messages = []
     for one in happened:
         wire = event_to_wire(
@@ -270,7 +271,7 @@ def _happened_page(happened: Sequence[Happened], cursor: str | None) -> bytes:
         )
         if one.event.hidden:
             wire["hidden"] = {} if one.taken_by is None else _taken(one.taken_by)
-        messages.append(wire)
+        messages.append(msgspec.Raw(encoded(wire)))
     return encoded({"messages": messages, "cursor": cursor})
 
 
@@ -290,6 +291,6 @@ def _taken(cause: Event) -> dict[str, Any]:
     }
 
 
-def _page(events: Sequence[Event], cursor: str | None) -> bytes:
-    messages = [event_to_wire(event, author=event.author) for event in events if is_sliced(event)]
+def _page(events: Iterable[Event], cursor: str | None) -> bytes:
+    messages = [msgspec.Raw(encoded(event_to_wire(event, author=event.author))) for event in events if is_sliced(event)]
     return encoded({"messages": messages, "cursor": cursor})

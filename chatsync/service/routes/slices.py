@@ -8,8 +8,8 @@ The first three are documented here and answered by ``slice_answers``; most requ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -128,19 +128,22 @@ async def get_at(
         at_us = us_from_ms(program_ms or 0)
         ahead = Range(at_us, at_us + us_from_ms(ahead_ms))
         before, after, state_events = await entered.hub.reading.around(live.room, number, ahead, last=last)
-        body = await asyncio.to_thread(_at_instant, before, after, state_events, at_us=at_us, position=position)
+        paced = entered.hub.journal.paced
+        body = await asyncio.to_thread(
+            _at_instant, paced(before), paced(after), state_events, at_us=at_us, position=position
+        )
     return json_answer(body, caching=cache_control(entered, "public, max-age=1")).to_response()
 
 
 def _at_instant(
-    before: Sequence[Event], after: Sequence[Event], state_events: Sequence[Event], *, at_us: int, position: Position
+    before: Iterable[Event], after: Iterable[Event], state_events: Sequence[Event], *, at_us: int, position: Position
 ) -> bytes:
     """In a thread, since two minutes of a busy room are tens of thousands of events: the room at a program time, encoded."""
     return encoded(
         {
             "state": folded(state_events, before_us=at_us).to_wire(msgspec.to_builtins),
-            "before": [event_to_wire(event, author=event.author) for event in before if is_sliced(event)],
-            "after": [event_to_wire(event, author=event.author) for event in after if is_sliced(event)],
+            "before": [_event_here(event) for event in before if is_sliced(event)],
+            "after": [_event_here(event) for event in after if is_sliced(event)],
             "as_of": position_to_wire(position),
         }
     )
@@ -168,14 +171,16 @@ async def _at_position(
         live.room, shown, positions, last=last, broadcast=standing.broadcast
     )
 
+    paced = entered.hub.journal.paced
+
     def encode() -> bytes:
         body = {
             "place": None
             if place is None
             else {"broadcast": place.broadcast, "program_ms": ms_from_us(place.program_us)},
             "state": folded(state_events, before_us=standing.program_us).to_wire(msgspec.to_builtins),
-            "before": [_event_at(shown_us, event) for shown_us, event in before if is_sliced(event)],
-            "after": [_event_at(shown_us, event) for shown_us, event in after if is_sliced(event)],
+            "before": [_event_at(shown_us, event) for shown_us, event in paced(before) if is_sliced(event)],
+            "after": [_event_at(shown_us, event) for shown_us, event in paced(after) if is_sliced(event)],
             "as_of": position_to_wire(position),
         }
         return encoded(body)
@@ -183,5 +188,9 @@ async def _at_position(
     return await asyncio.to_thread(encode)
 
 
-def _event_at(position_us: int, event: Event) -> dict[str, Any]:
-    return event_to_wire(event, author=event.author) | {"position_ms": ms_from_us(position_us)}
+def _event_here(event: Event) -> msgspec.Raw:
+    return msgspec.Raw(encoded(event_to_wire(event, author=event.author)))
+
+
+def _event_at(position_us: int, event: Event) -> msgspec.Raw:
+    return msgspec.Raw(encoded(event_to_wire(event, author=event.author) | {"position_ms": ms_from_us(position_us)}))
