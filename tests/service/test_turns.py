@@ -29,8 +29,10 @@ async def test_several_threads_each_get_their_turn() -> None:
     turns = Turns(asyncio.get_running_loop())
 
     def work() -> int:
-        for had in range(1, 21):
+        had = 0
+        while had < 20:
             turns.let_turn()
+            had += 1
         return had
 
     assert [20] * 4 == await asyncio.gather(*(asyncio.to_thread(work) for _ in range(4)))
