@@ -72,7 +72,7 @@ STATES: dict[str, State] = {
     "actions": State(_STAFF, f"{_ROOT}.querySelector('.row:last-child .more').click()", ".actions"),
     "queue": State(
         f"{_STAFF} stage.say(stage.t0, {{ kind: 'held', author: 1, text: 'is this allowed?' }}); "
-        "stage.say(stage.t0, { kind: 'reported', target: 10 }); "
+        "stage.say(stage.t0, { kind: 'reported', target: 56 }); "
         "stage.state.hands = [{ author: stage.authors[1], since_ms: stage.t0 }];",
         f"{_ROOT}.querySelector('[data-view=staff]').click()",
         "[data-held]",
