@@ -23,6 +23,7 @@ __all__ = [
     "GIVING_KINDS",
     "RING_EVENTS_MAX",
     "TAKING_KINDS",
+    "WAITING_MAX",
     "BackEvents",
     "Frames",
     "Recovery",
@@ -33,6 +34,8 @@ __all__ = [
 ]
 
 RING_EVENTS_MAX = 2_000  # ~3 min at 10 messages/s
+WAITING_MAX = 200  # of what waits for those who run the room, told to who joins; all of it is in ``class=staff``
+_WAITING_KINDS = frozenset({"held", "reported"})
 TAKING_KINDS = frozenset({"hidden", "erased"})
 GIVING_KINDS = frozenset({"restored", "restamped"})
 
@@ -196,6 +199,11 @@ class RoomLog:
                 picked.append(entry)
         recovery = self._recovery(reversed(picked))
         return Recovery(recovery.public, recovery.events, (), (), recovery.through)
+
+    def waiting(self) -> list[tuple[int, bytes]]:
+        """What waits for those who run the room, of what memory holds: held messages and reports, by offset, as staff are told them."""
+        waiting = [one.event for one in self._ring if one.event.kind in _WAITING_KINDS and not one.event.hidden]
+        return [(event.offset, _staff_bytes(event)) for event in waiting[-WAITING_MAX:]]
 
     def event(self, offset: int) -> Event | None:
         """An event that memory still holds."""

@@ -379,12 +379,19 @@ class LiveConnection:
                 "may": list(permitted(author.role, room.edge.mode)),
             },
             "sealed_until_ms": None if sealed_until_us is None else ms_from_us(sealed_until_us),
-            "events": [] if recovery is None else [msgspec.Raw(event) for event in recovery.public],
+            "events": [] if recovery is None else self._told_at_first(recovery),
             "through": through,
             "gone": sorted(gone),
             "back": [body for body in standing.values() if body is not None],
         }
         return encoded(frame)
+
+    def _told_at_first(self, recovery: Recovery) -> list[msgspec.Raw]:
+        """Events of a welcome by offset; those who run the room are told what still waits for them, too."""
+        told = {event.offset: body for event, body in zip(recovery.events, recovery.public, strict=True)}
+        if self.is_staff:
+            told |= dict(self._here.log.waiting())
+        return [msgspec.Raw(body) for _, body in sorted(told.items())]
 
     # --- acts -----------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from chatsync.chat.room import (
     GIVING_KINDS,
     RING_EVENTS_MAX,
     TAKING_KINDS,
+    WAITING_MAX,
     BackEvents,
     Frames,
     Recovery,
@@ -46,6 +47,23 @@ def flushed(log: RoomLog) -> Frames:
     frames = log.frames_to_send()
     assert frames is not None
     return frames
+
+
+def test_who_runs_the_room_is_told_what_still_waits() -> None:
+    """What is held and what was reported, until it is approved or taken away; of more than two hundred the newest."""
+    log = RoomLog(Position(1, 0))
+    log.receive_committed(event(1, "held", text="may I?"))
+    log.receive_committed(event(2, "held", text="rude"))
+    log.receive_committed(event(3, "message"))
+    log.receive_committed(event(4, "reported", target=3))
+    assert [1, 2, 4] == [offset for offset, _ in log.waiting()]
+    log.receive_committed(event(5, "message", details={"held": 1}))
+    log.receive_committed(event(6, "hidden", target=2), gone=(2,))
+    ((offset, body),) = log.waiting()
+    assert (4, "reported") == (offset, json.loads(body)["kind"])
+    for number in range(7, 7 + WAITING_MAX):
+        log.receive_committed(event(number, "held"))
+    assert list(range(7, 7 + WAITING_MAX)) == [offset for offset, _ in log.waiting()]
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

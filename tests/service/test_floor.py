@@ -160,8 +160,13 @@ async def test_what_is_held_is_said_once_it_is_approved(tmp_path: Path) -> None:
         await mod.until(lambda: any(one["kind"] == "held" for one in mod.events))
         (held,) = [one for one in mod.events if one["kind"] == "held"]
         assert ("may I?", "message") == (held["text"], held["of"])
+        late, guest = [await _in(it, stack, who) for who in (MODERATOR, BEN)]
+        assert [held] == [one for one in late.events if one["kind"] == "held"]
+        assert [] == [one for one in guest.events if one["kind"] == "held"]
         await it.stream(Scenario(START_US), 30)
         approved = await _deed(it, MODERATOR, "approve", target=held["offset"])
+        it.room().flush()
+        assert [] == [one for one in (await _in(it, stack, MODERATOR)).events if one["kind"] == "held"]
         assert held["program_ms"] == approved["program_ms"]
         assert 404 == (await _deed(it, MODERATOR, "approve", target=held["offset"]))["status"]
         it.room().flush()
