@@ -61,7 +61,7 @@ class Frames:
 
     public: tuple[bytes, ...]
     staff: tuple[bytes, ...]
-    own: Mapping[str, bytes] = field(default_factory=dict)  # by author key: what is private to them
+    own: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)  # by author key: what is private to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,8 @@ class _Pending:
     own: dict[str, list[bytes]] = field(default_factory=dict)
     gone: list[int] = field(default_factory=list)
     back: dict[int, bytes] = field(default_factory=dict)
+    staff_back: dict[int, bytes] = field(default_factory=dict)  # what is not for everyone
+    own_back: dict[str, dict[int, bytes]] = field(default_factory=dict)
     count: int = 0
 
 
@@ -150,7 +152,8 @@ class RoomLog:
         pending.count += 1
         pending.gone.extend(entry.gone)
         for offset in entry.gone:  # `back` travels after `gone`: what came back and went again must not come back
-            pending.back.pop(offset, None)
+            for back in (pending.back, pending.staff_back, *pending.own_back.values()):
+                back.pop(offset, None)
             pending.public.pop(offset, None)
         if entry.public is not None:
             pending.public[entry.event.offset] = entry.public
@@ -165,6 +168,11 @@ class RoomLog:
             body = public_bytes(changed)
             if body is not None:
                 pending.back[changed.offset] = body
+            elif not changed.hidden and visibility_of(changed.kind) is not Visibility.TALLY:
+                pending.staff_back[changed.offset] = _staff_bytes(changed)
+                for key in _private_to(changed) if "to" in changed.details else ():
+                    theirs = pending.own_back.setdefault(key, {})
+                    theirs[changed.offset] = encoded(event_to_wire(changed, author=changed.author))
 
     def frames_to_send(self) -> Frames | None:
         """The batch since the last call, or None if nothing was committed. Each event is encoded once."""
@@ -172,15 +180,26 @@ class RoomLog:
         if pending.count == 0:
             return None
         self._pending = _Pending()
-        tail: list[bytes] = []
-        if pending.gone:
-            tail.append(encoded({"type": "gone", "offsets": pending.gone}))
-        if pending.back:
-            tail.append(b'{"type":"back","events":[%b]}' % b",".join(pending.back.values()))
+        gone = [encoded({"type": "gone", "offsets": pending.gone})] if pending.gone else []
+        own = {
+            key: (
+                joined_events_frame(pending.own.get(key, []), self.position),
+                *_back_frames(pending.own_back.get(key, {})),
+            )
+            for key in pending.own.keys() | pending.own_back.keys()
+        }
         return Frames(
-            public=(joined_events_frame(tuple(pending.public.values()), self.position), *tail),
-            staff=(joined_events_frame(pending.staff, self.position), *tail),
-            own={key: joined_events_frame(bodies, self.position) for key, bodies in pending.own.items()},
+            public=(
+                joined_events_frame(tuple(pending.public.values()), self.position),
+                *gone,
+                *_back_frames(pending.back),
+            ),
+            staff=(
+                joined_events_frame(pending.staff, self.position),
+                *gone,
+                *_back_frames(pending.back | pending.staff_back),
+            ),
+            own=own,
         )
 
     def recovered(self, after: Position) -> Recovery | None:
@@ -286,6 +305,11 @@ def _private_to(event: Event) -> set[str]:
     """Whose a private message is, besides staff: its author's and theirs whom it names by key."""
     keys = {str(one) for one in event.details["to"]}
     return keys if event.author is None else keys | {event.author.key}
+
+
+def _back_frames(bodies: Mapping[int, bytes]) -> tuple[bytes, ...]:
+    """What came back, as one frame, if there is any."""
+    return (b'{"type":"back","events":[%b]}' % b",".join(bodies.values()),) if bodies else ()
 
 
 def _staff_bytes(event: Event) -> bytes:

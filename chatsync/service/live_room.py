@@ -541,7 +541,7 @@ class LiveRoom:
     def _deliver(self, frames: Frames) -> None:
         through = self.log.position
         public, staff = Batch(frames.public, through), Batch(frames.staff, through)
-        own = {key: Batch((*frames.public, frame), through) for key, frame in frames.own.items()}
+        own = {key: Batch((*frames.public, *theirs), through) for key, theirs in frames.own.items()}
 
         def tell(receiver: Receiver) -> None:
             receiver.receive_batch(staff if receiver.is_staff else own.get(receiver.author_key, public))

@@ -66,6 +66,24 @@ def test_who_runs_the_room_is_told_what_still_waits() -> None:
     assert list(range(7, 7 + WAITING_MAX)) == [offset for offset, _ in log.waiting()]
 
 
+def test_what_is_private_comes_back_to_those_who_had_it() -> None:
+    """A person's private message that was hidden with all of theirs, and restored: to staff and to whom it concerns, and to nobody else."""
+    log, to = RoomLog(Position(1, 0)), {"to": ["host", "b" * 32]}
+    private = event(1, "message", text="psst", details=to)
+    log.receive_committed(private)
+    log.receive_committed(event(2, "hidden"), gone=(1,))
+    flushed(log)
+    log.receive_committed(event(3, "restored"), back=BackEvents((private,)))
+    frames = flushed(log)
+    assert not any(b"psst" in frame for frame in frames.public)
+    for theirs in (frames.staff, frames.own["b" * 32]):
+        (back,) = [json.loads(frame) for frame in theirs if json.loads(frame)["type"] == "back"]
+        assert [(1, "psst")] == [(one["offset"], one["text"]) for one in back["events"]]
+    log.receive_committed(event(4, "restored"), back=BackEvents((private,)))
+    log.receive_committed(event(5, "hidden"), gone=(1,))
+    assert not any(b"psst" in frame for frame in flushed(log).staff)
+
+
 @given(st.integers(0, 40), st.integers(0, 40))
 def test_recovery_from_any_position_is_the_rest_of_the_log(count: int, after: int) -> None:
     """From every offset that memory holds, exactly what came after it."""
