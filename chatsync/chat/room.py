@@ -168,7 +168,9 @@ class RoomLog:
             body = public_bytes(changed)
             if body is not None:
                 pending.back[changed.offset] = body
-            elif not changed.hidden and visibility_of(changed.kind) is not Visibility.TALLY:
+            elif not changed.hidden and (
+                "to" in changed.details or changed.kind == "held"
+            ):  # deeds need not come again
                 pending.staff_back[changed.offset] = _staff_bytes(changed)
                 for key in _private_to(changed) if "to" in changed.details else ():
                     theirs = pending.own_back.setdefault(key, {})

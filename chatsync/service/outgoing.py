@@ -18,6 +18,7 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Literal, Protocol, cast
 
@@ -211,7 +212,7 @@ def guarded_client(gate: Addresses, tls: ssl.SSLContext | None, *, pools: int = 
 
     Neither proxies, nor netrc, nor certificates come from the environment.
     """
-    transport = _Transport(_GuardedBackend(gate), tls or httpx2.create_ssl_context(trust_env=False), pools=pools)
+    transport = _Transport(_GuardedBackend(gate), tls or _trusted(), pools=pools)
     no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     return httpx2.AsyncClient(
         transport=transport,
@@ -221,6 +222,12 @@ def guarded_client(gate: Addresses, tls: ssl.SSLContext | None, *, pools: int = 
         timeout=None,
         headers={"User-Agent": _USER_AGENT},
     )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The system's trusted certificates, read once: 20 ms for each client otherwise, of which a relay has three."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 def failure_reason(error: Exception) -> Literal["certificate", "connect", "connection"]:
