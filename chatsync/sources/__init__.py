@@ -1,0 +1,1 @@
+"""Live chat elsewhere that becomes a room's: one connector for each network."""
