@@ -156,8 +156,18 @@ def test_the_chat_is_read_by_keyboard(watched: Watched, demo: Demo) -> None:
     page.keyboard.press("PageUp")
     resume = page.locator("chatsync-chat .resume button")
     expect(resume).to_be_visible()
-    expect(resume).to_contain_text("new", timeout=30_000)
-    assert watched.value(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop > 100; }})()")
+    # The browser scrolls smoothly: a new row may come while it is on its way.
+    watched.until(f"{scrolled} return log.scrollHeight - log.clientHeight - log.scrollTop > 100; }})()")
+    page.wait_for_timeout(500)
+    in_view = (
+        f"{scrolled} const top = log.getBoundingClientRect().top; "
+        "const row = [...log.querySelectorAll('.row')].find((one) => one.getBoundingClientRect().bottom > top); "
+        "return [row.dataset.offset, Math.round(row.getBoundingClientRect().top - top)]; })()"
+    )
+    read = watched.value(in_view)
+    new = resume.text_content()
+    expect(resume).not_to_have_text(str(new), timeout=30_000)  # one more has come
+    assert read == watched.value(in_view)
 
     page.keyboard.press("End")
 
