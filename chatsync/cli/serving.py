@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail
-from chatsync.errors import ChatsyncError
+from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, progress
+from chatsync.errors import ChatsyncError, SettingsError
 from chatsync.instants import MINUTE_US
 
 __all__ = ["config_show", "demo", "embed", "serve", "token"]
@@ -48,9 +49,18 @@ def demo(
     json_output: JsonOption = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page; 0 takes a free one.")] = 8040,
     seed: Annotated[int, typer.Option(help="Which simulated lecture.")] = 1,
+    term: Annotated[
+        Path | None,
+        typer.Option(
+            "--term", help="Only write a term of simulated classes into a new data folder, for notebooks, and end."
+        ),
+    ] = None,
     data: DataOption = None,
 ) -> None:
     """Show it all on this machine: a live stream, a lecture's chat, a page to rewind."""
+    if term is not None:
+        _write_term(term, seed=seed, json_output=json_output)
+        return
     try:
         from chatsync.demo.run import run_demo
     except ImportError as error:
@@ -60,6 +70,19 @@ def demo(
     except ChatsyncError as error:
         fail(str(error), 1)
     raise typer.Exit(status)
+
+
+def _write_term(folder: Path, *, seed: int, json_output: bool) -> None:
+    from chatsync.demo.term import write_term
+
+    try:
+        written = write_term(folder, seed=seed, progress=progress(json_output))
+    except ChatsyncError as error:
+        fail(str(error), 2 if isinstance(error, SettingsError) else 1)
+    if json_output:
+        typer.echo(json.dumps(written))
+    else:
+        typer.echo(f"{written['lectures']} lectures with {written['events']:,} events written to {folder}")
 
 
 def token(
