@@ -18,7 +18,7 @@ from chatsync.demo.classes import COURSE, LECTURE_US, SEGMENT_US, Lecture, Said,
 from chatsync.errors import SettingsError
 from chatsync.hls.timeline import LiveEdge
 from chatsync.hls.track import Run, Segment
-from chatsync.instants import MINUTE_US, MS_US, SECOND_US, Range, whole_ms_us
+from chatsync.instants import MINUTE_US, MS_US, SECOND_US, Range, ms_from_us, whole_ms_us
 from chatsync.store.opening import Store, open_store
 
 __all__ = ["write_term"]
@@ -88,6 +88,7 @@ class _Written:
         for minute, count in enumerate(lecture.viewers):
             minute_us = lecture.start_us + minute * MINUTE_US
             catalog.note_viewers(connection, lecture.room, self._broadcast, minute_us, count)
+        catalog.put_recording(connection, lecture.room, f"lecture-{lecture.week + 1}", self._recording())
         self._append(connection, Said(0, "broadcast_opened", None, details={"title": lecture.title}))
         for said in lecture.said:
             self._append(connection, said)
@@ -155,6 +156,26 @@ class _Written:
             "hold_back_us": 3 * SEGMENT_US,
             "arrivals": 0,
         }
+
+    def _recording(self) -> dict[str, Any]:
+        """The lecture as somebody cut it: without its break and without what was lost."""
+        left_out = sorted(
+            (moment.start_us, moment.end_us) for moment in self._lecture.moments if moment.what in {"break", "lost"}
+        )
+        spans, at_us, position_us = [], 0, 0
+        for start_us, end_us in (*left_out, (LECTURE_US, LECTURE_US)):
+            spans.append(
+                {
+                    "position_ms": ms_from_us(position_us),
+                    "duration_ms": ms_from_us(start_us - at_us),
+                    "broadcast": self._broadcast,
+                    "program_ms": ms_from_us(self._lecture.start_us + at_us),
+                    "method": "segments",
+                    "score": 1.0,
+                }
+            )
+            at_us, position_us = end_us, position_us + start_us - at_us
+        return {"title": self._lecture.title, "duration_ms": ms_from_us(position_us), "spans": spans}
 
     def _observe(self, connection: sqlite3.Connection, segment: Segment, number: int) -> None:
         """The reload that first listed a segment: a while after its end, now and then a second late, now and then from a cache."""

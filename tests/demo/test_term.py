@@ -65,6 +65,18 @@ def test_the_restarted_encoder_left_a_gap(folder: Path) -> None:
     assert [(lost.room, lost.week + 1, LECTURE_US - (lost.lost_us[1] - lost.lost_us[0]))] == rows
 
 
+def test_recordings_leave_out_the_break_and_what_was_lost(folder: Path) -> None:
+    """A message after them stands as much earlier in the recording as they are long."""
+    (lost,) = [lecture for lecture in term(3)[1] if lecture.lost_us is not None]
+    cut_us = sum(moment.end_us - moment.start_us for moment in lost.moments if moment.what in {"break", "lost"})
+    with chatsync.open_archive(folder) as archive:
+        recorded = archive.recorded(lost.room, f"lecture-{lost.week + 1}")
+        (position_us, program_us) = (
+            recorded.order("position_us DESC").project("position_us, epoch_us(program_us)").fetchall()[0]
+        )
+    assert program_us - lost.start_us - cut_us == position_us
+
+
 def test_the_folder_verifies(folder: Path) -> None:
     """Every checksum of a written term is right."""
     report = verify_folder(folder)
