@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin
-CODE := chatsync tests benchmarks hatch_build.py
+CODE := chatsync tests benchmarks notebooks hatch_build.py
 
 # uv installs a lock about three times as fast as pip. Where it cannot (a registry that only pip is configured for), pip does.
 PIP := $(PYTHON) -m pip --python $(RUN)/python --disable-pip-version-check
@@ -26,7 +26,7 @@ endif
 # What is installed for development is enough for the demo.
 DEMO := $(if $(wildcard $(VENV)/.dev),$(VENV)/.dev,$(VENV)/.demo)
 
-.PHONY: help setup demo check checks spread alone test unit long fuzz faults e2e player-test bench bench-quick bench-servers player chromium servers lock format clean FORCE
+.PHONY: help setup demo check checks spread alone test unit long fuzz faults e2e player-test bench bench-quick bench-servers player notebooks chromium servers lock format clean FORCE
 
 help: ## list what can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -153,6 +153,13 @@ test: ## set-up, checks and every test; says what was left out
 format: setup ## let ruff format and repair what it can
 	@$(RUN)/ruff check --fix $(CODE)
 	@$(RUN)/ruff format $(CODE)
+
+notebooks: $(VENV)/.dev ## run the notebooks and write their .ipynb with outputs
+	@rm -rf build/notebooks && mkdir -p build/notebooks
+	@cd build/notebooks && for notebook in ../../notebooks/*.py; do \
+		echo "notebook: $$(basename $$notebook)"; \
+		../../$(RUN)/marimo export ipynb $$notebook -o $${notebook%.py}.ipynb --include-outputs --force || exit 1; \
+	done; rm -rf ../../notebooks/__marimo__
 
 # --- housekeeping -----------------------------------------------------------------------------------------------------
 
