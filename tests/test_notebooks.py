@@ -91,6 +91,9 @@ def test_both_run_and_say_the_same(source: Path, beside_term: Path) -> None:
 def _run(code: str, namespace: dict[str, Any]) -> Any:
     """The value of the last expression, as a notebook shows it."""
     tree = ast.parse(code)
-    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    shown = ast.Expression(ast.Constant(None))
+    if isinstance(last := tree.body[-1], ast.Expr):
+        tree.body.pop()
+        shown = ast.Expression(last.value)
     exec(compile(tree, "cell", "exec"), namespace)
-    return None if last is None else eval(compile(ast.Expression(last.value), "cell", "eval"), namespace)
+    return eval(compile(ast.fix_missing_locations(shown), "cell", "eval"), namespace)
