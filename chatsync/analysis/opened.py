@@ -6,6 +6,7 @@ believed (``store.listing``). Source: contract §6; libraries §3 and §8.
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from types import TracebackType
@@ -102,10 +103,9 @@ class OpenArchive:
             self._set_files(tree, listing.files[tree])
 
     def _set_files(self, tree: str, files: list[str]) -> None:
-        paths = ", ".join(
-            "'" + file.replace("'", "''") + "'" for file in files
-        )  # a parameter would load pandas, if it is there
-        self.connection.execute(f"SET VARIABLE {tree}_files = [{paths}]")
+        # Text, because a parameter would load pandas if it is there; as JSON, because ten thousand literals take ten times as long.
+        listed = json.dumps(files).replace("'", "''")
+        self.connection.execute(f"SET VARIABLE {tree}_files = from_json('{listed}', '[\"VARCHAR\"]')")
 
     def sql(self, query: str, **values: Any) -> Any:
         """A DuckDB relation of a query over the views.

@@ -123,15 +123,15 @@ class _Tail:
 
     def _changed_spans(self, room: str | None, files: list[ArchiveFile]) -> list[tuple[str, int, Range]]:
         """Hours that changed since they were written, each with what is written together with it."""
-        together = {
-            (file.room, file.broadcast, hour_us): file.hours
-            for file in files
-            if file.tree == "events" and file.hours is not None
-            for hour_us in range(file.hours.start_us, file.hours.end_us, HOUR_US)
-        }
+        changed = {(name, broadcast, hour_us) for name, broadcast, hour_us, _ in self._catalog.dirty_hours(room)}
+        together: dict[tuple[str, int, int], Range] = {}
+        for file in files if changed else ():
+            if file.tree == "events" and (hours := file.hours) is not None:
+                for hour_us in range(hours.start_us, hours.end_us, HOUR_US):
+                    together[file.room, file.broadcast, hour_us] = hours
         spans = {
             (name, broadcast, together.get((name, broadcast, hour_us)) or Range(hour_us, hour_us + HOUR_US))
-            for name, broadcast, hour_us, _ in self._catalog.dirty_hours(room)
+            for name, broadcast, hour_us in changed
         }
         return sorted(spans, key=lambda one: (one[0], one[1], one[2].start_us))
 
