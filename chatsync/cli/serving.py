@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -25,6 +26,7 @@ def serve(
     ] = None,
 ) -> None:
     """Run the relay: follow playlists, stamp chat, keep it, and serve it."""
+    gc.disable()  # what is loaded stays: looking at it again and again is a sixth of loading it. A started relay collects in its own way.
     from chatsync.service.running import run_service
     from chatsync.service.settings import load_settings
     from chatsync.store.schema import without_pandas

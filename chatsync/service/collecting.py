@@ -30,8 +30,9 @@ class Collector:
         self._turns = 0
 
     def begin(self) -> None:
-        """Look at everything once, then never again at what is alive now. Cost: 100 ms."""
+        """Look at everything once, then never again at what is alive now. Collecting may have been off until then. Cost: 100 ms."""
         self._look_at_all()
+        gc.enable()
         gc.set_threshold(_YOUNG_MAX, 1_000, 1_000)
 
     def turn(self) -> None:

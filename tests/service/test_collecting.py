@@ -35,6 +35,15 @@ print(before, ref() is None)
 """)
 
 
+def test_collecting_that_was_off_while_the_program_was_loaded_is_on() -> None:
+    """A relay that has started collects, whatever was so before."""
+    assert "True" == _told("""
+gc.disable()
+Collector().begin()
+print(gc.isenabled())
+""")
+
+
 def test_what_is_alive_is_looked_at_once() -> None:
     """After a turn it is out of the collector's sight, and nothing young is left."""
     assert "True 0" == _told("""
