@@ -134,8 +134,7 @@ player-test: setup ## the player's own tests
 	@$(RUN)/python hatch_build.py test
 
 e2e: setup ## the page in Chromium; writes build/sync-report.json
-	@$(RUN)/pytest -m "e2e and not alone" -n 2 --dist loadgroup $(ARGS) $(OR_NONE)
-	@$(RUN)/pytest -m "e2e and alone" --durations=12 $(ARGS) $(OR_NONE)
+	@$(RUN)/pytest -m e2e --durations=12 $(ARGS)
 
 # What needs one core each runs side by side.
 checks:

@@ -15,7 +15,7 @@ from tests.e2e.demo import ROOT
 from tests.e2e.staged import Staged
 from tests.e2e.states import STATES
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("stage")]
+pytestmark = pytest.mark.timeout(120)
 
 AXE = ROOT / "player" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']"

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.staged import Staged
 from tests.e2e.states import STATES
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("stage")]
+pytestmark = pytest.mark.timeout(60)
 
 BOTTOM = "(() => { const log = chat.shadowRoot.querySelector('.log'); return log.scrollHeight - log.clientHeight - log.scrollTop; })()"
 SHOWN = "chat.shown.messages.map((one) => one.offset)"

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.staged import Staged
 
-pytestmark = [pytest.mark.timeout(60), pytest.mark.xdist_group("stage")]
+pytestmark = pytest.mark.timeout(60)
 
 # Rows come quicker than frames do, of very different heights, and every so often the page is busy, as on an old laptop.
 FLOOD = """

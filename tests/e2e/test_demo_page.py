@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 from tests.e2e.demo import ROOM, ROOT, Demo
 from tests.e2e.watched import Watched
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(180)
 
 ATTACKS = (
     "<script>tripwire('script')</script>",

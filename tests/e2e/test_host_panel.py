@@ -24,7 +24,7 @@ from tests.e2e.payloads import CANARY, payloads
 from tests.e2e.watched import Watched
 from tests.relay import Relay, token
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180), pytest.mark.xdist_group("panel")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 ROOM = "algebra"
 TABLET = {"width": 1024, "height": 768}

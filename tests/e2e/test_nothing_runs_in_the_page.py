@@ -32,7 +32,7 @@ from tests.e2e.watched import Watched
 from tests.relay import READY_S, SECRET, free_port, token
 from tests.stage import FAST
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("nothing_runs")]
+pytestmark = pytest.mark.timeout(180)
 
 ROOM = "lecture"
 BATCH = 45  # a pane that begins anew, as with each try to play what is not there, shows the last 50

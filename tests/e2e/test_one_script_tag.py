@@ -24,7 +24,7 @@ from chatsync.service.settings import Settings
 from tests.e2e.watched import Watched
 from tests.relay import READY_S, SECRET, free_port, token
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(120)
 
 ROOM = "lecture"
 POLICY = "default-src 'self'; require-trusted-types-for 'script'; trusted-types lit-html"

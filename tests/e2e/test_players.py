@@ -28,7 +28,7 @@ OPEN = {("videojs", "sought")}  # now and then rows of up to a second too early 
 JUMP_MS = 2_000
 BEHIND_MS_MAX = {False: 15_000, True: 5_000}  # behind the encoder, by whether it is low latency
 
-pytestmark = [pytest.mark.timeout(900 if LOOK_S else 150), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(900 if LOOK_S else 150)
 
 
 def _noted(

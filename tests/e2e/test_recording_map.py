@@ -14,7 +14,7 @@ from chatsync.media import make_recording
 from tests.e2e.demo import ROOM, Demo
 from tests.e2e.measuring import Report, check, note, sought, start_probe
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(180)
 
 STREAM_S = 30
 KEPT_WITHIN_S = 60

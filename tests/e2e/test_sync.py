@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from tests.e2e.demo import Demo
 from tests.e2e.measuring import Report, check, collected, note, sought, start_probe
 
-pytestmark = [pytest.mark.timeout(280), pytest.mark.alone]
+pytestmark = pytest.mark.timeout(280)
 
 
 @pytest.fixture(scope="module")

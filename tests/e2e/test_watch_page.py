@@ -33,7 +33,7 @@ from tests.e2e.watched import Watched
 from tests.relay import READY_S, SECRET, free_port, token
 from tests.stage import FAST
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("watch")]
+pytestmark = pytest.mark.timeout(120)
 
 ROOM = "lecture"
 LENGTH_S = 60
