@@ -9,15 +9,23 @@ from typing import Any
 
 import pytest
 
-__all__ = ["corpus_folder", "expected_names", "listed_names", "playlist_text", "reload_groups", "skip_without_corpus"]
+__all__ = [
+    "SHARED",
+    "corpus_folder",
+    "expected_names",
+    "listed_names",
+    "playlist_text",
+    "reload_groups",
+    "skip_without_corpus",
+]
 
-_SHARED = Path(os.environ.get("CHATSYNC_SHARED") or Path(__file__).resolve().parents[1] / ".." / "shared")
-ABSENT = f"no playlist corpus at {_SHARED / 'corpus'} (set CHATSYNC_SHARED to the folder that holds it)"
+SHARED = Path(os.environ.get("CHATSYNC_SHARED") or Path(__file__).resolve().parents[1] / ".." / "shared")
+ABSENT = f"no playlist corpus at {SHARED / 'corpus'} (set CHATSYNC_SHARED to the folder that holds it)"
 
 
 def corpus_folder() -> Path | None:
     """Folder of the playlists, or None."""
-    folder = _SHARED / "corpus" / "playlists"
+    folder = SHARED / "corpus" / "playlists"
     return folder if folder.is_dir() else None
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import audit, folder, playlists, publishing, questions, rooms, safekeeping, serving
+from chatsync.cli import audit, exporting, folder, playlists, publishing, questions, rooms, safekeeping, serving
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ for command in (
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect,),
-    *(questions.sql,),
+    *(questions.sql, exporting.export),
     *(publishing.publish,),
     *(rooms.restamp, rooms.erase, rooms.export_person),
 ):

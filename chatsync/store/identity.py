@@ -49,12 +49,12 @@ class _Private:
     schema = ""
     tables: tuple[str, ...] = ()
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._in_transaction = False
         self._reading = threading.local()
-        self.changes = sums.changes(self._writing())
+        self.changes = 0 if is_read_only else sums.changes(self._writing())
 
     def _writing(self) -> sqlite3.Connection:
         """The writing connection, opened anew after a failure."""
@@ -144,8 +144,8 @@ class IdentityStore(_Private):
 
     schema, tables = _IDENTITY + CREATE_NUMBERS, ("names", "numbers")
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        super().__init__(path, is_read_only=is_read_only)
         self.numbers = Numbers()
         self._latest: dict[tuple[str, str], tuple[int, str, tuple[str, ...]]] = {}
         self._names: dict[tuple[str, str, int], tuple[str, tuple[str, ...]]] = {}

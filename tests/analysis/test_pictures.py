@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import altair
+import altair as alt
 import pytest
 
 from chatsync.analysis.pictures import Picture
@@ -16,7 +16,7 @@ def picture() -> Picture:
     rows = [{"room": "calculus", "messages": 3}, {"room": "algebra", "messages": 5}]
     chart = {"data": {"values": rows}, "title": "Two rooms", "mark": "bar"}
     x, y = ({"field": name, "type": kind} for name, kind in (("room", "nominal"), ("messages", "quantitative")))
-    return Picture(altair.Chart.from_dict({**chart, "encoding": {"x": x, "y": y}}))
+    return Picture(alt.Chart.from_dict({**chart, "encoding": {"x": x, "y": y}}))
 
 
 def test_a_notebook_takes_it_as_png(picture: Picture, tmp_path: Path) -> None:

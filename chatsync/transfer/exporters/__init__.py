@@ -1,0 +1,1 @@
+"""Chat written in the formats that others read. ``exporters.formats`` lists them."""
