@@ -35,7 +35,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Removal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The source took something away: one line, or all that somebody said before."""
+    """The source took something away: one line, all that somebody said before, or, with neither named, all that was said before."""
 
     line_id: str | None = None
     author_id: str | None = None
