@@ -157,7 +157,8 @@ class RoomLog:
             pending.public.pop(offset, None)
         if entry.public is not None:
             pending.public[entry.event.offset] = entry.public
-        if visibility_of(entry.event.kind) is not Visibility.TALLY:
+        # One that is hidden already was committed earlier than anybody knew: there is nothing left of it to show.
+        if visibility_of(entry.event.kind) is not Visibility.TALLY and not entry.event.hidden:
             # Where nothing is for staff only, the two are the same bytes: a message is encoded once.
             is_same = entry.public is not None and not entry.event.details
             pending.staff.append(entry.public if is_same and entry.public is not None else _staff_bytes(entry.event))

@@ -379,6 +379,15 @@ def test_what_was_hidden_before_it_was_sent_is_never_sent() -> None:
     assert b"rude words" not in b"".join(flushed(log).public)
 
 
+def test_what_was_hidden_before_anybody_knew_of_it_is_an_empty_row_to_nobody() -> None:
+    """Its commit was reported as failed, and it was found when the hide was committed: staff too are told of the hide alone."""
+    log = RoomLog(Position(1, 0))
+    log.receive_committed(event(1, text=None, hidden=True))
+    log.receive_committed(event(2, "hidden", target=1), gone=[1])
+    told = [json.loads(frame) for frame in flushed(log).staff]
+    assert [[2], [1]] == [[one["offset"] for one in told[0]["events"]], told[1]["offsets"]]
+
+
 def test_the_last_deed_of_a_batch_decides() -> None:
     """Hidden, restored, hidden again: gone. Hidden and restored: back."""
     log = log_of(1)
