@@ -24,6 +24,10 @@
     │   └── RateLimitedError          429 temporary, with retry_after_ms
     │       └── SlowModeError         429 temporary: the room is in slow mode
     ├── QuestionError                 client   422: SQL that does not only ask
+    ├── FileError                     caller   422: a file of chat that is to be imported
+    │   ├── FileFormatError           what format it is cannot be told
+    │   ├── FileDamagedError          it ends too early, or is not what its format wants
+    │   └── FileUnplacedError         it says where in a recording, and nothing says when that began
     ├── TokenError                    client   401: one message for every bad token
     ├── WireError                     client   socket close 4500: malformed frame
     └── StoreError                    storage
@@ -46,6 +50,10 @@ __all__ = [
     "CorruptError",
     "CursorError",
     "ErasureIncompleteError",
+    "FileDamagedError",
+    "FileError",
+    "FileFormatError",
+    "FileUnplacedError",
     "IdReusedError",
     "MessageRejectedError",
     "NoProgramTimeError",
@@ -334,6 +342,58 @@ class QuestionError(ChatsyncError):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class FileError(ChatsyncError):
+    """A file of chat cannot be imported."""
+
+    code = "file"
+    status = 422
+
+
+class FileFormatError(FileError):
+    """What format a file has cannot be told."""
+
+    code = "file_format"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self.known = known
+        super().__init__(known)
+
+    def __str__(self) -> str:
+        return f"It is not chat of a format that is known here. If it is one of these, name it with --format: {', '.join(self.known)}."
+
+
+class FileDamagedError(FileError):
+    """A file ends too early, or is not what its format wants.
+
+    Attributes:
+        where: in words: a line, or how many entries were read before.
+        reason: in words.
+    """
+
+    code = "file_damaged"
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where = where
+        self.reason = reason
+        super().__init__(where, reason)
+
+    def __str__(self) -> str:
+        return f"The file is damaged {self.where}: {self.reason}."
+
+
+class FileUnplacedError(FileError):
+    """A file says where in a recording things were said, and nothing says when that recording began."""
+
+    code = "file_unplaced"
+
+    def __init__(self, needs: str) -> None:
+        self.needs = needs
+        super().__init__(needs)
+
+    def __str__(self) -> str:
+        return self.needs
 
 
 class TokenError(ChatsyncError):

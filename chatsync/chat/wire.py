@@ -295,7 +295,7 @@ def event_to_wire(
     return wire
 
 
-_STAFF_DETAILS = frozenset({"reason_text", "moderator", "by", "held", "answer"})
+_STAFF_DETAILS = frozenset({"reason_text", "moderator", "by", "held", "answer", "imported"})
 
 
 def events_frame(events: Iterable[Event], through: Position) -> bytes:

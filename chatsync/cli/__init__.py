@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import audit, exporting, folder, playlists, publishing, questions, rooms, safekeeping, serving
+from chatsync.cli import audit, exporting, folder, importing, playlists, publishing, questions, rooms, safekeeping, serving
 
 __all__ = ["main"]
 
@@ -43,6 +43,7 @@ for command in (
     *(rooms.restamp, rooms.erase, rooms.export_person),
 ):
     app.command()(command)
+app.command("import")(importing.import_chat)
 
 
 def _print_version(wanted: bool) -> None:

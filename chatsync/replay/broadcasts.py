@@ -74,6 +74,7 @@ class Broadcast:
     last_origin_us: int | None = None  # program time of its last mode, pin or poll event
     hold_back_us: int = 0  # of its playlist; 0 before the first media
     arrivals: int = 0  # events stamped `arrival` since media last came
+    is_imported: bool = False  # made for chat from a file: it was over before anybody here knew of it
 
     @property
     def is_closed(self) -> bool:
@@ -100,6 +101,7 @@ class Broadcast:
             "last_origin_us": self.last_origin_us,
             "hold_back_us": self.hold_back_us,
             "arrivals": self.arrivals,
+            **({"is_imported": True} if self.is_imported else {}),
         }
 
     @classmethod
@@ -119,7 +121,8 @@ class Broadcast:
             "closed_wall_us closed_reason last_origin_us arrivals"
         )
         known = {name: record[name] for name in names.split()}
-        return cls(clock=clock, hold_back_us=record.get("hold_back_us", 0), **known)
+        is_imported = record.get("is_imported", False)
+        return cls(clock=clock, hold_back_us=record.get("hold_back_us", 0), is_imported=is_imported, **known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +204,24 @@ class Broadcasts:
 
     @property
     def current(self) -> Broadcast:
-        """The latest broadcast. Call ``receive_tick`` once first: it opens the room's first one."""
-        return self._kept[max(self._kept)]
+        """The latest broadcast of the room's own. Call ``receive_tick`` once first: it opens the room's first one.
+
+        One that was made for a file is never it: chat that is brought in must not end the airing that is on.
+        """
+        return self._kept[max(self._own())]
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the room has had a broadcast of its own."""
+        return bool(self._own())
+
+    @property
+    def latest_number(self) -> int:
+        """The highest number that a broadcast of the room has."""
+        return max(self._kept)
+
+    def _own(self) -> list[int]:
+        return [number for number, broadcast in self._kept.items() if not broadcast.is_imported]
 
     @property
     def kept(self) -> tuple[Broadcast, ...]:
@@ -220,7 +239,7 @@ class Broadcasts:
 
     def receive_tick(self, wall_us: int) -> list[Change]:
         """Time has passed: opens the first broadcast, turns the day of a room without a stream, closes after silence."""
-        if not self._kept:
+        if not self._own():
             return [self._open(wall_us, media=None)]
         current = self.current
         if not self._has_stream:
@@ -252,7 +271,7 @@ class Broadcasts:
             What it changed, in the order to log it. The current broadcast's clock has already moved.
         """
         changes: list[Change] = []
-        if not self._kept:
+        if not self._own():
             changes.append(self._open(wall_us, media=None))
         if media.has_new:
             self._given_wall_us = wall_us

@@ -94,7 +94,7 @@ class Audience:
 
 def _counted(live: LiveRoom) -> _Count | None:
     viewers = len(live.receivers)
-    if not viewers or not live.broadcasts.kept or live.broadcasts.current.is_closed:
+    if not viewers or not live.broadcasts.has_begun or live.broadcasts.current.is_closed:
         return None
     clock_ms = live.clock_ms()
     if clock_ms is None:

@@ -103,7 +103,7 @@ def broadcast_of(live: LiveRoom, query: ChatQuery) -> int:
     """
     current = live.broadcasts.current.number
     number = current if query.broadcast is None else query.broadcast
-    if not 1 <= number <= current:
+    if not 1 <= number <= live.broadcasts.latest_number:
         raise NotFoundError("broadcast")
     return number
 

@@ -86,7 +86,7 @@ class Edge:
         room = self._room
         self.polls, self._closing = Polls(), {}
         self.state = RoomState()
-        if not room.broadcasts.kept:
+        if not room.broadcasts.has_begun:
             return
         events = room.journal.state_events(room.room, room.broadcasts.current.number)
         self._note_floors(events)
@@ -99,7 +99,7 @@ class Edge:
     def _known_pulse(self) -> Pulse:
         """What was counted of the current broadcast before this start."""
         room = self._room
-        if not room.broadcasts.kept:
+        if not room.broadcasts.has_begun:
             return Pulse()
         number = room.broadcasts.current.number
         ((newest_us,),) = room.journal.read(

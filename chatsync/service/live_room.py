@@ -105,7 +105,7 @@ class LiveRoom:
         self.journal, self.catalog, self._writer = journal, catalog, writer
         self.clock, self._metrics = clock, metrics
         self.records = RoomRecords(room, catalog, writer)
-        records = [Broadcast.from_record(record) for record in catalog.broadcast_records(room, last=3)]
+        records = [Broadcast.from_record(record) for record in catalog.latest_records(room, 3)]
         self.broadcasts = Broadcasts(has_stream=settings.has_stream, known=tuple(records))
         self.timeline = catalog.timeline(room)
         self.latencies = LatencyBook()
@@ -309,7 +309,7 @@ class LiveRoom:
     def _judge_sync(self, origin_detail: str = "") -> None:
         """Raise the alarm or call it off; staff are told."""
         cause = sync_trouble(
-            self.broadcasts.current if self.broadcasts.kept else None,
+            self.broadcasts.current if self.broadcasts.has_begun else None,
             playlist_trouble=self.playlist_trouble,
             has_media=self.timeline.live_edge is not None,
             is_dated=self.timeline.is_dated,
@@ -335,7 +335,7 @@ class LiveRoom:
 
     async def _log_mode(self) -> None:
         """Each broadcast's own log says which mode holds in it: what carried over, and what the settings start with."""
-        parts = self.edge.unsaid_mode() if self.broadcasts.kept else {}
+        parts = self.edge.unsaid_mode() if self.broadcasts.has_begun else {}
         if parts:
             await self.commit(self._mode_draft(parts))
 

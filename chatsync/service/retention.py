@@ -166,7 +166,7 @@ class Retention:
         if running is None:
             return self._hub.is_restarting(due.room)  # the next sweep sees
         current = running.live.broadcasts.current
-        return due.broadcast >= current.number and not current.is_closed
+        return due.broadcast == current.number and not current.is_closed
 
     async def _begin(self, due: Due) -> None:
         begin = partial(begin_deletion, self._store, due, wall_us=self._hub.clock.system_wall_us())

@@ -185,7 +185,7 @@ class ShortPath:
         if match[4] is not None:
             tail = _open_query(query)
             return None if tail is None else await self._answers.open(running, broadcast, *tail)
-        if query or broadcast > running.live.broadcasts.current.number:
+        if query or broadcast > running.live.broadcasts.latest_number:
             return None
         return await self._answers.sealed(running, broadcast, _slice_name(match), gzipped=asked.gzipped)
 

@@ -251,9 +251,13 @@ class Catalog:
     def broadcast_records(self, room: str, *, last: int) -> list[dict[str, Any]]:
         """The latest broadcasts, oldest first, as they were put; all of them if ``last`` is -1."""
         rows = self._group("broadcasts", (room,), order="broadcast")
-        return [
-            msgspec.json.decode(record) for _, _, record in (rows if last < 0 else rows[max(0, len(rows) - last) :])
-        ]
+        return [msgspec.json.decode(record) for _, _, record in (rows if last < 0 else rows[-last:])]
+
+    def latest_records(self, room: str, last: int) -> list[dict[str, Any]]:
+        """The latest broadcasts, oldest first, and before them the latest of the room's own, if they were all made for files."""
+        records = self.broadcast_records(room, last=-1)
+        own = [one for one in records if not one.get("is_imported")][-1:]
+        return [*(one for one in own if one not in records[-last:]), *records[-last:]]
 
     def put_broadcast(self, connection: sqlite3.Connection, room: str, record: dict[str, Any]) -> None:
         """Remember a broadcast; ``record["number"]`` says which."""
@@ -306,7 +310,7 @@ class Catalog:
             values = dict(zip(names, row, strict=True))
             segments.append(msgspec.convert({name: values[name] for name in _SEGMENT_COLUMNS}, Segment, strict=False))
         latest = self._read("SELECT wall_us FROM observations WHERE room = ? ORDER BY wall_us DESC LIMIT 1", (room,))
-        records = self.broadcast_records(room, last=1)
+        records = [one for one in self.latest_records(room, 1) if not one.get("is_imported")][-1:]
         return Timeline.restored(
             runs,
             segments,

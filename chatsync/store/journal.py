@@ -23,6 +23,7 @@ from chatsync.store.files import Files
 from chatsync.store.heads import AUDIT, CHANGES, HIDDEN, NAMES, NOT_ROOMS, Head, Heads
 from chatsync.store.hours import Placed, ensure_hours
 from chatsync.store.identity import IdentityStore, ModerationStore
+from chatsync.store.imports import CREATE_IMPORTED
 from chatsync.store.journal_reads import CHANGED_MAX, DEEDS_ON_ROWS, WATCHED_TABLES, Appended, JournalReads
 from chatsync.store.lost import CREATE_LOST
 from chatsync.store.numbers import NumberRow, Numbers
@@ -139,7 +140,8 @@ class Journal(JournalReads):
         connection = opened(self._files.database)
         try:
             check_schema(*connection.execute("PRAGMA user_version").fetchone())
-            connection.executescript(CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_AUDIT + CREATE_STANDING + _TABLES)
+            made = CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_AUDIT + CREATE_STANDING + CREATE_IMPORTED + _TABLES
+            connection.executescript(made)
             sums.ensure(connection, WATCHED_TABLES)
             ensure_hours(connection)
             ensure_ids(connection)
@@ -308,6 +310,15 @@ class Journal(JournalReads):
         if before // _SWEEP_EVERY != self._appends // _SWEEP_EVERY:
             self.sweep(connection, claims[-1][-1])
         return appended
+
+    def next_offset(self, connection: sqlite3.Connection, room: str) -> int:
+        """In the writer's thread: the offset that the next event of a room gets."""
+        head = self._known.get(room)
+        return 1 + (head_of(connection, room) if head is None else head).offset
+
+    def count_placed(self, connection: sqlite3.Connection) -> None:
+        """In a transaction of very many rows: count those that were written so far, so that they need not be remembered to its end."""
+        self._hours.flush(connection)
 
     def is_used(self, room: str, id_: str) -> bool:
         """Any thread: whether an event without an author had this id within 24 h."""

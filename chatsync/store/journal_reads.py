@@ -45,7 +45,7 @@ DEEDS_ON_ROWS = frozenset({"hidden", "restored", "erased", "restamped"})
 """Kinds that change earlier rows."""
 WATCHED_TABLES = (
     *("dirty_hours", "effects", "epochs", "lost", "spoke", "pruned", "erasures", "standing"),
-    *("audit", "audit_checkpoints", "audit_start"),
+    *("audit", "audit_checkpoints", "audit_start", "imported"),
 )
 
 _ROWS_AT_ONCE = 2_000  # a few ms of work between two chances for other threads

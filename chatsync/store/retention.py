@@ -60,6 +60,7 @@ _OF_BROADCAST = {
     "viewers": "room, broadcast, minute_us",
     "segments": "room, run, media_sequence",
     "observations": "room, wall_us",
+    "imported": "room, id",
 }
 """What is deleted with a broadcast, by primary key."""
 _SEEN, _TRUSTED_FROM = "clock_seen_us", "clock_trusted_from_us"

@@ -93,7 +93,7 @@ _PLACED = COLUMNS.index("placed_us")
 _HIDDEN = COLUMNS.index("hidden")
 _PROGRAM, _STAMP = COLUMNS.index("program_us"), COLUMNS.index("stamp")
 
-SAID_DETAILS = frozenset({"answer", "choices", "emotes", "fragments", "question", "reason", "title"})
+SAID_DETAILS = frozenset({"answer", "choices", "emotes", "fragments", "imported", "question", "reason", "title"})
 """Details that are somebody's words: they go where the text goes."""
 
 CREATE = """

@@ -138,6 +138,7 @@ WATCHED: dict[str, Watched] = {
     "viewers": Watched(_names("room broadcast minute_us viewers"), part="broadcast"),
     "deletions": Watched(_names("room wall_us broadcast record")),
     "revocations": Watched(_names("what key room before_us until_us"), key=()),
+    "imported": Watched(_names("room id broadcast offset"), part="broadcast", total="{row}.offset"),
     "names": Watched(_names("room author_key version name badges"), key=("room", "author_key")),
     "numbers": Watched(_names("room number author_key given")),
     "hidden_text": Watched(_names("room offset text said salt hidden_wall_us"), total="{row}.offset"),

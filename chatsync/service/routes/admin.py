@@ -75,7 +75,7 @@ async def restamp_room(
     hub, identity = _admin(request, room)
     by = hub.authority.admin_actor(identity.subject)
     live = (await hub.woken(room)).live
-    latest = live.broadcasts.current.number
+    latest = live.broadcasts.latest_number
     if broadcast is not None and broadcast > latest:
         raise NotFoundError("broadcast")
     results: list[dict[str, int | None]] = []

@@ -44,10 +44,9 @@ class Entry:
         Raises:
             NotFoundError: the room never had it.
         """
-        latest = self.room.broadcasts.current.number
-        if number is not None and not 1 <= number <= latest:
+        if number is not None and not 1 <= number <= self.room.broadcasts.latest_number:
             raise NotFoundError("broadcast")
-        return latest if number is None else number
+        return self.room.broadcasts.current.number if number is None else number
 
 
 def hub_of(request: Request) -> Hub:

@@ -58,7 +58,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
             Format("csv", ".csv", "text/csv; charset=utf-8", _encoded(rows.csv), by_position=False),
             Format("parquet", ".parquet", "application/vnd.apache.parquet", rows.parquet, by_position=False),
             Format(
-                "twitchdownloader",
+                "twitch_downloader",
                 ".json",
                 "application/json",
                 _encoded(twitch_downloader.twitch_downloader),

@@ -123,7 +123,7 @@ def test_xml_has_a_line_each(lines: list[Line]) -> None:
 @given(hostile_lines())
 def test_twitchdownloader_has_a_comment_a_line(lines: list[Line]) -> None:
     """Comments as JSON readers take them: body, fragments and offset of each line."""
-    comments = json.loads(_written("twitchdownloader", lines))["comments"]
+    comments = json.loads(_written("twitch_downloader", lines))["comments"]
     assert [(one.text, one.author_name) for one in lines] == [
         (one["message"]["fragments"][0]["text"], one["commenter"]["display_name"]) for one in comments
     ]
