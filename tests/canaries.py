@@ -368,6 +368,7 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
         _get(f"/activity?recording={c.recording}", shows=True),
         _get("/activity?broadcast=99"),
     ],
+    "GET /v1/rooms/{room}/export.{name}": _always(_get("/export.none")),
     "GET /v1/rooms/{room}/search": lambda c: [
         _get(f"/search?q={c.mark}", shows=True),
         _get(f"/search?q={c.hidden}"),
@@ -547,6 +548,11 @@ class Wire:
             answered.body = await self._reader.readuntil(b"\n\n")  # the first event, and that is enough
             self.close()
             await self.open()
+            return answered
+        if answered.fields.get("transfer-encoding") == "chunked":
+            while size := int((await self._reader.readuntil(b"\r\n")).split(b";")[0], 16):
+                answered.body += (await self._reader.readexactly(size + 2))[:-2]
+            await self._reader.readexactly(2)
             return answered
         length = int(answered.fields.get("content-length", 0))
         if ask.method != "HEAD" and length:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr, ValidationError
 
-from chatsync.errors import PlaylistSyntaxError, SettingsError
+from chatsync.errors import PlaylistSyntaxError, SettingsError, StorageFailedError
 from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.instants import HOUR_US, MS_US, SECOND_US
 from chatsync.service.auth import TokenAuthority
@@ -348,6 +349,21 @@ async def _finding(folder: Path) -> None:
         go_on.set()
         await asyncio.gather(*waiting)
         assert 200 == (await it.get(path)).status_code
+
+
+@trial("exports", "export_time")
+async def _exports(folder: Path) -> None:
+    async with stage(folder, OPEN) as it:
+        await it.say("something")
+        exporter, path = it.hub.reading.exporter, f"/v1/rooms/{ROOM}/export.ndjson"
+        running = [await exporter.export(ROOM, ["--format=ndjson"]) for _ in range(FIXED["exports"])]
+        assert 429 == (await it.get(path, it.token(ROOM, "teacher", "host"))).status_code
+        for pieces in running:
+            assert b"something" in b"".join([piece async for piece in pieces])
+        assert FIXED["export_time"] == exporter.seconds_max
+        exporter.seconds_max = 0.01
+        with pytest.raises(StorageFailedError):
+            await exporter.export(ROOM, ["--format=ndjson"])
 
 
 @trial("clips")

@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from chatsync import __version__
-from chatsync.cli import audit, exporting, folder, importing, playlists, publishing, questions, rooms, safekeeping, serving
+from chatsync.cli import (
+    audit,
+    exporting,
+    folder,
+    importing,
+    playlists,
+    publishing,
+    questions,
+    rooms,
+    safekeeping,
+    serving,
+)
 
 __all__ = ["main"]
 

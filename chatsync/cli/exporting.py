@@ -113,7 +113,7 @@ def _range(start: str | None, end: str | None) -> Any:
 
     if start is None and end is None:
         return None
-    start_us, end_us = us(start, 0), us(end, 4_000_000_000 * SECOND_US)
+    start_us, end_us = us(start, 0), us(end, 253_402_300_800 * SECOND_US)
     if end_us < start_us:
         fail("--to is before --from")
     return Range(start_us, end_us)

@@ -41,6 +41,8 @@ __all__ = [
     "CONTEXT_LAST_MAX",
     "EMOTES_MAX",
     "EMOTE_URL_CHARACTERS_MAX",
+    "EXPORTS_MAX",
+    "EXPORTS_S_MAX",
     "FED_AGE_US_MAX",
     "FED_BYTES_MAX",
     "FILTER_ANSWER_BYTES_MAX",
@@ -247,6 +249,8 @@ MOMENTS_MAX = 200
 SEARCH_CHARACTERS_MAX = 100
 SEARCH_WORDS_MAX = 8
 SEARCH_HITS_MAX = 100
+EXPORTS_MAX = 2
+EXPORTS_S_MAX = 600
 FINDING_WAITING_MAX = 32  # each takes up to a second
 FED_BYTES_MAX = 64 * 1024
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
@@ -353,6 +357,10 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit(
         "finding", FINDING_WAITING_MAX, "requests", "Of these two kinds at a time; beyond it the answer is 429."
     ),
+    FixedLimit(
+        "exports", EXPORTS_MAX, "files", "Made at a time for `GET …/export.{format}`; beyond it the answer is 429."
+    ),
+    FixedLimit("export_time", EXPORTS_S_MAX, "s", "One of them may take, the reader's slowness included."),
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
     FixedLimit("purges", PURGES_WAITING_MAX, "keys", "Waiting for one cache that does not answer."),

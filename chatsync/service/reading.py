@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
+from pathlib import Path
 
 from chatsync.chat.event import Event
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.replay.cuts import CONTEXT_US, Piece
+from chatsync.service.exporting import Exporter
 from chatsync.service.finding import Finder
 from chatsync.store.as_it_happened import Past, as_it_happened
 from chatsync.store.finding import Finding
@@ -31,14 +33,17 @@ class Reading:
     Args:
         query: reads archived hours through DuckDB and the rest from the journal.
         journal: for room state.
+        folder: the data folder, for exports.
         at_once: how many reads may run at a time; the others wait.
 
     Attributes:
+        exporter: makes files of a room's chat.
         finder: counts and finds in whole broadcasts, apart from these reads.
     """
 
-    def __init__(self, query: Query, journal: Journal, *, at_once: int = 2) -> None:
+    def __init__(self, query: Query, journal: Journal, folder: Path, *, at_once: int = 2) -> None:
         self._query, self._journal = query, journal
+        self.exporter = Exporter(folder)
         self.finder = Finder(Finding(query, journal), journal)
         self._places = asyncio.Semaphore(at_once)
 

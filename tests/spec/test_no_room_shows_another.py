@@ -195,6 +195,20 @@ async def _greeted(it: Stage, room: str, token: str | None, after: dict[str, Any
         return frames, None, None
 
 
+async def test_an_export_holds_nothing_of_another_room(tmp_path: Path) -> None:
+    """A host's file of one room has its own words and no others; made by a process of its own, it is asked for once."""
+    async with planted(tmp_path, 4) as (it, canaries):
+        home = canaries[HOME]
+        await it.settled()
+        answer = await it.get(f"/v1/rooms/{home.room}/export.ndjson", it.token(home.room, "a host", "host"))
+        assert 200 == answer.status_code
+        assert home.mark in answer.text
+        assert home.hidden not in answer.text
+        assert not any(
+            mark in answer.text for one in canaries if one is not home for mark in (one.mark, one.hidden, one.room)
+        )
+
+
 async def test_no_deed_reaches_another_room(tmp_path: Path) -> None:
     """Host, moderator and feed of one room, and a host of many, do all they may with another room's ids: that room stays as it was."""
     async with planted(tmp_path, 4) as (it, canaries), wired(it) as wire:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pysubs2
 import pytest
 import webvtt
-from defusedxml import ElementTree  # type: ignore[import-untyped]
+from defusedxml import ElementTree
 from hypothesis import given
 
 from chatsync.transfer.exporters.bilibili import ILLEGAL

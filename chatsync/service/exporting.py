@@ -1,0 +1,116 @@
+"""A room's chat in a format of others, made by a process of its own: ``chatsync export``, whose bytes go to whoever asked.
+
+Owns: how many are made at a time, starting and ending that process. Does not know: formats, who may ask.
+
+A large room takes a minute of computing. In a process beside it the relay's event loop and its threads lose nothing by that, and the command
+and this answer cannot differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
+from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_S_MAX
+
+__all__ = ["Exporter"]
+
+_PIECE_BYTES = 64 * 1024
+_RETRY_MS = 5_000
+_NOTHING_THERE = 2  # the command's status for what it was asked for and does not have
+_KEPT = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+)  # of the environment; the rest may hold secrets
+
+
+class Exporter:
+    """Makes exports, a few at a time.
+
+    Args:
+        folder: the data folder.
+
+    Attributes:
+        seconds_max: how long one may take, its reader's slowness included.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.seconds_max: float = EXPORTS_S_MAX
+        self._running = 0
+
+    async def export(self, room: str, options: Sequence[str]) -> AsyncIterator[bytes]:
+        """The file, a piece at a time; its first piece, or what was wrong, is there when this returns.
+
+        Args:
+            room: a room's id.
+            options: of ``chatsync export``, each ``--name=value``.
+
+        Raises:
+            NotFoundError: nothing was said there yet.
+            RateLimitedError: as many as may are being made.
+            StorageFailedError: it could not be made; what was wrong is in the log of the process.
+        """
+        if self._running >= EXPORTS_MAX:
+            raise RateLimitedError(_RETRY_MS)
+        self._running += 1
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "chatsync", "export", f"--archive={self._folder}", *options, "--", room),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._running -= 1
+            raise StorageFailedError(f"export: {error.strerror}") from error
+        pieces = self._pieces(process)
+        try:
+            first = await anext(pieces, b"")
+        except BaseException:
+            await pieces.aclose()
+            raise
+        return _with(first, pieces)
+
+    async def _pieces(self, process: asyncio.subprocess.Process) -> AsyncGenerator[bytes, None]:
+        """What the process writes; one that fails raises, so that nobody takes half a file for a whole one."""
+        assert process.stdout is not None
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self.seconds_max
+        has_some = False
+        try:
+            # Each read has what is left of the time: a block around all of them would begin in one task and end in another.
+            while piece := await asyncio.wait_for(process.stdout.read(_PIECE_BYTES), until_s - loop.time()):
+                has_some = True
+                yield piece
+            status = await process.wait()
+            if status == _NOTHING_THERE and not has_some:
+                raise NotFoundError("chat")
+            if status:
+                raise StorageFailedError("the export")
+        except TimeoutError as error:
+            raise StorageFailedError("the export: it took too long") from error
+        finally:
+            self._running -= 1
+            with suppress(ProcessLookupError):
+                process.kill()
+            await asyncio.shield(process.wait())
+
+
+async def _with(first: bytes, rest: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    try:
+        yield first
+        async for piece in rest:
+            yield piece
+    finally:
+        await rest.aclose()
