@@ -58,7 +58,7 @@ def import_chat(
     data: DataOption = None,
     json_output: JsonOption = False,
 ) -> None:
-    """Import chat from a file: TwitchDownloader, yt-dlp, chat-downloader, Zoom, BigBlueButton, niconico, Bilibili, WebVTT, CSV, NDJSON.
+    """Import chat from a file: TwitchDownloader, Twitch IRC, yt-dlp, chat-downloader, Zoom, BigBlueButton, niconico, Bilibili, WebVTT, CSV, NDJSON.
 
     All of a file or nothing; importing it again adds nothing. The relay must be stopped while it runs.
     """

@@ -17,7 +17,16 @@ from defusedxml.ElementTree import iterparse
 
 from chatsync.errors import FileDamagedError
 
-__all__ = ["LINE_BYTES_MAX", "json_items", "json_lines", "json_named_items", "text_lines", "whole_text", "xml_elements"]
+__all__ = [
+    "LINE_BYTES_MAX",
+    "json_items",
+    "json_lines",
+    "json_named_items",
+    "raw_lines",
+    "text_lines",
+    "whole_text",
+    "xml_elements",
+]
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
@@ -73,7 +82,7 @@ def json_lines(stream: BinaryIO) -> Iterator[dict[str, Any]]:
     Raises:
         FileDamagedError: after the objects before the damage.
     """
-    for number, line in enumerate(_raw_lines(stream), start=1):
+    for number, line in enumerate(raw_lines(stream), start=1):
         if not line.strip():
             continue
         try:
@@ -91,14 +100,19 @@ def text_lines(stream: BinaryIO) -> Iterator[str]:
     Raises:
         FileDamagedError: after the lines before the damage.
     """
-    for number, line in enumerate(_raw_lines(stream), start=1):
+    for number, line in enumerate(raw_lines(stream), start=1):
         try:
             yield line.decode().rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise FileDamagedError(f"in line {number}", "it is no UTF-8") from error
 
 
-def _raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+def raw_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Lines as they are, with their ends.
+
+    Raises:
+        FileDamagedError: one is longer than :data:`LINE_BYTES_MAX`.
+    """
     number = 0
     while line := stream.readline(LINE_BYTES_MAX + 1):
         number += 1

@@ -45,6 +45,7 @@ READERS = {
     "ndjson": Reader("rows", "read_ndjson", "chatsync", has_own_ids=False),
     "csv": Reader("rows", "read_csv", "chatsync", has_own_ids=False),
     "webvtt": Reader("webvtt", "read", "webvtt", has_own_ids=False),
+    "twitch_irc": Reader("twitch_irc", "read", "twitch"),
     "niconico": Reader("niconico", "read", "niconico", 10 * MS_US),
     "niconico_legacy": Reader("niconico", "read_legacy", "niconico", 10 * MS_US),
     "bilibili": Reader("bilibili", "read", "bilibili", 10 * MS_US),

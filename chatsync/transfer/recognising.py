@@ -33,6 +33,7 @@ FORMATS = (
     "ndjson",
     "csv",
     "webvtt",
+    "twitch_irc",
     "niconico",
     "niconico_legacy",
     "bilibili",

@@ -27,6 +27,7 @@ _SAMPLES = {
     "niconico_legacy_api.json": "niconico_legacy",
     "niconico_v1_threads.json": "niconico",
     "niconico_ytdlp.comments.json": "niconico",
+    "twitch_irc_tags.log": "twitch_irc",
     "twitchdownloader.json": "twitch_downloader",
     "youtube_live_capture.live_chat.json": "youtube",
     "youtube_replay.live_chat.json": "youtube",
