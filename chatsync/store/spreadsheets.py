@@ -23,8 +23,11 @@ _DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def neutral(text: str) -> str:
-    """The text as a cell that is text to every program."""
-    return f"'{text}" if text.startswith(_DANGEROUS) else text
+    """The text as a cell that is text to every program.
+
+    One that has such an apostrophe already gets another, so that taking one away always gives the text back.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_DANGEROUS) else text
 
 
 def csv_lines(columns: Sequence[str], texts: frozenset[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:

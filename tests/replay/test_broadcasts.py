@@ -495,3 +495,32 @@ def test_whatever_comes_broadcasts_are_told_in_order(steps: list[tuple[int, str]
     assert broadcasts.current.is_closed != is_open[broadcasts.current.number]
     for broadcast in broadcasts.kept:
         assert broadcast.to_record() == Broadcast.from_record(broadcast.to_record()).to_record()
+
+
+def test_a_broadcast_of_a_file_is_never_the_one_that_is_on() -> None:
+    """Chat that was brought in ends nothing: the room goes on with its own, and its next one counts on from all."""
+    own = opened()
+    record = own.current.to_record() | {
+        "number": 2,
+        "closed_wall_us": at(5),
+        "closed_reason": "imported",
+        "is_imported": True,
+    }
+    imported = Broadcast.from_record(record)
+    assert True is imported.to_record()["is_imported"]
+    broadcasts = Broadcasts(has_stream=True, known=(own.current, imported))
+    assert (1, 2, True) == (broadcasts.current.number, broadcasts.latest_number, broadcasts.has_begun)
+    assert [] == broadcasts.receive_media(media(12), wall_us=at(15))
+    broadcasts.close("host", at(16))
+    broadcasts.receive_media(media(14), wall_us=at(17))
+    assert 3 == broadcasts.current.number
+
+
+def test_a_room_with_chat_of_files_alone_opens_its_own() -> None:
+    """On the first tick, as one that has none."""
+    imported = Broadcast(1, at(0), closed_wall_us=at(5), is_imported=True)
+    for has_stream in (True, False):
+        broadcasts = Broadcasts(has_stream=has_stream, known=(imported,))
+        assert False is broadcasts.has_begun
+        assert [Opened(2, None, None)] == broadcasts.receive_tick(at(100))
+        assert 2 == broadcasts.current.number

@@ -85,6 +85,17 @@ def test_recordings_are_each_rooms_own(store: Store) -> None:
     assert ({"spans": [1]}, None) == (store.catalog.recording("a", "talk"), store.catalog.recording("b", "talk"))
 
 
+def test_the_latest_of_the_rooms_own_is_among_the_latest(store: Store) -> None:
+    """However many broadcasts were made for files since."""
+    for number in range(1, 7):
+        _do(
+            store, store.catalog.put_broadcast, "a", {"number": number, **({"is_imported": True} if number > 2 else {})}
+        )
+    assert [2, 5, 6] == [record["number"] for record in store.catalog.latest_records("a", 2)]
+    assert [2, 3, 4, 5, 6] == [record["number"] for record in store.catalog.latest_records("a", 5)]
+    assert [] == store.catalog.latest_records("b", 3)
+
+
 def test_the_latest_broadcasts_come_oldest_first(store: Store) -> None:
     """Only as many as asked for, each as it was last put."""
     for number in (1, 2, 3, 2):

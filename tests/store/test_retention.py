@@ -21,6 +21,7 @@ from chatsync.hls.timeline import LiveEdge, Run, Segment
 from chatsync.instants import DAY_US, HOUR_US, SECOND_US, Range
 from chatsync.store import pruning
 from chatsync.store.identity import IdentityStore
+from chatsync.store.imports import note_imported
 from chatsync.store.opening import Store, open_store
 from chatsync.store.pruned import PrunedMark
 from chatsync.store.pruning import prune
@@ -69,6 +70,8 @@ def _fill(store: Store, *, messages: int = 3, room: str = "math") -> None:
     said(
         store, _at("c", NEW, YEAR_US, 2, author=BOB, room=room), _at("d", f"{NEW}!", YEAR_US, 2, author=EVE, room=room)
     )
+    from_files = [(room, f"id {broadcast}", broadcast, broadcast) for broadcast in (1, 2)]
+    store.writer.call(lambda connection: note_imported(connection, from_files)).result()
     for broadcast, since_us in ((1, BASE_US), (2, BASE_US + YEAR_US)):
         _record(store, room, broadcast, since_us, closed_us=since_us + HOUR_US)
         put_slice(store, room, broadcast, since_us, f"{OLD if broadcast == 1 else NEW}, sliced")
@@ -110,7 +113,18 @@ def _record(store: Store, room: str, broadcast: int, since_us: int, *, closed_us
 
 
 def _rows_of(store: Store, room: str, broadcast: int) -> dict[str, int]:
-    tables = ("journal", "hours", "slices", "segments", "observations", "gaps", "viewers", "spoke", "archive_files")
+    tables = (
+        "journal",
+        "hours",
+        "slices",
+        "segments",
+        "observations",
+        "gaps",
+        "viewers",
+        "spoke",
+        "archive_files",
+        "imported",
+    )
     counts = {
         table: store.journal.read(f"SELECT count(*) FROM {table} WHERE room = ? AND broadcast = ?", (room, broadcast))[
             0

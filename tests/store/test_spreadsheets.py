@@ -38,3 +38,10 @@ def test_every_text_comes_back(text: str) -> None:
     found = _cells(text)[1]
     assert text == (found[1:] if found != text else found)
     assert found in {text, neutral(text)}
+
+
+@given(st.text("'=@a", max_size=6))
+def test_taking_the_apostrophe_away_gives_the_text_back(text: str) -> None:
+    """Also where one stood there already: no two texts are written alike."""
+    cell = neutral(text)
+    assert text == (cell[1:] if cell.startswith("'") and neutral(cell[1:]) == cell else cell)

@@ -18,6 +18,7 @@ from chatsync.transfer.line import Left, Line, Removal
 __all__ = ["read"]
 
 _FIELDS = ("t", "mode", "size", "color", "ctime", "pool", "author", "id", "weight")
+_ID_DIGITS_MIN = 7  # a shorter one was counted by whoever wrote the file, and another file has it too
 _NO_UTTERANCES = frozenset({"7", "8", "9"})
 
 
@@ -39,7 +40,7 @@ def read(stream: BinaryIO, known: Known) -> Iterator[Line | Removal | Left]:
         posted_us = us_of(told["ctime"], SECOND_US)
         details = {name: told[name] for name in ("mode", "size", "color", "pool", "weight") if name in told}
         yield Line(
-            id=told["id"],
+            id=told["id"] if len(told["id"]) >= _ID_DIGITS_MIN else "",
             position_us=us_of(told["t"], SECOND_US),
             author_id=told["author"] or None,
             text="".join(element.itertext()),

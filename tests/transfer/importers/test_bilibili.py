@@ -16,8 +16,8 @@ def _xml(*danmaku: str) -> str:
 def test_everything_but_the_text_stands_in_one_attribute() -> None:
     """With eight or nine fields; when it was posted is a detail."""
     for weight in ("", ",10"):
-        (line,) = lines(read(_xml(f'<d p="12.34,1,25,16777215,1773064812,0,1a2b,90{weight}">a &lt;b</d>')))
-        assert ("90", None, 12_340_000, "1a2b", "a <b") == (
+        (line,) = lines(read(_xml(f'<d p="12.34,1,25,16777215,1773064812,0,1a2b,9000001{weight}">a &lt;b</d>')))
+        assert ("9000001", None, 12_340_000, "1a2b", "a <b") == (
             line.id,
             line.program_us,
             line.position_us,
@@ -25,6 +25,11 @@ def test_everything_but_the_text_stands_in_one_attribute() -> None:
             line.text,
         )
         assert "2026-03-09T14:00:12.000Z" == line.details["posted_at"]
+
+
+def test_an_id_that_was_counted_is_none() -> None:
+    """Every file that some program writes begins with it."""
+    assert [""] == [line.id for line in lines(read(_xml('<d p="1,1,25,1,1,0,a,1">x</d>')))]
 
 
 def test_drawings_and_programs_stay_out() -> None:

@@ -1,0 +1,79 @@
+"""What goes out in a format that can carry it comes back as it was (issue 7)."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatsync.chat.event import MESSAGE_KINDS, Role
+from chatsync.instants import HOUR_US
+from chatsync.store.spreadsheets import csv_lines
+from chatsync.transfer.line import About, Line
+from tests.transfer.files import T0_US, read
+
+rows = pytest.importorskip("chatsync.transfer.exporters.rows", reason="exporters are not there yet")
+twitch = pytest.importorskip("chatsync.transfer.exporters.twitch_downloader", reason="exporters are not there yet")
+
+ABOUT = About(room="class", title="Limits", start_us=T0_US, duration_us=HOUR_US)
+HOSTILE = (
+    "=cmd()",
+    "'=1",
+    "-->",
+    "{\\an8}",
+    "<script>",
+    "]]>",
+    "a\nb",
+    "a\r\nb",
+    '"',
+    "''",
+    "\u202e",
+    "λ 🤔",
+    ", ;\t",
+    "@x",
+    "+1",
+)
+
+_TEXTS = st.sampled_from(HOSTILE) | st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=30)
+_WORDS = st.text(string.ascii_letters + string.digits + "-:", min_size=1, max_size=12)
+_DETAILS = st.dictionaries(
+    _WORDS, st.integers(-(2**53), 2**53) | st.booleans() | _TEXTS | st.lists(_TEXTS, max_size=2), max_size=2
+)
+
+
+@st.composite
+def _lines(draw: st.DrawFn) -> Line:
+    """A line as a room exports it: it has an id and an instant, a position unless it is of program time in no recording."""
+    nobody = draw(st.booleans())
+    position_ms = draw(st.none() | st.integers(-1_000_000, 100_000_000))
+    return Line(
+        id=draw(_WORDS),
+        kind=draw(st.sampled_from(sorted(MESSAGE_KINDS))),
+        program_us=T0_US + draw(st.integers(0, 10**7)) * 1_000,
+        position_us=None if position_ms is None else position_ms * 1_000,
+        author_id=None if nobody else draw(_WORDS),
+        author_name="" if nobody else draw(_TEXTS),
+        role="participant" if nobody else draw(st.sampled_from(get_args(Role))),
+        badges=() if nobody else tuple(draw(st.lists(_WORDS, max_size=2))),
+        text=draw(_TEXTS),
+        reply_to=draw(st.none() | _WORDS),
+        details=draw(_DETAILS),
+    )
+
+
+def _csv(lines: Iterable[Line], about: About) -> Iterator[str]:
+    written: Iterator[str] = rows.csv(lines, about, csv_lines=csv_lines)
+    return written
+
+
+@pytest.mark.parametrize(
+    ("name", "write"), [("ndjson", rows.ndjson), ("csv", _csv), ("twitch_downloader", twitch.twitch_downloader)]
+)
+@given(lines=st.lists(_lines(), max_size=4))
+def test_what_goes_out_comes_back(name: str, write: Callable[..., Any], lines: list[Line]) -> None:
+    """Every field, whatever people wrote."""
+    assert lines == read("".join(write(lines, ABOUT)).encode(), name=name)
