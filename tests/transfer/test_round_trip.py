@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,12 +11,10 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import MESSAGE_KINDS, Role
 from chatsync.instants import HOUR_US
-from chatsync.store.spreadsheets import csv_lines
+from chatsync.transfer.exporters.formats import FORMATS
+from chatsync.transfer.exporters.plain import name_of, several_lines
 from chatsync.transfer.line import About, Line
 from tests.transfer.files import T0_US, read
-
-rows = pytest.importorskip("chatsync.transfer.exporters.rows", reason="exporters are not there yet")
-twitch = pytest.importorskip("chatsync.transfer.exporters.twitch_downloader", reason="exporters are not there yet")
 
 ABOUT = About(room="class", title="Limits", start_us=T0_US, duration_us=HOUR_US)
 HOSTILE = (
@@ -65,15 +62,22 @@ def _lines(draw: st.DrawFn) -> Line:
     )
 
 
-def _csv(lines: Iterable[Line], about: About) -> Iterator[str]:
-    written: Iterator[str] = rows.csv(lines, about, csv_lines=csv_lines)
-    return written
-
-
-@pytest.mark.parametrize(
-    ("name", "write"), [("ndjson", rows.ndjson), ("csv", _csv), ("twitch_downloader", twitch.twitch_downloader)]
-)
+@pytest.mark.parametrize("name", ["ndjson", "csv", "twitch_downloader"])
 @given(lines=st.lists(_lines(), max_size=4))
-def test_what_goes_out_comes_back(name: str, write: Callable[..., Any], lines: list[Line]) -> None:
+def test_what_goes_out_comes_back(name: str, lines: list[Line]) -> None:
     """Every field, whatever people wrote."""
-    assert lines == read("".join(write(lines, ABOUT)).encode(), name=name)
+    assert lines == read(b"".join(FORMATS[name].write(lines, ABOUT)), name=name)
+
+
+@given(lines=st.lists(_lines(), max_size=4))
+def test_what_a_side_car_can_carry_comes_back(lines: list[Line]) -> None:
+    """Names, texts, ids and places of WebVTT, as far as they are shown."""
+    shown = [line for line in lines if FORMATS["webvtt"].takes(line)]
+    found = [
+        one for one in read(b"".join(FORMATS["webvtt"].write(shown, ABOUT)), name="webvtt") if isinstance(one, Line)
+    ]
+    assert [(line.id, line.position_us, T0_US + (line.position_us or 0)) for line in shown] == [
+        (line.id, line.position_us, line.program_us) for line in found
+    ]
+    assert [several_lines(line.text) for line in shown] == [line.text for line in found]
+    assert [name_of(line) for line in shown] == [line.author_name for line in found]
