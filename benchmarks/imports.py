@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import random
 import subprocess
 import sys
@@ -28,7 +29,24 @@ __all__ = ["main"]
 BASE_US = 1_764_000_000 * SECOND_US
 MEMORY_TARGET_MB = 200
 _SECRET = "f1d2c3b4a5968778695a4b3c2d1e0f00ffeeddccbbaa9988"
-_WORDS = "why is the determinant zero here again please slower KEKW that was the best proof of the term so far λ 🤔".split()
+_WORDS = [
+    "why",
+    "is",
+    "the",
+    "determinant",
+    "zero",
+    "here",
+    "again",
+    "please",
+    "slower",
+    "KEKW",
+    "best",
+    "proof",
+    "so",
+    "far",
+    "λ",
+    "🤔",
+]
 _READERS = ("chatsync import", "importer alone", "json.load", "DuckDB", "Polars")
 
 
@@ -150,14 +168,16 @@ def _comment(number: int, chance: random.Random) -> dict[str, Any]:
     }
 
 
-# --- in a process of its own -----------------------------------------------------------------------------------------
+# --- in a process of its own, which loads what it reads with and nothing else ------------------------------------------
 
 
 def _read(name: str, file: Path) -> Figures:
     if name == "chatsync import":
         with tempfile.TemporaryDirectory(dir=file.parent) as data:
             return _timed(partial(_import, file, Path(data)))
-    return _timed(partial({"importer alone": _lines, "json.load": _load, "DuckDB": _duckdb, "Polars": _polars}[name], file))
+    return _timed(
+        partial({"importer alone": _lines, "json.load": _load, "DuckDB": _duckdb, "Polars": _polars}[name], file)
+    )
 
 
 def _timed(read: Any) -> Figures:
@@ -169,11 +189,9 @@ def _timed(read: Any) -> Figures:
 
 
 def _import(file: Path, data: Path) -> int:
-    import os
+    from typer.testing import CliRunner  # noqa: PLC0415
 
-    from typer.testing import CliRunner
-
-    from chatsync.cli import app
+    from chatsync.cli import app  # noqa: PLC0415
 
     os.environ["CHATSYNC_TOKEN_SECRET"] = _SECRET
     result = CliRunner().invoke(app, ["import", str(file), "--room", "class", "--data", str(data), "--json"])
@@ -184,9 +202,9 @@ def _import(file: Path, data: Path) -> int:
 
 
 def _lines(file: Path) -> int:
-    from chatsync.transfer.fields import Known
-    from chatsync.transfer.reading import lines_of
-    from chatsync.transfer.recognising import OpenedFile, format_of
+    from chatsync.transfer.fields import Known  # noqa: PLC0415
+    from chatsync.transfer.reading import lines_of  # noqa: PLC0415
+    from chatsync.transfer.recognising import OpenedFile, format_of  # noqa: PLC0415
 
     with OpenedFile(file) as opened:
         return sum(1 for _ in lines_of(format_of(opened.head), opened.stream, Known()))
@@ -195,12 +213,14 @@ def _lines(file: Path) -> int:
 def _load(file: Path) -> int:
     with file.open() as read:
         told_ = json.load(read)
-    said = [(one["_id"], one["created_at"], one["commenter"]["_id"], one["message"]["body"]) for one in told_["comments"]]
+    said = [
+        (one["_id"], one["created_at"], one["commenter"]["_id"], one["message"]["body"]) for one in told_["comments"]
+    ]
     return len(said)
 
 
 def _duckdb(file: Path) -> int:
-    import duckdb
+    import duckdb  # noqa: PLC0415
 
     columns = "{comments: 'STRUCT(_id VARCHAR, created_at VARCHAR, commenter STRUCT(_id VARCHAR), message STRUCT(body VARCHAR))[]'}"
     query = (
@@ -212,10 +232,10 @@ def _duckdb(file: Path) -> int:
 
 
 def _polars(file: Path) -> int:
-    import polars
+    import polars as pl  # noqa: PLC0415
 
-    frame = polars.read_json(file, infer_schema_length=None)
-    said = frame.select(polars.col("comments").explode().struct.unnest())
+    frame = pl.read_json(file, infer_schema_length=None)
+    said = frame.select(pl.col("comments").explode().struct.unnest())
     return said.select("_id", "created_at").height
 
 
