@@ -3,7 +3,7 @@
 # Arguments: packages that are wanted beside those of the tests.
 set -euo pipefail
 
-packages=(nginx libnginx-mod-nchan libnginx-mod-http-cache-purge varnish redis-server strace faketime e2fsprogs util-linux gcc libc6-dev wrk)
+packages=(nginx libnginx-mod-nchan libnginx-mod-http-cache-purge varnish redis-server ngircd strace faketime e2fsprogs util-linux gcc libc6-dev wrk)
 for package in "$@"; do
   [[ " ${packages[*]} " == *" $package "* ]] && continue
   [ "$package" = postgresql ] && compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null && continue
@@ -13,7 +13,7 @@ done
 leave_out() {
   echo "servers: $1; tests that need them are left out"
   mkdir -p build
-  echo "- tests with nginx, varnish, strace or disks of their own: $1" >>build/left-out.txt
+  echo "- tests with nginx, varnish, ngircd, strace or disks of their own: $1" >>build/left-out.txt
   exit 0
 }
 

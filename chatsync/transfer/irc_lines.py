@@ -42,6 +42,7 @@ _READ_TAGS = frozenset(
         "id",
         "msgid",
         "user-id",
+        "account",
         "time",
         "tmi-sent-ts",
         "display-name",
@@ -209,7 +210,7 @@ def _line(line: IrcLine, kind: str, text: str, details: dict[str, Any]) -> Line:
         id=tags.get("id") or tags.get("msgid") or "",
         kind=kind,
         program_us=_time_us(tags),
-        author_id=tags.get("user-id") or tags.get("account") or folded_nick(nick) or None,
+        author_id=_author_id(tags, nick),
         author_name=tags.get("display-name") or nick,
         role=next((_ROLES[badge] for badge in badges if badge in _ROLES), "participant"),
         badges=badges,
@@ -217,6 +218,13 @@ def _line(line: IrcLine, kind: str, text: str, details: dict[str, Any]) -> Line:
         reply_to=tags.get("reply-parent-msg-id") or tags.get("+draft/reply") or tags.get("+reply") or None,
         details=details | ({"tags": rest} if rest else {}),
     )
+
+
+def _author_id(tags: Mapping[str, str], nick: str) -> str | None:
+    """A number where there is one; an account of a network that has them, which must not pass for somebody of that nickname; a nickname."""
+    if tags.get("user-id"):
+        return tags["user-id"]
+    return f"account:{tags['account']}" if tags.get("account") else folded_nick(nick) or None
 
 
 def _cleared(line: IrcLine) -> Removal:

@@ -125,7 +125,12 @@ def test_a_message_without_tags_has_a_nickname() -> None:
 def test_tags_of_ircv3_are_understood() -> None:
     """``msgid``, ``account``, ``time`` and the reply of drafts, as networks beside Twitch send them."""
     line = _line("@msgid=m1;account=Amina;time=2026-03-09T14:00:12.340Z;+draft/reply=m0 :am!u@h PRIVMSG #r :yes")
-    assert ("m1", "Amina", 1_773_064_812_340_000, "m0") == (line.id, line.author_id, line.program_us, line.reply_to)
+    assert ("m1", "account:Amina", 1_773_064_812_340_000, "m0") == (
+        line.id,
+        line.author_id,
+        line.program_us,
+        line.reply_to,
+    )
 
 
 @pytest.mark.parametrize("time", ["tmi-sent-ts=-5", "tmi-sent-ts=٣", "tmi-sent-ts=999999999999999", "time=yesterday"])
