@@ -31,6 +31,7 @@ __all__ = ["Import", "Report", "import_file", "room_airings"]
 
 _AT_ONCE = 500
 _HIDES_MAX = 10_000
+_AUTHORS_MAX = 5_000  # in memory: making one anew takes some µs
 
 AuthorOf = Callable[[str, str, Role, tuple[str, ...]], Author]
 """Who somebody is in the room: from the subject of a network, name, role and badges."""
@@ -258,7 +259,7 @@ class _Entering:
         key = (line.subject, line.name, line.role, line.badges)
         known = self._authors.get(key)
         if known is None:
-            if len(self._authors) >= 20_000:
+            if len(self._authors) >= _AUTHORS_MAX:
                 self._authors.clear()
             known = self._authors[key] = self._author_of(*key)
         return known

@@ -25,13 +25,13 @@ from chatsync.transfer.cleaning import Cleaning
 from chatsync.transfer.fields import REMOVED
 from chatsync.transfer.line import Left, Line, Removal
 from chatsync.transfer.placing import Airings, Place, Placing
-from chatsync.transfer.reading import Reader
+from chatsync.transfer.reading import Reader, network_of, networks_of
 
 __all__ = ["Gathered", "Gathering", "Spool"]
 
 _EARLIEST_US = 631_152_000_000_000  # 1990: what says it was said before is not told when
 _REASONS_MAX = 100
-_NAMED_MAX = 100_000  # lines that a reply may be to, where only the file knows its ids: some 20 MiB
+_NAMED_MAX = 20_000  # lines that a reply may be to, where only the file knows its ids: some MiB
 _ALL = "\n"  # no id: what takes away everything said before
 
 
@@ -173,12 +173,13 @@ class Gathering:
         self.start_us = place.program_us if self.start_us is None else min(self.start_us, place.program_us)
         self.end_us = place.program_us if self.end_us is None else max(self.end_us, place.program_us)
         subject = self._subject(line.author_id)
+        network = network_of(self._reader, line.author_id)
         if subject is None and line.kind != "system":
             subject = f"import:{self._reader.network}:"  # somebody, of whom nothing is known
         self._spool.put(
             Gathered(
                 number=self.read,
-                id=self._id(line.id, place.program_us, subject, text),
+                id=self._id(network, line.id, place.program_us, subject, text),
                 program_us=place.program_us,
                 broadcast=place.broadcast,
                 kind=line.kind if line.kind in MESSAGE_KINDS else "message",
@@ -187,14 +188,15 @@ class Gathering:
                 role=line.role,
                 badges=self.cleaning.badges(line.badges),
                 text=text,
-                reply_to=self._reply_to(line.reply_to),
+                reply_to=self._reply_to(network, line.reply_to),
                 details=self._details(line),
             )
         )
 
     def _take_away(self, removal: Removal) -> None:
         if removal.line_id is not None:
-            self._lines_gone[self._id_of(removal.line_id)] = self.read
+            for network in networks_of(self._reader):
+                self._lines_gone[_hashed(network, removal.line_id)] = self.read
         else:
             subject = _ALL if removal.author_id is None else self._subject(removal.author_id)
             self._authors_gone[subject or _ALL] = self.read
@@ -203,21 +205,19 @@ class Gathering:
         """Who somebody is, so that nobody of ours can be meant: ids of a network are that network's."""
         if author_id is None:
             return None
+        network = network_of(self._reader, author_id)
         if len(author_id) > 200:
             author_id = hashlib.sha256(author_id.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"import:{self._reader.network}:{author_id}".encode("utf-8", "replace").decode()
+        return f"import:{network}:{author_id}".encode("utf-8", "replace").decode()
 
-    def _id_of(self, id_: str) -> str:
-        return _hashed(self._reader.network, id_)
-
-    def _id(self, id_: str, program_us: int, subject: str | None, text: str) -> str:
+    def _id(self, network: str, id_: str, program_us: int, subject: str | None, text: str) -> str:
         """The id that a line has whenever it is imported. What has none of its own is known by all that is known of it."""
         if id_ and self._reader.has_own_ids:
-            return self._id_of(id_)
+            return _hashed(network, id_)
         if program_us != self._same_us:
             self._same.clear()
             self._same_us = program_us
-        made = _hashed(self._reader.network, id_, program_us, subject, text)
+        made = _hashed(network, id_, program_us, subject, text)
         self._same[made] += 1
         made = made if self._same[made] == 1 else _hashed(made, self._same[made])
         if id_:
@@ -226,10 +226,10 @@ class Gathering:
             self._named[id_] = made
         return made
 
-    def _reply_to(self, id_: str | None) -> str | None:
+    def _reply_to(self, network: str, id_: str | None) -> str | None:
         if not id_:
             return None
-        return self._id_of(id_) if self._reader.has_own_ids else self._named.get(id_)
+        return _hashed(network, id_) if self._reader.has_own_ids else self._named.get(id_)
 
     def _details(self, line: Line) -> dict[str, Any]:
         """Details under one name of ours: none of them can mean anything else to anybody. What was paid stands where it always does."""

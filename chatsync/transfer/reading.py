@@ -17,7 +17,7 @@ from chatsync.instants import MS_US, SECOND_US
 from chatsync.transfer.fields import Known
 from chatsync.transfer.line import Left, Line, Removal
 
-__all__ = ["READERS", "Reader", "lines_of"]
+__all__ = ["READERS", "Reader", "lines_of", "network_of", "networks_of"]
 
 
 class Reader(msgspec.Struct, frozen=True):
@@ -38,10 +38,13 @@ class Reader(msgspec.Struct, frozen=True):
     has_own_ids: bool = True
 
 
+_SEVERAL = "chat_downloader"
+_NETWORKS = ("youtube", "twitch", _SEVERAL)
+
 READERS = {
     "twitch_downloader": Reader("twitch_downloader", "read", "twitch"),
     "youtube": Reader("youtube", "read", "youtube"),
-    "chat_downloader": Reader("chat_downloader", "read", "chat_downloader"),
+    "chat_downloader": Reader("chat_downloader", "read", _SEVERAL),
     "ndjson": Reader("rows", "read_ndjson", "chatsync", has_own_ids=False),
     "csv": Reader("rows", "read_csv", "chatsync", has_own_ids=False),
     "webvtt": Reader("webvtt", "read", "webvtt", has_own_ids=False),
@@ -52,6 +55,20 @@ READERS = {
     "zoom": Reader("zoom", "read", "zoom", SECOND_US),
     "bigbluebutton": Reader("bigbluebutton", "read", "bigbluebutton", 100 * MS_US),
 }
+
+
+def network_of(reader: Reader, author_id: str | None) -> str:
+    """Whose id an author's is: one format has lines of several networks, and their ids look as no other's do."""
+    if reader.network != _SEVERAL or author_id is None:
+        return reader.network
+    if author_id.startswith("UC") and len(author_id) >= 20:
+        return "youtube"
+    return "twitch" if author_id.isascii() and author_id.isdigit() else _SEVERAL
+
+
+def networks_of(reader: Reader) -> tuple[str, ...]:
+    """Of which networks a message may be whose author is not told."""
+    return _NETWORKS if reader.network == _SEVERAL else (reader.network,)
 
 
 def lines_of(name: str, stream: BinaryIO, known: Known) -> Iterator[Line | Removal | Left]:

@@ -47,6 +47,22 @@ def test_a_network_shares_its_ids(spool: Spool) -> None:
     assert (True, False) == (first.id == second.id, first.id == other.id)
 
 
+def test_a_file_of_several_networks_shares_their_ids(spool: Spool) -> None:
+    """By what an author's id looks like; what is taken away without an author is taken away of any."""
+    channel = "UCexample0000000000001"
+    for name in ("youtube", "chat_downloader"):
+        _gathering(spool, name).gather([_line(author_id=channel), _line("n", author_id="n")], is_partial=False)
+    first, _, again, other = list(spool)
+    assert (first.id, first.subject) == (again.id, again.subject)
+    assert "import:chat_downloader:n" == other.subject
+    gathering = _gathering(spool, "chat_downloader")
+    gathering.gather(
+        [_line(author_id=channel), _line("t", author_id="7"), Removal(line_id="a"), Removal(line_id="t")],
+        is_partial=False,
+    )
+    assert [True, True] == [gathering.is_gone(line) for line in list(spool)[4:]]
+
+
 def test_ids_of_a_file_alone_count_with_their_instant(spool: Spool) -> None:
     """``c-0001`` is in every file; a reply finds its own file's."""
     _gathering(spool, "ndjson").gather(

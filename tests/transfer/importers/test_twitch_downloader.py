@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatsync.errors import FileDamagedError
 from chatsync.transfer.line import Left
@@ -99,6 +101,18 @@ def test_a_file_that_ends_too_early_is_damaged(pack: Any) -> None:
     body = pack(json.dumps(_file(_comment(), _comment("b"), embeddedData={"firstParty": ["a" * 4_000]})).encode())
     with pytest.raises(FileDamagedError):
         read(body[:-40])
+
+
+_WHOLE = json.dumps(
+    _file(_comment(), _comment("b", message={"body": "λ\n"}), embeddedData={"firstParty": ["a"]})
+).encode()
+
+
+@given(st.integers(0, len(_WHOLE) - 1))
+def test_no_part_of_a_file_passes_for_the_whole(end: int) -> None:
+    """Wherever it was cut."""
+    with pytest.raises(FileDamagedError):
+        read(_WHOLE[:end], name="twitch_downloader")
 
 
 def test_the_shared_sample_is_read() -> None:
