@@ -26,6 +26,44 @@ _NO_CHARACTERS = re.compile(
     + "".join(chr(plane << 16 | last) for plane in range(17) for last in (0xFFFE, 0xFFFF))
     + "]"
 )
+_NAMING = frozenset(
+    {
+        *(
+            "author",
+            "author_id",
+            "author_name",
+            "channel_id",
+            "commenter",
+            "display_name",
+            "email",
+            "ip",
+            "login",
+            "logo",
+            "name",
+            "nick",
+        ),
+        *(
+            "real_name",
+            "sender",
+            "sender_id",
+            "user",
+            "user_id",
+            "user_login",
+            "user_name",
+            "username",
+            "userid",
+            "msg_param_login",
+        ),
+        *(
+            "msg_param_display_name",
+            "msg_param_recipient_display_name",
+            "msg_param_recipient_id",
+            "msg_param_recipient_user_name",
+        ),
+        *("source_room_id", "room_id"),
+    }
+)
+"""Details that say who somebody is, or lead there, as they are usually called: names lie in one place, and outside ids nowhere."""
 _DEPTH_MAX = 6
 _ITEMS_MAX = 64
 
@@ -73,7 +111,7 @@ class Cleaning:
         """Details that fit: the largest go first."""
         if not details:
             return {}
-        kept = {_plain(str(name)[:64]): _plain(value) for name, value in list(details.items())[:_ITEMS_MAX]}
+        kept: dict[str, Any] = _plain(details)
         is_cut = len(details) > _ITEMS_MAX
         sizes = {name: len(msgspec.json.encode((name, value))) for name, value in kept.items()}
         while sum(sizes.values()) > DETAILS_BYTES_MAX:
@@ -98,7 +136,12 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if depth >= _DEPTH_MAX:
         return None
     if isinstance(value, dict):
-        return {_plain(str(name)[:64]): _plain(one, depth + 1) for name, one in list(value.items())[:_ITEMS_MAX]}
+        some = ((str(name)[:64], one) for name, one in list(value.items())[:_ITEMS_MAX])
+        return {_plain(name): _plain(one, depth + 1) for name, one in some if not _is_naming(name)}
     if isinstance(value, list | tuple):
         return [_plain(one, depth + 1) for one in value[:_ITEMS_MAX]]
     return None
+
+
+def _is_naming(name: str) -> bool:
+    return name.lower().replace("-", "_") in _NAMING

@@ -60,6 +60,17 @@ def test_details_are_json_within_bounds(details: dict[str, Any]) -> None:
     assert kept == msgspec.json.decode(packed)
 
 
+def test_details_name_nobody() -> None:
+    """Names lie in one place, so what says who somebody is stays out, however deep it lies."""
+    told = {
+        "login": "amina",
+        "tags": {"display-name": "Amina", "Login": "amina", "color": "red"},
+        "users": [{"user_id": "7"}],
+        "x": 1,
+    }
+    assert {"tags": {"color": "red"}, "users": [{}], "x": 1} == Cleaning().details(told)
+
+
 def test_the_largest_details_go_first() -> None:
     """And it is counted."""
     cleaning = Cleaning()

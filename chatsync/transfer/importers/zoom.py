@@ -26,7 +26,7 @@ _CLOUD = re.compile(r"(?P<time>\d+:\d\d:\d\d)\t(?P<name>[^\t]*):\t(?P<text>.*)")
 _SAVED = re.compile(r"(?P<time>\d\d:\d\d:\d\d)\s+From\s+(?P<name>.*?)(?:\s+[Tt]o\s+(?P<to>.*?))?\s*:\s?(?P<text>.*)")
 _EVERYONE = frozenset({"Everyone", "everyone", ""})
 _ROLES: tuple[tuple[str, Role], ...] = ((" (Host)", "host"), (" (Co-host)", "moderator"), (" (Co-Host)", "moderator"))
-_REPLYING = re.compile(r'Replying to "(?P<to>.*)":?\s*')
+_REPLYING = re.compile(r'Replying to ".*":?\s*')
 
 
 class _Head:
@@ -80,7 +80,7 @@ def _line(head: _Head, known: Known, *, is_saved: bool) -> Line | Left:
     details = {}
     replying = _REPLYING.fullmatch(head.texts[0]) if head.texts else None
     if replying is not None:
-        details, head.texts = {"replying_to": replying["to"]}, head.texts[1:]
+        details, head.texts = {"is_reply": True}, head.texts[1:]  # to whom is a name, and stays out
     return Line(
         id="",
         program_us=_absolute_us(head.time_us, known) if is_saved else None,

@@ -15,10 +15,10 @@ from tests.transfer.files import lines, read, read_file, sample
 
 
 def test_a_cloud_recordings_times_are_positions() -> None:
-    """What follows belongs to the line; who it replies to is a detail; who hosts says so."""
+    """What follows belongs to the line; that it replies is a detail; who hosts says so."""
     found = lines(read('00:00:12\tAmina:\thello\n00:10:10\tWei (Host):\tReplying to "Amina":\nwhy?\nreally\n'))
     assert [12 * SECOND_US, 610 * SECOND_US] == [line.position_us for line in found]
-    assert ("Wei", "host", "why?\nreally", {"replying_to": "Amina"}) == (
+    assert ("Wei", "host", "why?\nreally", {"is_reply": True}) == (
         *(found[1].author_name, found[1].role),
         *(found[1].text, found[1].details),
     )
