@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatsync.chat.event import Author, Role
 from chatsync.errors import FileDamagedError, FileUnplacedError
 from chatsync.instants import DAY_US, HOUR_US, us_from_iso
 from chatsync.store.opening import Store, open_store
+from chatsync.store.verifying import verify_store
 from chatsync.transfer.entering import Import, Report, import_file, room_airings
 from chatsync.transfer.recognising import OpenedFile, format_of
 from tests.builders import draft, stamp
@@ -224,3 +228,39 @@ def test_erasing_takes_what_the_file_said_beside(store: Store) -> None:
     _imported(store, [_line(1, city="Nairobi")])
     ((details, told),) = store.journal.read("SELECT details, said FROM journal")
     assert ("{}", True) == (details, "Nairobi" in told)
+
+
+_HOSTILE = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(st.characters(), max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            dict.fromkeys(("id", "kind", "program_ms", "author", "text", "reply_to", "details", "x"), _HOSTILE)
+        ),
+        max_size=20,
+    )
+)
+def test_hostile_values_enter_as_values(told: list[dict[str, Any]]) -> None:
+    """Whatever a file holds, it is imported or left out with a reason, and the folder stays whole."""
+    lines = [
+        one | {"text": f"{one['text']}x", "program_ms": T0_US // 1_000 + number} for number, one in enumerate(told)
+    ]
+    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as opened:
+        text = "".join(f"{json.dumps(one, default=str)}\n" for one in lines if not _has_infinity(one))
+        path = opened.files.root / "file"
+        path.write_text(text)
+        with OpenedFile(path) as file:
+            what = Import(room="class", name="ndjson", wall_us=WALL_US)
+            report = import_file(opened, file, what, _author_of)
+        assert report.read == report.imported + report.already_there + sum(report.skipped.values())
+        assert [] == verify_store(opened)["damaged"]
+
+
+def _has_infinity(value: Any) -> bool:
+    return any(word in json.dumps(value, default=str) for word in ("Infinity", "NaN"))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import chatsync
 from chatsync.cli import app
 from tests.relay import SECRET, Relay
-from tests.stage import stage
+from tests.stage import URL, stage
 from tests.transfer.files import T0_US, sample
 
 RUNNER = CliRunner()
@@ -108,6 +108,29 @@ async def test_what_comes_late_revises_its_slice(tmp_path: Path) -> None:
         await it.seal()
         (cut,) = (await it.get(path)).json()["slices"]
         assert (3, 2) == (cut["events"], cut["revision"])
+
+
+@pytest.mark.parametrize("own", [{}, {"playlist_url": URL}])
+async def test_an_imported_broadcast_is_asked_like_any_other(own: dict[str, Any], tmp_path: Path) -> None:
+    """At an instant, how much when, page by page, by a recording's dates; what is said now goes into the room's own."""
+    _report(_twitch(tmp_path / "chat", (12.34, "hello"), (70, "why?")), "--room", "class", "--data", tmp_path / "data")
+    async with stage(tmp_path, {"class": {"public": True, **own}}) as it:
+        await it.seal()
+        host = it.token("class", "host", "host")
+        at = (await it.get(f"/v1/rooms/class/at?broadcast=1&program_ms={T0_MS + 60_000}")).json()
+        assert (["hello"], ["why?"]) == tuple([event["text"] for event in at[side]] for side in ("before", "after"))
+        activity = (await it.get("/v1/rooms/class/activity?broadcast=1&bucket_ms=60000")).json()
+        assert 2 == sum(activity["counts"])
+        page = (await it.get("/v1/rooms/class/messages?broadcast=1")).json()
+        assert ["import", "import"] == [event["stamp"] for event in page["messages"]]
+        dated = "#EXTM3U\n#EXT-X-TARGETDURATION:90\n#EXT-X-PROGRAM-DATE-TIME:2026-03-09T14:00:10Z\n#EXTINF:90,\na.ts\n#EXT-X-ENDLIST\n"
+        answer = await it.http.put(
+            "/v1/rooms/class/recordings/r", json={"playlist": dated}, headers={"Authorization": f"Bearer {host}"}
+        )
+        (span,) = answer.json()["spans"]
+        assert (1, T0_MS + 10_000, "program_date_time") == (span["broadcast"], span["program_ms"], span["method"])
+        said = await it.say("live")
+        assert 2 == said["stamp"].broadcast
 
 
 def _printed(relay: Relay, broadcast: int, events: int) -> list[dict[str, Any]]:
