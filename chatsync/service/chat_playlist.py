@@ -147,7 +147,7 @@ class Listings:
                 for gap, reason in live.records.gaps(view.number)
                 if gap.overlaps(within)
             ],
-            "broadcasts": [_airing(one) for one in live.broadcasts.kept],
+            "broadcasts": [_airing(one) for one in sorted(live.broadcasts.kept, key=lambda one: not one.is_imported)],
         }
         listed = self._listed(live.room, index, from_us, until_us, since if is_delta else None)
         return b"%b,%b,%b" % (encoded(head)[:-1], listed, encoded(tail)[1:])
@@ -224,4 +224,5 @@ def _airing(one: Broadcast) -> dict[str, Any]:
         "start_ms": None if one.start_us is None else ms_from_us(one.start_us),
         "media_sequence": one.first_media_sequence,
         "live": not one.is_closed,
+        **({"end_ms": ms_from_us(one.clock.edge_us)} if one.is_imported and one.clock.edge_us is not None else {}),
     }

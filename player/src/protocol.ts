@@ -84,6 +84,8 @@ export interface WireBroadcast {
   broadcast: number;
   start_ms: number;
   media_sequence?: number | null;
+  /** Only of one that was made for chat of a file: where that ends. */
+  end_ms?: number | null;
   title?: string | null;
 }
 

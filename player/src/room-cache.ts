@@ -11,12 +11,15 @@ import type { ChatEvent, WireBroadcast, WirePlaylist } from './protocol.js';
 import { SliceCache, type RoomOfCache } from './slice-cache.js';
 
 const ARRIVALS_MAX = 400;
+const NEAR_MS = 30 * 60_000; // a video goes on so long before the first and after the last word of its file
 const ANY_OFFSET = Number.POSITIVE_INFINITY;
 
 export interface BroadcastEntry {
   readonly broadcast: number;
   readonly startMs: number;
   readonly mediaSequence: number | null;
+  /** Set if it was made for chat of a file: such a one is bounded, and never the one that is on. */
+  readonly endMs: number | null;
 }
 
 /** Everything held of a room. Offsets, hides and the socket's position are the room's; the rest lies in its broadcasts. */
@@ -68,29 +71,36 @@ export class RoomCache implements RoomOfCache {
 
   receivePlaylist(wire: WirePlaylist, monotonicMs: number): void {
     if (wire.broadcasts !== undefined && wire.broadcasts.length > 0) this.#list(wire.broadcasts);
-    this.#latest = Math.max(this.#latest ?? wire.broadcast, wire.broadcast);
+    const isOfFile = this.#listed.some((one) => one.broadcast === wire.broadcast && one.endMs !== null);
+    if (!isOfFile) this.#latest = Math.max(this.#latest ?? wire.broadcast, wire.broadcast);
     this.broadcast(wire.broadcast).receivePlaylist(wire, monotonicMs);
     this.#version += 1;
   }
 
   /**
    * Which broadcast a picture belongs to: the later of those that fit both its date and its media sequence; when none
-   * does, the earliest listed. Null before anything is known.
+   * does, the earliest listed. One that was made for a file is it only around what was said in it, and where the room's own
+   * began no later. Null before anything is known.
    */
   broadcastOf(programMs: number, mediaSequence: number | null): number | null {
-    let chosen: number | null = null;
-    for (const one of this.#listed) {
+    let chosen: BroadcastEntry | null = null;
+    const own = this.#listed.filter((one) => one.endMs === null);
+    for (const one of own) {
       const sequenceFits = one.mediaSequence === null || mediaSequence === null || one.mediaSequence <= mediaSequence;
-      if (one.startMs <= programMs && sequenceFits) chosen = one.broadcast;
+      if (one.startMs <= programMs && sequenceFits) chosen = one;
     }
-    return chosen ?? this.#listed[0]?.broadcast ?? this.#latest;
+    for (const one of this.#listed) {
+      const isAround = one.endMs !== null && one.startMs - NEAR_MS <= programMs && programMs < one.endMs + NEAR_MS;
+      if (isAround && (chosen === null || chosen.startMs <= one.startMs)) chosen = one;
+    }
+    return (chosen ?? own[0] ?? this.#listed[0])?.broadcast ?? this.#latest;
   }
 
   /** A broadcast opened while the socket was there. */
   opened(broadcast: number, programMs: number): void {
     if (this.#latest !== null && broadcast <= this.#latest) return;
     this.#latest = broadcast;
-    this.#listed = [...this.#listed, { broadcast, startMs: programMs, mediaSequence: null }].slice(-3);
+    this.#listed = [...this.#listed, { broadcast, startMs: programMs, mediaSequence: null, endMs: null }].slice(-3);
     this.broadcast(broadcast).openedOnSocket();
     this.#version += 1;
   }
@@ -164,7 +174,7 @@ export class RoomCache implements RoomOfCache {
 
   #list(wire: readonly WireBroadcast[]): void {
     this.#listed = wire
-      .map((one) => ({ broadcast: one.broadcast, startMs: one.start_ms, mediaSequence: one.media_sequence ?? null }))
+      .map((one) => ({ broadcast: one.broadcast, startMs: one.start_ms, mediaSequence: one.media_sequence ?? null, endMs: one.end_ms ?? null }))
       .sort((a, b) => a.broadcast - b.broadcast);
   }
 

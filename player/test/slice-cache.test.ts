@@ -108,6 +108,26 @@ describe('the chat playlist', () => {
     ] }, 0);
     expect([room.broadcastOf(T0 + 200, 950), room.broadcastOf(T0 + 200, 600), room.broadcastOf(T0 - 500, 10), room.broadcastOf(T0 - 5000, null)]).toEqual([3, 2, 1, 1]);
   });
+
+  test('a broadcast that was made for a file takes no picture of the one that is on', () => {
+    const room = new RoomCache();
+    const [hour, wire] = [3_600_000, new ModelRoom({ broadcast: 1 }).playlist()];
+    const ofFile = { broadcast: 2, start_ms: T0 - 48 * hour, end_ms: T0 - 47 * hour, media_sequence: null };
+    const broadcasts = [ofFile, { broadcast: 1, start_ms: T0, media_sequence: 900 }];
+    room.receivePlaylist({ ...wire, broadcasts }, 0);
+    expect([room.broadcastOf(T0 + 200, 950), room.broadcastOf(T0 - 47.5 * hour, null), room.broadcastOf(T0 - 47.2 * hour - hour, 3)]).toEqual([1, 2, 2]);
+    expect([room.broadcastOf(T0 - 24 * hour, null), room.broadcastOf(T0 + 24 * hour, null)]).toEqual([1, 1]);
+    room.receivePlaylist({ ...wire, broadcast: 2, broadcasts }, 0);
+    expect(room.latest).toBe(1);
+  });
+
+  test('a room that waits for its stream shows pictures of a file its chat', () => {
+    const room = new RoomCache();
+    const wire = new ModelRoom({ broadcast: 2 }).playlist();
+    const waiting = { broadcast: 2, start_ms: null as unknown as number, media_sequence: null };
+    room.receivePlaylist({ ...wire, broadcasts: [{ broadcast: 1, start_ms: T0, end_ms: T0 + 1000, media_sequence: null }, waiting] }, 0);
+    expect([room.broadcastOf(T0 + 500, 3), room.broadcastOf(T0 + 99_000_000, 3)]).toEqual([1, 2]);
+  });
 });
 
 describe('merging', () => {

@@ -129,6 +129,8 @@ async def test_an_imported_broadcast_is_asked_like_any_other(own: dict[str, Any]
         )
         (span,) = answer.json()["spans"]
         assert (1, T0_MS + 10_000, "program_date_time") == (span["broadcast"], span["program_ms"], span["method"])
+        listed = (await it.get("/v1/rooms/class/chat.json")).json()["broadcasts"]
+        assert [(1, T0_MS + 71_000), (2, None)] == [(one["broadcast"], one.get("end_ms")) for one in listed]
         said = await it.say("live")
         assert 2 == said["stamp"].broadcast
 
