@@ -212,12 +212,12 @@ class RoomLog:
         return self._recovery(entry for entry in self._ring if entry.event.offset > after.offset)
 
     def last(self, count: int) -> Recovery:
-        """The last events by arrival that everyone may see, at most ``count`` and what memory holds."""
+        """The last events by arrival that everyone may see, at most ``count`` and what memory holds; what came from a file did not arrive now."""
         picked: list[_Entry] = []
         for entry in reversed(self._ring):
             if len(picked) >= count:
                 break
-            if entry.public is not None:
+            if entry.public is not None and not entry.event.source.startswith("import:"):
                 picked.append(entry)
         recovery = self._recovery(reversed(picked))
         return Recovery(recovery.public, recovery.events, (), (), recovery.through)

@@ -163,6 +163,15 @@ def test_the_last_events_by_arrival_leave_out_what_is_not_for_everyone() -> None
     assert [2, 3] == [one.offset for one in log.last(2).events]
 
 
+def test_what_came_from_a_file_is_not_among_the_last() -> None:
+    """It did not arrive now; whoever goes on from a position is told of it all the same."""
+    log = log_of(2)
+    log.receive_committed(msgspec.structs.replace(event(3), source="import:youtube"))
+    assert [1, 2] == [one.offset for one in log.last(5).events]
+    recovered = log.recovered(Position(1, 2))
+    assert [3] == [one.offset for one in recovered.events] if recovered is not None else False
+
+
 def test_votes_are_sent_to_nobody_singly() -> None:
     """Upvotes and votes are counted, not shown, also to staff."""
     log = log_of(1)
