@@ -87,6 +87,8 @@ class Witness:
     is_host: bool = False
     playhead: Playhead | None = None  # last report of their connection; None if it never reported
     claim: Claim | None = None  # with this very act
+    latency_us: int | None = None  # of the chat elsewhere in which they wrote; None: in this room, whose latency counts
+    latency_spread_us: int = 0  # half-width of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +208,16 @@ def _playhead(witness: Witness, scene: Scene) -> Stamp:
 
 
 def _estimate(witness: Witness, scene: Scene) -> Stamp:
+    if witness.latency_us is None:
+        latency_us, spread_us = scene.usual_latency_us, _spread_us(scene)
+    else:
+        latency_us, spread_us = witness.latency_us, witness.latency_spread_us
     return _stamp(
         "estimate",
         scene,
-        scene.now_us - scene.usual_latency_us,
-        uncertainty_us=max(_spread_us(scene), scene.policy.target_duration_us // 2),
-        latency_us=scene.usual_latency_us,
+        scene.now_us - latency_us,
+        uncertainty_us=max(spread_us, scene.policy.target_duration_us // 2),
+        latency_us=latency_us,
         claimed_us=None if witness.claim is None else witness.claim.program_us,
     )
 
@@ -251,15 +257,22 @@ def _stamp(
     )
 
 
-def watermark_us(scene: Scene, *, awaits_stream: bool = True) -> int | None:
+def watermark_us(scene: Scene, *, awaits_stream: bool = True, elsewhere_us: int = 0) -> int | None:
     """Program time up to which slices may be cut, or None while a stream is awaited and nothing may be sealed.
 
-    ``clock - max(hold-back, p99 of viewers' latency up to 60 s) - 5 s``; while the origin stalls it waits at the live edge.
+    ``clock - max(hold-back, p99 of viewers' latency up to 60 s, that of a chat elsewhere) - 5 s``; while the origin stalls it waits at the
+    live edge.
+
+    Args:
+        scene: the room, now.
+        awaits_stream: whether there will be one.
+        elsewhere_us: how far behind the live edge most of those are who write in a chat elsewhere that comes into the room.
     """
     clock = scene.clock
     if awaits_stream and not clock.has_program_time:
         return None
-    behind_us = max(scene.policy.hold_back_us, scene.latencies.p99_us(scene.wall_us)) + WATERMARK_GRACE_US
+    latest_us = max(scene.policy.hold_back_us, scene.latencies.p99_us(scene.wall_us), elsewhere_us)
+    behind_us = latest_us + WATERMARK_GRACE_US
     mark_us = scene.now_us - behind_us
     if clock.edge_us is not None and clock.is_stalled(scene.wall_us):
         return min(mark_us, clock.edge_us)

@@ -94,6 +94,8 @@ class Act:
     details: dict[str, Any] = field(default_factory=dict)
     source: str = "live"
     wall_us: int | None = None  # when a platform received it; None: now
+    latency_us: int | None = None  # of the chat elsewhere it comes from; None: it was done here
+    latency_spread_us: int = 0
 
     @property
     def is_utterance(self) -> bool:
@@ -170,6 +172,8 @@ def held_act(act: Act, why: str, entry: str | None = None) -> Act:
         details=act.details | {"of": act.kind, "why": why} | ({} if entry is None else {"entry": entry}),
         source=act.source,
         wall_us=act.wall_us,
+        latency_us=act.latency_us,
+        latency_spread_us=act.latency_spread_us,
     )
 
 

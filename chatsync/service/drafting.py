@@ -37,7 +37,13 @@ def drafted(room: LiveRoom, act: Act, target: Event | None) -> Draft:
     now_us = room.clock.wall_us()
     wall_us = now_us if act.wall_us is None else min(act.wall_us, now_us)
     claim = claimed(room.timeline, act.claim)
-    witness = Witness(act.author.role == "host", act.seen.playhead, claim)
+    witness = Witness(
+        act.author.role == "host",
+        act.seen.playhead,
+        claim,
+        latency_us=act.latency_us,
+        latency_spread_us=act.latency_spread_us,
+    )
     # Modes, pins and polls are enforced at the edge, also by a moderator who has rewound (contract §1).
     is_origin, is_hand = act.kind in ORIGIN_KINDS, act.kind in HAND_KINDS
     broadcast = room.broadcasts.current if is_origin else _broadcast_of(room.broadcasts, claim)

@@ -262,18 +262,20 @@ class Floor:
 
     def _check_name(self, author: Author) -> None:
         """Nobody writes under a name that passes for one of those who run the room, or mixes scripts to look like another."""
-        if author.role in STAFF or not author.name:
-            return
-        known = self._imitators.get(author.name)
-        if known is None:
-            known = is_lookalike(author.name, self._staff_names) or is_mixed_script(author.name)
-            if len(self._imitators) >= _SAID_MAX:
-                self._imitators.clear()
-            self._imitators[author.name] = known
-        if known:
+        if author.role not in STAFF and author.name and self.imitates(author.name):
             raise MessageRejectedError(
                 "name_imitates", "Your name could be taken for somebody else's; write under another."
             )
+
+    def imitates(self, name: str) -> bool:
+        """Whether a name passes for that of one who runs the room, or mixes scripts to look like another."""
+        known = self._imitators.get(name)
+        if known is None:
+            known = is_lookalike(name, self._staff_names) or is_mixed_script(name)
+            if len(self._imitators) >= _SAID_MAX:
+                self._imitators.clear()
+            self._imitators[name] = known
+        return known
 
     def _check_pace(self, act: Act) -> None:
         slow_us = self.mode.slow_ms * MS_US

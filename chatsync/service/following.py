@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from chatsync.service.fetching import Loaded, PlaylistFetcher
     from chatsync.service.live_room import LiveRoom
 
-__all__ = ["ENDED_RELOAD_US", "LONG_CHARACTERS", "Taking", "follow", "keep_recording", "media_of"]
+__all__ = ["ENDED_RELOAD_US", "LONG_CHARACTERS", "Taking", "follow", "keep_recording", "media_of", "tick"]
 
 ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
 LONG_CHARACTERS = 256 * 1024  # longer playlists are read in a thread: other rooms go on meanwhile
@@ -265,3 +265,15 @@ class _Ticks:
             _log.error("tick_not_recorded", room=self.room.room, code=error.code)
         except Exception:
             _log.exception("tick_failed", room=self.room.room)
+
+
+async def tick(live: LiveRoom) -> None:
+    """A room without a stream turns its broadcast at midnight UTC."""
+    while True:
+        await asyncio.sleep(1)
+        try:
+            await live.receive_tick()
+        except ChatsyncError as error:
+            _log.warning("tick_not_recorded", room=live.room, code=error.code)
+        except Exception:
+            _log.exception("tick_failed", room=live.room)

@@ -21,15 +21,16 @@ import structlog
 from chatsync.chat.event import Author
 from chatsync.chat.mode import mode_to_wire
 from chatsync.chat.wire import CloseCode
-from chatsync.errors import ChatsyncError, CorruptError, RoomRestartingError, TokenError, UnknownRoomError
+from chatsync.errors import CorruptError, RoomRestartingError, TokenError, UnknownRoomError
 from chatsync.service.archiving import Archiving
 from chatsync.service.audience import Audience
 from chatsync.service.auditing import checkpoint_daily, rules_of
 from chatsync.service.auth import Identity, TokenAuthority, guest
+from chatsync.service.capturing import Capturing, capturing_of
 from chatsync.service.clock import Clock
 from chatsync.service.doors import Doors
 from chatsync.service.fetching import PlaylistFetcher
-from chatsync.service.following import follow
+from chatsync.service.following import follow, tick
 from chatsync.service.limits import Buckets, Rate
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.metrics import Metrics
@@ -73,6 +74,7 @@ class RunningRoom:
     live: LiveRoom
     sealer: Sealer
     pushed: PushedPlaylist | None = None  # of a room whose encoder pushes its playlist
+    capturing: Capturing | None = None  # of a room that takes in a chat elsewhere
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
 
@@ -220,11 +222,14 @@ class Hub:
         running.tasks.append(asyncio.create_task(sealer.run(), name=f"seal {room}"))
         if room_settings.playlist_url is None:
             running.pushed = PushedPlaylist(live) if room_settings.playlist_push else None
-            running.tasks.append(asyncio.create_task(_tick(live), name=f"tick {room}"))
+            running.tasks.append(asyncio.create_task(tick(live), name=f"tick {room}"))
         else:
             headers = room_settings.request_headers()
             work = follow(live, self.fetcher, room_settings.playlist_url, headers)
             running.tasks.append(asyncio.create_task(work, name=f"follow {room}"))
+        running.capturing = capturing_of(self, live)
+        if running.capturing is not None:
+            running.tasks.append(asyncio.create_task(running.capturing.run(), name=f"capture {room}"))
         for task in running.tasks:
             task.add_done_callback(_note_end)
         _log.info("room_started", room=room, public=room_settings.public)
@@ -238,7 +243,7 @@ class Hub:
         settled, rested = self.catalog.marks("settled_offset"), self.catalog.marks("rested_offset")
         asleep, unsealed = {}, []
         for room, room_settings in rooms.items():
-            if room_settings.playlist_url is not None or not settled.get(room):
+            if room_settings.playlist_url is not None or room_settings.source.url is not None or not settled.get(room):
                 continue
             try:
                 head = self.journal.head(room).offset
@@ -584,15 +589,3 @@ def _note_end(task: asyncio.Task[None]) -> None:
     """A room's task runs until it is cancelled; one that ends by itself must not do so in silence."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("task_ended", task=task.get_name(), error=type(error).__name__)
-
-
-async def _tick(live: LiveRoom) -> None:
-    """A room without a stream turns its broadcast at midnight UTC."""
-    while True:
-        await asyncio.sleep(1)
-        try:
-            await live.receive_tick()
-        except ChatsyncError as error:
-            _log.warning("tick_not_recorded", room=live.room, code=error.code)
-        except Exception:
-            _log.exception("tick_failed", room=live.room)

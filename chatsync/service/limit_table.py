@@ -29,6 +29,7 @@ from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
 from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US
 from chatsync.replay.slices import EVENTS_MAX
 from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX
+from chatsync.sources.irc_session import LINE_BYTES_MAX
 from chatsync.store.journal import DEDUPE_US
 
 __all__ = [
@@ -77,6 +78,9 @@ __all__ = [
     "SECRET_BYTES_MIN",
     "SEGMENTS_SHOWN_MAX",
     "SLICE_CACHE_S_BARE",
+    "SOURCE_CONNECT_S",
+    "SOURCE_LINES_KNOWN_MAX",
+    "SOURCE_WAITING_MAX",
     "SPANS_MAX",
     "SUBJECT_CHARACTERS_MAX",
     "TOKEN_BYTES_MAX",
@@ -216,6 +220,14 @@ class Limits(SettingModel):
     human_checks_max: int = setting(
         16, "Checks of one room at a time whether a guest is human; others wait, within the deadline.", ge=1, le=1_000
     )
+    source_lines_per_s: int = setting(
+        100,
+        "Messages that one room takes in from a chat elsewhere, on average; beyond it they are left out and counted.",
+        unit="a second",
+        ge=1,
+        le=10_000,
+    )
+    source_lines_burst: int = setting(1_000, "As many of them may come at once.", unit="messages", ge=1, le=100_000)
 
 
 # --- what no setting changes --------------------------------------------------------------------------------------------
@@ -266,6 +278,9 @@ PURGES_WAITING_MAX = 10_000
 FILTER_ANSWER_BYTES_MAX = 64 * 1024
 HUMAN_CHECK_ANSWER_BYTES_MAX = 16 * 1024
 HUMAN_TOKEN_CHARACTERS_MAX = 8 * 1024  # reCAPTCHA's have about 2,000, and grow
+SOURCE_CONNECT_S = 10
+SOURCE_LINES_KNOWN_MAX = 5_000  # ~1 MB; whoever takes something away does so within minutes
+SOURCE_WAITING_MAX = 256  # messages on their way to the disk; what comes then waits in the network
 GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
 
 
@@ -375,6 +390,20 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("filter_answer", FILTER_ANSWER_BYTES_MAX, "bytes", "What an external filter answers."),
     FixedLimit("human_token", HUMAN_TOKEN_CHARACTERS_MAX, "characters", "What a guest's CAPTCHA gave them."),
     FixedLimit("human_check_answer", HUMAN_CHECK_ANSWER_BYTES_MAX, "bytes", "What the service behind it answers."),
+    FixedLimit("source_connect", SOURCE_CONNECT_S, "s", "To connect to a chat elsewhere, TLS included."),
+    FixedLimit("source_line", LINE_BYTES_MAX, "bytes", "A line of IRC; a longer one is left out."),
+    FixedLimit(
+        "source_known",
+        SOURCE_LINES_KNOWN_MAX,
+        "messages",
+        "Of a chat elsewhere that can still be replied to or taken away one by one; all of one person's always can.",
+    ),
+    FixedLimit(
+        "source_waiting",
+        SOURCE_WAITING_MAX,
+        "messages",
+        "Of a chat elsewhere on their way to the disk at a time; others wait in the network.",
+    ),
     FixedLimit("playlist_url", URL_CHARACTERS_MAX, "characters", "The address of a playlist."),
     FixedLimit("playlist_segments", SEGMENTS_MAX, "segments", "Of a playlist: 4.6 days of 2 s segments."),
     FixedLimit("playlist_line", LINE_CHARACTERS_MAX, "characters", "Of a playlist; a longer one is cut."),

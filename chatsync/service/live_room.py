@@ -120,6 +120,7 @@ class LiveRoom:
         self.floor = Floor(self)
         self.fanout = Fanout(self._flush_postponed)
         self.sealed_until_us: Callable[[], int | None] = lambda: None  # set by the sealer
+        self.elsewhere_us = 0  # how far behind the live edge those are who write in a chat that is captured
         self.playlist_trouble: str | None = None  # why the origin gives nothing; None while it does
         self.alarm = SyncAlarm(room, metrics)
         self._awaits_other_stream = bool(catalog.mark(room, _OTHER_STREAM))
@@ -210,7 +211,7 @@ class LiveRoom:
 
     def watermark_us(self) -> int | None:
         """Program time up to which the current broadcast may be sealed; None while a stream is awaited."""
-        return watermark_us(self.scene(), awaits_stream=self.settings.has_stream)
+        return watermark_us(self.scene(), awaits_stream=self.settings.has_stream, elsewhere_us=self.elsewhere_us)
 
     def program_us(self) -> int:
         """The program clock of the current broadcast, now."""

@@ -110,6 +110,21 @@ class Metrics:
             ["room", "outcome"],
             registry=self.registry,
         )
+        self.source_connected = Gauge(
+            "chatsync_source_connected", "1 while a chat elsewhere is listened to.", ["room"], registry=self.registry
+        )
+        self.source_lost = Counter(
+            "chatsync_source_lost_total",
+            "Connections to a chat elsewhere that were lost or not made.",
+            ["room"],
+            registry=self.registry,
+        )
+        self.source_lines = Counter(
+            "chatsync_source_lines_total",
+            "Lines of a chat elsewhere by what became of them.",
+            ["room", "outcome"],
+            registry=self.registry,
+        )
         self.commit_s = Histogram(
             "chatsync_commit_seconds",
             "From receipt of an act to its durable ack.",

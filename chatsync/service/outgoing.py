@@ -39,6 +39,7 @@ __all__ = [
     "client_to",
     "failure_reason",
     "guarded_client",
+    "trusted",
 ]
 
 AddressKind = Literal["global", "private", "loopback", "refused"]
@@ -212,7 +213,7 @@ def guarded_client(gate: Addresses, tls: ssl.SSLContext | None, *, pools: int = 
 
     Neither proxies, nor netrc, nor certificates come from the environment.
     """
-    transport = _Transport(_GuardedBackend(gate), tls or _trusted(), pools=pools)
+    transport = _Transport(_GuardedBackend(gate), tls or trusted(), pools=pools)
     no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
     return httpx2.AsyncClient(
         transport=transport,
@@ -225,7 +226,7 @@ def guarded_client(gate: Addresses, tls: ssl.SSLContext | None, *, pools: int = 
 
 
 @cache
-def _trusted() -> ssl.SSLContext:
+def trusted() -> ssl.SSLContext:
     """The system's trusted certificates, read once: 20 ms for each client otherwise, of which a relay has three."""
     return httpx2.create_ssl_context(trust_env=False)
 
@@ -253,6 +254,7 @@ class Gate:
         resolver: None: the system's.
         hosts: those alone are asked, if there are any; besides those named as private or loopback.
         is_tls_needed: whether plain http is for those named as private or loopback only.
+        ports: besides those of ``origin_ports``.
     """
 
     def __init__(
@@ -262,10 +264,11 @@ class Gate:
         *,
         hosts: Iterable[str] = (),
         is_tls_needed: bool = False,
+        ports: Iterable[int] = (80, 443),
     ) -> None:
         self._hosts = frozenset(hosts)
         self._is_tls_needed = is_tls_needed
-        self._ports = frozenset({80, 443, *settings.origin_ports})
+        self._ports = frozenset({*ports, *settings.origin_ports})
         self._private = frozenset(settings.private_origins)
         self._loopback = frozenset(settings.loopback_origins)
         self._resolver = resolver or _system_resolver
@@ -287,15 +290,25 @@ class Gate:
         if parsed.userinfo or "@" in parsed.netloc.decode("latin-1"):
             raise RefusedError("the URL carries credentials")
         host, port = _host_port(parsed)
-        named = f"{host}:{port}"
-        if named not in self._private and named not in self._loopback:
-            if self._hosts and host not in self._hosts:
-                raise RefusedError("the host is not on the list of origins")
-            if port not in self._ports:
-                raise RefusedError("the port is not one playlists may come from")
-            if self._is_tls_needed and parsed.scheme != "https":
-                raise RefusedError("the URL is not https, nor named in private_origins or loopback_origins")
+        is_named = self.check(host, port)
+        if not is_named and self._is_tls_needed and parsed.scheme != "https":
+            raise RefusedError("the URL is not https, nor named in private_origins or loopback_origins")
         return parsed.copy_with(fragment=None)
+
+    def check(self, host: str, port: int) -> bool:
+        """Whether a host and port are named as private or on this machine; others must be ones that may be asked at all.
+
+        Raises:
+            RefusedError: they are not.
+        """
+        named = f"{host.lower().rstrip('.')}:{port}"
+        if named in self._private or named in self._loopback:
+            return True
+        if self._hosts and host.lower().rstrip(".") not in self._hosts:
+            raise RefusedError("the host is not on the list of those that may be asked")
+        if port not in self._ports:
+            raise RefusedError("the port is not one that may be asked")
+        return False
 
     async def addresses(self, host: str, port: int) -> list[str]:
         """Resolve a host and check every address it gave.

@@ -93,8 +93,13 @@ class RoomRecords:
         self._gaps.pop(broadcast, None)
 
     def put_gap(self, broadcast: int, within: Range, reason: str) -> None:
-        """Keep a gap."""
-        self.gaps(broadcast).append((within, reason))
+        """Keep a gap; one that is known by its start is longer by now."""
+        known = self.gaps(broadcast)
+        same = [at for at, (one, _) in enumerate(known) if one.start_us == within.start_us]
+        if same:
+            known[same[0]] = (within, reason)
+        else:
+            known.append((within, reason))
         self._writer.submit(
             lambda connection: self._catalog.put_gap(connection, self._room, broadcast, within, reason), _log_failure
         )

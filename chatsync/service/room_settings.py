@@ -34,6 +34,8 @@ from chatsync.service.limit_table import (
     SettingModel,
     setting,
 )
+from chatsync.service.source_settings import SourceSettings, source_connector
+from chatsync.sources.contract import Connector
 
 __all__ = [
     "LANGUAGES",
@@ -301,6 +303,7 @@ class RoomSettings(SettingModel):
         unit="days",
     )
     screening: ScreeningSettings = Field(default_factory=ScreeningSettings, description="See below.")
+    source: SourceSettings = Field(default_factory=SourceSettings, description="See below.")
 
     def request_headers(self) -> RequestHeaders | None:
         """Read the headers of the protected playlist; None if there are none to send. Reads a file.
@@ -311,6 +314,20 @@ class RoomSettings(SettingModel):
         if self.request_headers_file is None or self.playlist_url is None:
             return None
         return RequestHeaders(url_origin(self.playlist_url), read_request_headers(self.request_headers_file))
+
+    def source_connector(self) -> Connector | None:
+        """The connector of the chat elsewhere that becomes this room's; None if there is none. Reads a file.
+
+        Raises:
+            SettingsError: the file of secrets is missing, can be read by others, or does not fit the address.
+        """
+        return source_connector(self.source, read_private_file)
+
+    @property
+    def names_files(self) -> bool:
+        """Whether it names files of this machine, which nobody may do over HTTP."""
+        named = (self.request_headers_file, self.source.secret_file)
+        return any(file is not None for file in named) or self.screening.names_files
 
     def kept_days(self, default: RetentionDays | None) -> RetentionDays | None:
         """How long what was said is kept, days or ``forever``: what the room says, else the node's default, within the profile's bound."""

@@ -43,6 +43,7 @@ from chatsync.service.room_settings import (
     read_private_file,
     read_request_headers,
 )
+from chatsync.service.source_settings import SourceSettings
 
 __all__ = [
     "SettingRow",
@@ -129,13 +130,18 @@ class Settings(BaseSettings):
         (), "Hosts playlists may come from; empty: any host with a public address."
     )
     origin_ports: Annotated[tuple[Annotated[int, Ge(1), Le(65_535)], ...], NoDecode] = setting(
-        (), "Ports playlists may come from, besides 80 and 443.", unit="ports"
+        (),
+        "Ports playlists may come from, besides 80 and 443, and chats elsewhere, besides 6667 and 6697.",
+        unit="ports",
+    )
+    source_hosts: Annotated[tuple[str, ...], NoDecode] = setting(
+        (), "Hosts that chats elsewhere may come from; empty: any host with a public address."
     )
     private_origins: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "`host:port` of playlists and filters that live in a private network."
+        (), "`host:port` of playlists, filters and chats elsewhere that live in a private network."
     )
     loopback_origins: Annotated[tuple[str, ...], NoDecode] = setting(
-        (), "`host:port` of playlists and filters on this very machine."
+        (), "`host:port` of playlists, filters and chats elsewhere on this very machine."
     )
     framed_by: Annotated[tuple[str, ...], NoDecode] = setting(
         (), "Web origins whose pages may show the relay's own pages, such as `/docs`, in a frame; empty: none may."
@@ -151,7 +157,7 @@ class Settings(BaseSettings):
     rooms: dict[str, RoomSettings] = Field(default_factory=dict, description="See below.")
 
     @field_validator(
-        *("trusted_proxies", "origin_hosts", "origin_ports", "private_origins", "loopback_origins"),
+        *("trusted_proxies", "origin_hosts", "origin_ports", "source_hosts", "private_origins", "loopback_origins"),
         *("framed_by", "jwks_default_rooms"),
         mode="before",
     )
@@ -168,7 +174,7 @@ class Settings(BaseSettings):
                 raise ValueError("a network that holds every address cannot be trusted")
         return networks
 
-    @field_validator("origin_hosts")
+    @field_validator("origin_hosts", "source_hosts")
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         if any(not re.fullmatch(r"[A-Za-z0-9._:-]+", host) for host in hosts):
@@ -343,6 +349,10 @@ def unsafe_reasons(settings: Settings) -> list[str]:
                 read_request_headers(room_settings.request_headers_file)
             except SettingsError as error:
                 reasons.append(f"rooms.{room}: {error}")
+        try:
+            room_settings.source_connector()
+        except SettingsError as error:
+            reasons.append(f"rooms.{room}: {error}")
         for secret in (room_settings.screening.filter_secret, room_settings.screening.human_check_secret):
             try:
                 secret()
@@ -425,12 +435,13 @@ def describe() -> tuple[SettingRow, ...]:
         *_rows(PurgeHook.model_fields, "purge.<name>.", None),
         *_rows(RoomSettings.model_fields, "rooms.<id>.", None),
         *_rows(ScreeningSettings.model_fields, "rooms.<id>.screening.", None),
+        *_rows(SourceSettings.model_fields, "rooms.<id>.source.", None),
     )
 
 
 def _rows(fields: Mapping[str, Any], prefix: str, variable_prefix: str | None) -> Iterator[SettingRow]:
     for name, field in fields.items():
-        if name in {"limits", "purge", "rooms", "screening"}:
+        if name in {"limits", "purge", "rooms", "screening", "source"}:
             continue
         bounds = {type(part).__name__: part for part in field.metadata}
         limit = ""
@@ -478,6 +489,7 @@ def settings_page() -> str:
         ("Caches that are told", "purge.<name>."),
         ("Rooms", "rooms.<id>."),
         ("What messages of a room are checked against", "rooms.<id>.screening."),
+        ("A chat elsewhere that becomes a room's", "rooms.<id>.source."),
     ):
         rows = [row for row in describe() if row.name.rpartition(".")[0] == prefix.rstrip(".")]
         has_variables = rows[0].variable is not None

@@ -39,12 +39,13 @@ async def captured(
     """
     pauses = Pauses(network.chance)
     while True:
-        connected_us: int | None = None
+        connected_us, heard_us = None, network.now_us()
         try:
             async with aclosing(connector.told(network)) as told:
                 async for one in told:
+                    heard_us = network.now_us()
                     if isinstance(one, Connected):
-                        connected_us = network.now_us()
+                        connected_us = heard_us
                     yield one
             lost = LostError("the connection ended")
         except LostError as error:
@@ -52,5 +53,5 @@ async def captured(
         except Exception as error:
             failed(error)
             lost = LostError("the connector failed", "long")
-        yield Lost(lost.reason)
-        await rest(pauses.after(lost.wait, held_us=0 if connected_us is None else network.now_us() - connected_us))
+        yield Lost(lost.reason, network.now_us() - heard_us)
+        await rest(pauses.after(lost.wait, held_us=0 if connected_us is None else heard_us - connected_us))

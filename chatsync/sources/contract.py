@@ -9,6 +9,7 @@ all networks. What it must keep to, and what ``sources.kit`` tests of any of the
 
 - :class:`Connected` comes once, when whatever is said from here on is told; then lines in the order in which they were said.
 - Ids, names and texts are the source's own, as they are: whoever takes them cleans them. An id is empty rather than made up.
+- A quiet connection asks for a sign of life every half minute or so and tells it as :class:`Alive`: until then is known what was said.
 - A connection ends with :class:`LostError` and nothing else, whatever the other side sends; one that is silent for long has ended too.
 - Memory is bounded: what is longer than the network allows is left out, and told as ``Left``.
 - Closing the iterator closes the connection. Nothing waits for the other side for ever.
@@ -28,6 +29,7 @@ from chatsync.instants import SECOND_US
 from chatsync.transfer.line import Left, Line, Removal
 
 __all__ = [
+    "Alive",
     "Connected",
     "Connector",
     "Happened",
@@ -51,13 +53,18 @@ class Connected(msgspec.Struct, frozen=True, gc=False):
     """From here on whatever is said is told."""
 
 
+class Alive(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was said, and the other side is there: a sign of life that was asked for."""
+
+
 class Lost(msgspec.Struct, frozen=True, gc=False):
-    """The connection is gone, or was never made: from here on things are said that nobody tells us."""
+    """The connection is gone, or was never made: things are said that nobody tells us."""
 
     reason: str  # in words of ours: nothing that came from outside
+    silent_us: int = 0  # for so long nothing was heard: the connection may have been gone by then
 
 
-Told = Line | Removal | Left | Connected
+Told = Line | Removal | Left | Connected | Alive
 """What a connection tells."""
 
 Happened = Told | Lost

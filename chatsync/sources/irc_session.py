@@ -16,14 +16,14 @@ from dataclasses import dataclass
 import msgspec
 
 from chatsync.instants import SECOND_US
-from chatsync.sources.contract import Connected, Left, LostError, Told
+from chatsync.sources.contract import Alive, Connected, Left, LostError, Told
 from chatsync.transfer.irc_lines import IrcLine, folded_nick, meant, parsed
 
 __all__ = ["LINE_BYTES_MAX", "IrcLines", "IrcSession", "Login"]
 
 LINE_BYTES_MAX = 16 * 1024  # tags may have 8,191 bytes (IRCv3), what follows 512
 WELCOME_US_MAX = 30 * SECOND_US  # from the first line to being in the channel
-SILENCE_US = 120 * SECOND_US  # then we ask whether anybody is there; Twitch itself asks every five minutes
+SILENCE_US = 30 * SECOND_US  # then we ask whether anybody is there; Twitch itself asks every five minutes
 ANSWER_US_MAX = 30 * SECOND_US
 
 _NICK_TRIES_MAX = 5
@@ -94,7 +94,8 @@ class IrcSession:
         self._nick, self._nick_tries = login.nick, 1
         self._offered: set[str] = set()
         self._granted: set[str] = set()
-        self._heard_us, self._deadline_us, self._has_asked = now_us, now_us + WELCOME_US_MAX, False
+        self._heard_us, self._deadline_us = now_us, now_us + WELCOME_US_MAX
+        self._asked_us: int | None = None  # when we asked whether anybody is there, and were not answered yet
         self._out: list[str] = [f"CAP REQ :{' '.join(_TWITCH_CAPABILITIES)}" if is_twitch else "CAP LS 302"]
         if login.password:
             self._out.append(f"PASS {login.password}")
@@ -109,7 +110,7 @@ class IrcSession:
         """When to call :meth:`receive_time` if nothing comes before."""
         if not self.is_joined:
             return self._deadline_us
-        return self._heard_us + SILENCE_US + (ANSWER_US_MAX if self._has_asked else 0)
+        return self._heard_us + SILENCE_US if self._asked_us is None else self._asked_us + ANSWER_US_MAX
 
     def receive_time(self, now_us: int) -> None:
         """Nothing came until now."""
@@ -117,10 +118,10 @@ class IrcSession:
             return
         if not self.is_joined:
             self.lost = LostError("the server did not let us in in time")
-        elif self._has_asked:
+        elif self._asked_us is not None:
             self.lost = LostError("nothing came from the server any more")
         else:
-            self._has_asked = True
+            self._asked_us = now_us
             self._out.append("PING :chatsync")
 
     def receive_line(self, raw: bytes | None, now_us: int) -> Told | None:
@@ -130,7 +131,7 @@ class IrcSession:
             raw: without its end; None: it was too long.
             now_us: monotonic time.
         """
-        self._heard_us, self._has_asked = now_us, False
+        self._heard_us, self._asked_us = now_us, None
         if raw is None:
             return Left("a line that is too long")
         line = parsed(raw)
@@ -164,8 +165,13 @@ class IrcSession:
 
     # --- between us and the server --------------------------------------------------------------------------------
 
-    def _ping(self, line: IrcLine) -> None:
+    def _ping(self, line: IrcLine) -> Told | None:
         self._out.append(f"PONG :{line.last[:_PONG_CHARACTERS_MAX]}")
+        return self._alive(line)
+
+    def _alive(self, line: IrcLine) -> Told | None:
+        del line
+        return Alive() if self.is_joined else None
 
     def _capabilities(self, line: IrcLine) -> None:
         if len(line.params) < 3:
@@ -289,6 +295,7 @@ class IrcSession:
 
 _ANSWERS: Mapping[str, Callable[[IrcSession, IrcLine], Told | None]] = {
     "PING": IrcSession._ping,
+    "PONG": IrcSession._alive,
     "CAP": IrcSession._capabilities,
     "AUTHENTICATE": IrcSession._authenticate,
     "903": IrcSession._authenticated,

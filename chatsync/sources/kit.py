@@ -27,7 +27,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 from chatsync.instants import MINUTE_US, SECOND_US
 from chatsync.sources.captured import captured
-from chatsync.sources.contract import Connected, Connector, Line, Lost, LostError, Removal, Source, Told
+from chatsync.sources.contract import Alive, Connected, Connector, Line, Lost, LostError, Removal, Source, Told
 
 __all__ = ["ConnectorContract", "KitNetwork", "Place"]
 
@@ -213,6 +213,17 @@ class ConnectorContract(ABC):
             await _next(at.told, Connected)
             await at.told.aclose()
             assert at.network.is_closed
+
+        self._run(check)
+
+    def test_a_quiet_connection_is_alive(self) -> None:
+        """Nothing is said for minutes: it stays, and tells signs of life."""
+
+        async def check(at: Trial) -> None:
+            await _next(at.told, Connected)
+            for _ in range(2):
+                at.network.ahead_us += MINUTE_US
+                assert isinstance(await _next(at.told, Alive), Alive)
 
         self._run(check)
 

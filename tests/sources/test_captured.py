@@ -30,6 +30,24 @@ class Script:
             yield one
 
 
+async def test_how_long_nothing_was_heard_is_told() -> None:
+    """Of a connection that was half open the other half may have been gone all the while."""
+    network = KitNetwork()
+
+    class Silent(Script):
+        async def told(self, network: Network) -> AsyncGenerator[Told, None]:
+            yield Connected()
+            assert isinstance(network, KitNetwork)
+            network.ahead_us += 60 * SECOND_US
+            raise LostError("silence")
+
+    async with aclosing(captured(Silent(), network)) as happening:
+        await anext(happening)
+        lost = await anext(happening)
+    assert isinstance(lost, Lost)
+    assert 60 * SECOND_US <= lost.silent_us < 61 * SECOND_US
+
+
 async def test_each_end_is_told_and_tried_again() -> None:
     """A loss, a fault of the connector's own, an end without a word: all are a loss with a reason, and a pause."""
     broken = ValueError("ours")
@@ -43,7 +61,7 @@ async def test_each_end_is_told_and_tried_again() -> None:
     seen = []
     async with aclosing(captured(script, KitNetwork(), rest=rest, failed=faults.append)) as happening:
         async for one in happening:
-            seen.append(one)
+            seen.append(Lost(one.reason) if isinstance(one, Lost) else one)
             if len(seen) == 8:
                 break
     assert [

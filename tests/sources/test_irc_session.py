@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatsync.instants import SECOND_US
-from chatsync.sources.contract import Connected, Left, Line, Removal, Told
+from chatsync.sources.contract import Alive, Connected, Left, Line, Removal, Told
 from chatsync.sources.irc_session import LINE_BYTES_MAX, IrcLines, IrcSession, Login
 
 S = SECOND_US
@@ -188,18 +188,18 @@ def test_a_server_that_never_lets_us_in_is_left() -> None:
 
 
 def test_silence_is_asked_about_and_then_believed() -> None:
-    """Two minutes, a ping, half a minute more; whatever comes counts as a sign of life."""
+    """Half a minute, a ping, half a minute more; whatever comes counts as a sign of life."""
     talk = Talk().join()
-    assert 120 * S == talk.session.wake_at_us()
-    talk.session.receive_time(119 * S)
+    assert 30 * S == talk.session.wake_at_us()
+    talk.session.receive_time(29 * S)
     assert [] == talk.session.lines_to_send()
-    talk.session.receive_time(120 * S)
+    talk.session.receive_time(30 * S)
     assert ["PING :chatsync"] == talk.session.lines_to_send()
-    talk.hear(":s PONG s :chatsync", at_us=121 * S)
-    talk.session.receive_time(151 * S)
+    assert [Alive()] == talk.hear(":s PONG s :chatsync", at_us=31 * S)
+    talk.session.receive_time(60 * S)
     assert talk.lost is None
-    talk.session.receive_time(241 * S)
-    talk.session.receive_time(271 * S)
+    talk.session.receive_time(61 * S)
+    talk.session.receive_time(91 * S)
     assert ("nothing came from the server any more", "usual") == talk.lost
 
 

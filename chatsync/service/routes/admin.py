@@ -45,7 +45,7 @@ async def put_room(request: Request, room: str, settings: RoomSettings) -> Respo
         raise MessageRejectedError(
             "bad_room", "A room id is 1 to 64 of a-z, 0-9, '-', '_', and starts with a letter or digit."
         )
-    if settings.request_headers_file is not None or settings.screening.names_files:
+    if settings.names_files:
         raise MessageRejectedError(
             "headers_file", "A file of this machine is named in the settings file, not over HTTP."
         )

@@ -67,11 +67,19 @@ async def get_room(entered: Reader) -> Response:
             if program is None
             else {"start_ms": ms_from_us(program.start_us), "end_ms": ms_from_us(program.end_us)},
             "viewers": len(live.receivers),
+            "source": _source(entered),
             "you": {"role": entered.identity.role, "may": list(permitted(entered.identity.role, live.floor.mode))},
         },
         # What the caller may do follows from their token, so no cache may keep it for others.
         public="public, max-age=1" if entered.identity.expires_us is None else "private, no-store",
     )
+
+
+def _source(entered: Entry) -> dict[str, Any] | None:
+    """How the chat elsewhere stands, for those who run the room; None for others, and where there is none."""
+    capturing = entered.running.capturing
+    is_staff = may(entered.identity.role, "read_staff") or "read_staff" in entered.identity.scopes
+    return capturing.to_wire() if capturing is not None and is_staff else None
 
 
 async def _lifecycle(live: LiveRoom) -> str:
