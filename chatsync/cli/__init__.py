@@ -13,6 +13,7 @@ import typer
 from chatsync import __version__
 from chatsync.cli import (
     audit,
+    capturing,
     exporting,
     folder,
     importing,
@@ -48,7 +49,7 @@ for command in (
     *(serving.serve, serving.demo, serving.token, serving.embed),
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
-    *(playlists.inspect,),
+    *(playlists.inspect, capturing.capture),
     *(questions.sql, exporting.export),
     *(publishing.publish,),
     *(rooms.restamp, rooms.erase, rooms.export_person),

@@ -24,6 +24,7 @@ from chatsync.instants import DAY_US, HOUR_US, SECOND_US
 from chatsync.service.clock import Clock
 from chatsync.service.machine import Machine, look_at_machine
 from chatsync.service.settings import Settings, is_loopback, load_settings, unsafe_reasons
+from chatsync.service.source_findings import source_findings
 from chatsync.store.catalog import SCHEMA_VERSION
 from chatsync.store.condition import Condition, look_at
 
@@ -550,6 +551,7 @@ CHECKS: tuple[tuple[str, Callable[[Facts], Iterator[Told]]], ...] = (
     ("trusted_proxies", _proxies),
     ("origin_hosts", _origin_hosts),
     ("web_origins", _web_origins),
+    ("sources", lambda facts: source_findings(facts.settings)),
     ("metrics", _metrics),
     ("data_folder", _folder),
     ("space", _space),

@@ -29,32 +29,55 @@ class SourceNetwork:
         clock: for timers.
         resolver: None: the system's.
         tls: None: the system's trusted certificates.
+        connect_s: how long a connection may take.
     """
 
     def __init__(
-        self, settings: Settings, clock: Clock, *, resolver: Resolver | None = None, tls: ssl.SSLContext | None = None
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        resolver: Resolver | None = None,
+        tls: ssl.SSLContext | None = None,
+        connect_s: float = SOURCE_CONNECT_S,
     ) -> None:
         self._gate = Gate(settings, resolver, hosts=settings.source_hosts, ports=SOURCE_PORTS)
-        self._clock, self._tls = clock, tls
+        self._clock, self._tls, self._connect_s = clock, tls, connect_s
 
     async def open(self, host: str, port: int, *, tls: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect to the first address of a host that answers, if all of them may be connected to.
 
         Raises:
-            LostError: none does within :data:`SOURCE_CONNECT_S`, the certificate is not accepted, or they may not.
+            LostError: none does in time, the certificate is not accepted, or they may not.
         """
         context = (self._tls or trusted()) if tls else None
         try:
             self._gate.check(host, port)
-            async with asyncio.timeout(SOURCE_CONNECT_S):
+            async with asyncio.timeout(self._connect_s):
                 addresses = await self._gate.addresses(host, port)
-                return await _connected(addresses, port, context, host)
+                return await self._connected(addresses, port, context, host)
         except RefusedError as error:
             raise LostError(error.reason, "long") from None
         except ssl.SSLError:
             raise LostError("the certificate was not accepted", "long") from None
         except (OSError, TimeoutError):
             raise LostError("nobody answers there") from None
+
+    async def _connected(
+        self, addresses: list[str], port: int, context: ssl.SSLContext | None, host: str
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        *first, last = addresses
+        for address in first:
+            try:
+                async with asyncio.timeout(
+                    self._connect_s / (2 * len(first))
+                ):  # the last has half of the time at least
+                    return await _open(address, port, context, host)
+            except ssl.SSLError:
+                raise
+            except (OSError, TimeoutError):
+                continue
+        return await _open(last, port, context, host)
 
     def now_us(self) -> int:
         """Monotonic time."""
@@ -63,21 +86,6 @@ class SourceNetwork:
     def chance(self) -> float:
         """A random number."""
         return random.random()  # noqa: S311  pauses and nicknames, no secrets
-
-
-async def _connected(
-    addresses: list[str], port: int, context: ssl.SSLContext | None, host: str
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    *first, last = addresses
-    for address in first:
-        try:
-            async with asyncio.timeout(SOURCE_CONNECT_S / (2 * len(first))):
-                return await _open(address, port, context, host)
-        except ssl.SSLError:
-            raise
-        except (OSError, TimeoutError):
-            continue
-    return await _open(last, port, context, host)
 
 
 async def _open(

@@ -69,7 +69,9 @@ def test_a_relay_that_is_well_is_told_so() -> None:
     found = examined(facts())
     assert [] == bad(found)
     names = [name for name, _ in CHECKS]
-    assert [one.check for one in found] == [name for name in names if name not in {"trusted_proxies", "extras"}]
+    assert [one.check for one in found] == [
+        name for name in names if name not in {"trusted_proxies", "sources", "extras"}
+    ]
     assert {""} == {one.do for one in found}
 
 
@@ -113,6 +115,13 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "unsafe",
         "Secret request headers of class",
     ),
+    (
+        {"settings": _rooms(source={"url": "irc://irc.example/c"})},
+        "sources",
+        "warn",
+        "elsewhere of class comes without TLS",
+    ),
+    ({"settings": _rooms(source={"url": "twitch://class"})}, "sources", "warn", "any public host"),
     ({"settings": _rooms(origins=["http://school.example"])}, "web_origins", "warn", "Pages without TLS"),
     ({"condition": {"is_folder": False}}, "data_folder", "unsafe", "is not a folder"),
     ({"condition": {"is_writable": False}}, "data_folder", "unsafe", "cannot be written"),

@@ -382,10 +382,10 @@ async def test_only_listed_hosts_and_ports() -> None:
     given = Settings(origin_hosts=("cdn.example",))
     nobody = resolving(["127.0.0.1"])
 
-    assert "the host is not on the list of those that may be asked" == await refused(given, "http://other.example/", resolver=nobody)
-    assert "the port is not one that may be asked" == await refused(
-        given, "http://cdn.example:8080/", resolver=nobody
+    assert "the host is not on the list of those that may be asked" == await refused(
+        given, "http://other.example/", resolver=nobody
     )
+    assert "the port is not one that may be asked" == await refused(given, "http://cdn.example:8080/", resolver=nobody)
     assert "the host has no address we may connect to" == await refused(given, "http://CDN.example./", resolver=nobody)
 
 

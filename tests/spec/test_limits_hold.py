@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from chatsync.service.limit_table import FIXED_LIMITS, Limits
-from tests import limit_trials_http, limit_trials_live, limit_trials_screening
+from tests import limit_trials_http, limit_trials_live, limit_trials_screening, limit_trials_sources
 from tests.limit_trials import TRIALS, Trial
 
 assert limit_trials_http
 assert limit_trials_live
-assert limit_trials_screening  # all have registered their trials
+assert limit_trials_screening
+assert limit_trials_sources  # all have registered their trials
 
 NAMES = {*Limits.model_fields, *(one.name for one in FIXED_LIMITS)}
 
