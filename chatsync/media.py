@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from chatsync.errors import SettingsError
+from chatsync.instants import SECOND_US
 
 __all__ = [
     "BLOCKS",
@@ -29,6 +30,7 @@ __all__ = [
     "BurnedClock",
     "LiveStream",
     "burned_ms",
+    "cut",
     "make_recording",
     "resolve_ffmpeg",
     "segment_clock",
@@ -325,3 +327,26 @@ def make_recording(playlist: Path, out: Path) -> None:
     ffmpeg.output(source, str(out), c="copy", movflags="faststart").run(
         cmd=resolve_ffmpeg(), overwrite_output=True, quiet=True
     )
+
+
+def cut(media: Path, out: Path, *, start_us: int, duration_us: int) -> None:
+    """A part of a file as a file of its own, encoded anew so that it begins at the very frame.
+
+    Args:
+        media: of any format that ffmpeg reads; only this file is read, whatever it refers to.
+        out: overwritten.
+        start_us: position in the media.
+        duration_us: how long the part is.
+
+    Raises:
+        SettingsError: there is no ffmpeg, or it cannot read or write it.
+    """
+    import ffmpeg  # noqa: PLC0415
+
+    seconds = {"ss": start_us / SECOND_US, "t": duration_us / SECOND_US}
+    source = ffmpeg.input(f"file:{media}", protocol_whitelist="file,pipe", **seconds)
+    try:
+        ffmpeg.output(source, f"file:{out}").run(cmd=resolve_ffmpeg(), quiet=True, overwrite_output=True)
+    except ffmpeg.Error as error:
+        lines = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines()
+        raise SettingsError(f"{media} cannot be cut: {lines[-1] if lines else 'ffmpeg says nothing'}") from error

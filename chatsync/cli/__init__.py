@@ -17,6 +17,7 @@ from chatsync.cli import (
     exporting,
     folder,
     importing,
+    insight,
     playlists,
     publishing,
     questions,
@@ -50,7 +51,7 @@ for command in (
     *(folder.archive, folder.verify, folder.expire, folder.repair, folder.stats),
     *(safekeeping.backup, safekeeping.restore, safekeeping.doctor),
     *(playlists.inspect, capturing.capture),
-    *(questions.sql, exporting.export),
+    *(questions.sql, exporting.export, insight.plot, insight.highlights),
     *(publishing.publish,),
     *(rooms.restamp, rooms.erase, rooms.export_person),
 ):
