@@ -139,6 +139,8 @@ def _t0_us(t0: str | None, playlist: Path | None) -> int | None:
     from chatsync.transfer.placing import first_date_us
 
     if playlist is not None:
+        if "://" in str(playlist) or str(playlist).startswith(("http:", "https:")):
+            fail("--playlist takes a file: load the playlist first")
         try:
             return first_date_us(playlist)
         except OSError as error:

@@ -136,8 +136,12 @@ def import_file(
     spool = Spool(store.files.root)
     try:
         gathering = Gathering(reader, placing, airings, spool, wall_us=what.wall_us)
+        if progress is not None:
+            file.watch(lambda done: progress("read", min(done, file.size_bytes - 1), file.size_bytes))
         found = lines_of(what.name, file.stream, what.known)
-        gathering.gather(_watched(found, file, progress), is_partial=what.is_partial)
+        gathering.gather(found, is_partial=what.is_partial)
+        if progress is not None:
+            progress("read", file.size_bytes, file.size_bytes)
         entering = _Entering(
             store, what, author_of, gathering=gathering, airings=airings, spool=spool, progress=progress
         )
@@ -167,17 +171,6 @@ def _next(store: Store, room: str) -> int:
     return 1 + max(
         (number for (number,) in store.journal.read(sql, (room,) * len(tables)) if number is not None), default=0
     )
-
-
-def _watched(found: Iterator[Any], file: OpenedFile, progress: Progress | None) -> Iterator[Any]:
-    if progress is None:
-        yield from found
-        return
-    for count, one in enumerate(found):
-        if count % 5_000 == 0:
-            progress(f"{count} read", min(file.read_bytes, file.size_bytes - 1), file.size_bytes)
-        yield one
-    progress("read", file.size_bytes, file.size_bytes)
 
 
 class _Entering:

@@ -11,6 +11,7 @@ import gzip
 import io
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, cast
@@ -24,6 +25,7 @@ __all__ = ["FORMATS", "OpenedFile", "format_of"]
 
 _HEAD_BYTES = 64 * 1024
 _PIECE_BYTES = 1_024  # of zstandard unpacked at once: a kilobyte may become 32 MiB, more would not fit into memory
+_PIECES_BETWEEN = 16
 _KEYS_MAX = 200
 
 FORMATS = (
@@ -90,6 +92,18 @@ class OpenedFile:
     def read_bytes(self) -> int:
         """How far in the file as it lies there reading has come."""
         return min(self._raw.tell(), self.size_bytes)
+
+    def watch(self, told: Callable[[int], None]) -> None:
+        """Before anything is read: tell how far reading has come, in bytes of the file as it lies there, once a megabyte or so of text."""
+        inner, pieces = self.stream, [0]
+
+        def next_piece() -> bytes | None:
+            pieces[0] += 1
+            if pieces[0] % _PIECES_BETWEEN == 0:
+                told(self.read_bytes)
+            return inner.read1(_HEAD_BYTES) or None
+
+        self.stream = io.BufferedReader(_Reading(next_piece), _HEAD_BYTES)
 
     @property
     def head(self) -> bytes:

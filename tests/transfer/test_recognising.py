@@ -74,6 +74,23 @@ def test_reading_says_how_far_it_is(tmp_path: Path) -> None:
         assert len(body) == opened.read_bytes
 
 
+def test_reading_can_be_watched(tmp_path: Path) -> None:
+    """Also where nothing comes out of it for long: by what was read, not by what was found."""
+    (tmp_path / "x").write_bytes(b"x" * 10_000_000)
+    told: list[int] = []
+    with OpenedFile(tmp_path / "x") as opened:
+        opened.watch(told.append)
+        assert b"xxx" == opened.head[:3]
+        assert 10_000_000 == len(opened.stream.read())
+    assert (True, 9) == (told == sorted(told), len(told))
+
+
+def test_every_format_has_its_row_in_the_page() -> None:
+    """With what it carries and loses."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "formats.md").read_text()
+    assert [] == [name for name in FORMATS if f"| `{name}` |" not in page]
+
+
 def test_a_bomb_is_unpacked_a_piece_at_a_time(tmp_path: Path) -> None:
     """A gigabyte of nothing in some kilobytes does not come at once."""
     packed = zstandard.ZstdCompressor().compressobj()
