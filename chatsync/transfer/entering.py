@@ -19,6 +19,7 @@ import uuid_utils
 
 from chatsync.chat.event import Author, Draft, Role, Stamp
 from chatsync.instants import DAY_US, SECOND_US, iso_from_us, ms_from_us, whole_ms_us
+from chatsync.store.audit import AuditRecord
 from chatsync.store.imports import imported_at, note_imported
 from chatsync.store.opening import Store
 from chatsync.transfer.fields import REMOVED, Known
@@ -30,6 +31,7 @@ from chatsync.transfer.recognising import OpenedFile
 __all__ = ["Import", "Report", "import_file", "room_airings"]
 
 _AT_ONCE = 500
+_ACTOR = "admin:local"
 _HIDES_MAX = 10_000
 _AUTHORS_MAX = 5_000  # in memory: making one anew takes some µs
 
@@ -225,8 +227,17 @@ class _Entering:
         for airing in self.made():
             self._store.catalog.put_broadcast(connection, self._what.room, self._record(airing))
         self._hide(connection)
+        if self.entered or self.hidden_here:
+            self._store.journal.audit.note(connection, self._deed())
         if self._progress is not None and self._spool.count:
             self._progress("written", self._spool.count, self._spool.count)
+
+    def _deed(self) -> AuditRecord:
+        what = self._what
+        after = f"format={what.name},lines={sum(self.entered.values())}"
+        return AuditRecord(
+            wall_us=what.wall_us, room=what.room, actor=_ACTOR, role="admin", action="chat_imported", after=after
+        )
 
     def _begin(self, connection: sqlite3.Connection) -> None:
         rows = connection.execute("SELECT author_key FROM erasures WHERE room = ?", (self._what.room,)).fetchall()
@@ -349,9 +360,9 @@ class _Entering:
                     stamp=stamp,
                     wall_us=self._what.wall_us,
                     target=offset,
-                    details={"reason": "removed by the source"},
+                    details={"reason": "removed_by_source"},
                     source="system",
-                    by="admin:local",
+                    by=_ACTOR,
                 )
                 self._store.journal.append(connection, draft)
                 self.hidden_here += 1

@@ -89,6 +89,14 @@ def test_lines_become_events_of_a_broadcast_of_their_own(store: Store) -> None:
     )
 
 
+def test_an_import_is_a_deed(store: Store) -> None:
+    """In the audit log, with what came in; one that brought nothing is none."""
+    for _ in range(2):
+        _imported(store, [_line(1), _line(2)])
+    rows = store.journal.read("SELECT room, actor, role, action, after FROM audit")
+    assert [("class", "admin:local", "admin", "chat_imported", "format=ndjson,lines=2")] == rows
+
+
 def test_twice_is_once(store: Store) -> None:
     """Also by another file that shares lines, and after a year, when ids said live are long forgotten."""
     _imported(store, [_line(1), _line(2)])
