@@ -29,7 +29,7 @@ from chatsync.store.opening import Store, open_store
 from chatsync.store.parquet import sha256_of, write_parquet
 from chatsync.store.schema import EVENTS, SCHEMA_VERSION
 
-__all__ = ["main"]
+__all__ = ["BASE_US", "EACH", "PEOPLE", "hour_file", "hour_table", "made_texts", "main"]
 
 BASE_US = 1_764_000_000 * SECOND_US
 EACH = 50_000  # messages of a file: an hour of a busy room
@@ -111,15 +111,14 @@ def _ask(who: str, question: str, path: Path) -> dict[str, Any]:
 
 def _make(folder: Path, hours: int, each: int, database: Path | None) -> None:
     chance = random.Random(7)
-    words = ["".join(chance.choices(_SYLLABLES, k=chance.randrange(1, 5))) for _ in range(3_000)]
-    texts = [" ".join(chance.choices(words, k=chance.randrange(1, 14))) for _ in range(20_000)]
+    texts = made_texts(chance)
     peer = None if database is None else _peer(database)
     with open_store(folder) as store:
         files = []
         for hour in range(hours):
             room, nth = f"room-{hour % ROOMS}", hour // ROOMS
-            table = _table(chance, texts, room, nth, each)
-            files.append(_file(store, table, room, nth, each))
+            table = hour_table(chance, texts, room, nth, each)
+            files.append(hour_file(store, table, room, nth, each))
             if peer is not None:
                 columns = (table.column(name).to_pylist() for name in ("author_key", "text"))
                 times = table.column("program_us").cast(pa.int64()).to_pylist()
@@ -142,7 +141,14 @@ def _peer(database: Path) -> sqlite3.Connection:
     return peer
 
 
-def _table(chance: random.Random, texts: list[str], room: str, nth: int, each: int) -> pa.Table:
+def made_texts(chance: random.Random) -> list[str]:
+    """Twenty thousand texts of one to thirteen made-up words."""
+    words = ["".join(chance.choices(_SYLLABLES, k=chance.randrange(1, 5))) for _ in range(3_000)]
+    return [" ".join(chance.choices(words, k=chance.randrange(1, 14))) for _ in range(20_000)]
+
+
+def hour_table(chance: random.Random, texts: list[str], room: str, nth: int, each: int) -> pa.Table:
+    """Messages of a room's nth hour, evenly over it, by people who are pseudonyms alone."""
     hour_us = BASE_US + nth * HOUR_US
     step_us = HOUR_US // each // 1_000 * 1_000
     times = pa.array([hour_us + index * step_us for index in range(each)], EVENTS.field("program_us").type)
@@ -165,7 +171,8 @@ def _table(chance: random.Random, texts: list[str], room: str, nth: int, each: i
     return pa.Table.from_arrays(arrays, schema=EVENTS)
 
 
-def _file(store: Store, table: pa.Table, room: str, nth: int, each: int) -> ArchiveFile:
+def hour_file(store: Store, table: pa.Table, room: str, nth: int, each: int) -> ArchiveFile:
+    """The table written where a relay has it; the catalog must be told of it."""
     hour_us = BASE_US + nth * HOUR_US
     path = store.files.hour_path("events", room, 1, hour_us, 1)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ __all__ = ["Machine", "Run", "main", "notes_of", "report"]
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
     *("acks", "fanout", "idle", "many_rooms", "slices", "polling"),
-    *("windows", "start", "seal", "erase", "replay", "questions", "imports"),
+    *("windows", "start", "seal", "erase", "replay", "questions", "imports", "exports"),
 )
 OTHERS = (
     "append",
