@@ -38,9 +38,21 @@ def csv_lines(columns: Sequence[str], texts: frozenset[str], rows: Iterable[Mapp
         texts: those that hold what people wrote: their headings carry :data:`NOTE`.
         rows: values by column; None is an empty cell.
     """
-    yield _line([f"{name} ({NOTE})" if name in texts else name for name in columns])
+    written = io.StringIO()
+    writer = csv.writer(
+        written, quoting=csv.QUOTE_ALL, lineterminator="\r\n"
+    )  # one for all lines: making it takes longer than a line
+
+    def line(cells: Sequence[str]) -> str:
+        writer.writerow(cells)
+        text = written.getvalue()
+        written.seek(0)
+        written.truncate()
+        return text
+
+    yield line([f"{name} ({NOTE})" if name in texts else name for name in columns])
     for row in rows:
-        yield _line([_cell(row.get(name)) for name in columns])
+        yield line([_cell(row.get(name)) for name in columns])
 
 
 def _cell(value: Any) -> str:
@@ -49,9 +61,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else neutral(str(value))
-
-
-def _line(cells: Sequence[str]) -> str:
-    written = io.StringIO()
-    csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
-    return written.getvalue()

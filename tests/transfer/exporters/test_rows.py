@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tracemalloc
 from itertools import islice, repeat
 
@@ -23,6 +24,15 @@ def test_ndjson_leaves_out_what_says_nothing() -> None:
         '"author":{"id":"a1b2c3d4e5f6","name":"Ann","role":"participant","badges":["TA"]},"text":"a","reply_to":"m0","details":{"amount":2}}\n',
         '{"id":"m2","kind":"message","position_ms":1.5,"text":"b"}\n',
     ] == list(ndjson(lines, ABOUT))
+
+
+def test_ndjson_has_no_other_ends_of_lines() -> None:
+    """Separators that some readers take for the end of a line are escaped, and read as they were."""
+    [written] = ndjson([line("a\u2028b\u2029c", author_name="d\u2028e")], ABOUT)
+    assert written.endswith("\n")
+    assert [written] == written.splitlines(keepends=True)
+    told = json.loads(written)
+    assert ("a\u2028b\u2029c", "d\u2028e") == (told["text"], told["author"]["name"])
 
 
 def test_csv_has_a_column_for_each_field() -> None:
