@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chatsync.service.clock import ManualClock
@@ -43,15 +44,20 @@ def _line(_: Path) -> None:
 @trial("source_known")
 async def _known(folder: Path) -> None:
     count = FIXED["source_known"]
-    limits = {"source_lines_per_s": 10_000, "source_lines_burst": 100_000}
-    async with scripted() as server, captured.capturing(folder, server, limits=limits) as it:
-        for number in range(count + 1):
-            await server.say("amina", f"message {number}")
-        await captured.until(lambda: it.room().log.position.offset >= count + 2)
+    async with scripted() as server, captured.capturing(folder, server) as it:
+        for number in range(2):
+            await server.say("amina", f"message {number}", id=str(number))
+        first, second = await captured.taken(it, 2)
+        capturing = it.hub.room("class").capturing
+        assert capturing is not None
+        for number in range(count - 1):
+            capturing._remember(msgspec.structs.replace(second, id=f"irc:of others {number}", offset=10_000 + number))
+        assert count == len(capturing._known)
         await server.remove("message 0")
         await server.remove("message 1")
         await captured.until(lambda: captured.events(it, "hidden"))
-        assert [3] == [one.target for one in captured.events(it, "hidden")]
+        assert [second.offset] == [one.target for one in captured.events(it, "hidden")]
+        assert first.offset != second.offset
 
 
 @trial("source_waiting")

@@ -170,7 +170,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reply_to: int | None = None  # offset
     target: int | None = None  # offset
     details: dict[str, Any] = msgspec.field(default_factory=dict)  # what the kind adds; JSON values
-    source: str = "live"  # live, ingest, system, import:<format>
+    source: str = "live"  # live, ingest, system, import:<format>, or a chat elsewhere: irc, twitch
     received_us: int | None = None  # steady wall time of receipt: how long the id is remembered; None: ``wall_us``
     by: str | None = None  # pseudonym of whose deed it is, for the audit log, where the event itself has no author
 

@@ -96,7 +96,7 @@ def expire(
         settings = load_settings(config, data_folder=data)
         wall_us = SteadyClock().system_wall_us()
         with open_store(settings.data_folder) as store:
-            known = {name: RoomSettings.model_validate(record) for name, record in store.catalog.rooms().items()}
+            known = {name: RoomSettings.stored(record) for name, record in store.catalog.rooms().items()}
             rooms = known | settings.rooms
             keep = kept_us(kept_days(store, rooms, settings.retention_days))
             if dry_run:
@@ -192,7 +192,7 @@ def stats(
         settings = load_settings(config, data_folder=data)
 
         def keep(name: str, record: dict[str, Any] | None, last: int | None) -> int | None:
-            known = settings.rooms.get(name) or (None if record is None else RoomSettings.model_validate(record))
+            known = settings.rooms.get(name) or (None if record is None else RoomSettings.stored(record))
             days = days_of(known, last, settings.retention_days)
             return None if days == "forever" else days * DAY_US
 

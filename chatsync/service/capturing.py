@@ -14,9 +14,9 @@ import hashlib
 import re
 import zlib
 from collections import OrderedDict, deque
-from collections.abc import Mapping
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -73,6 +73,15 @@ def capturing_of(hub: Hub, live: LiveRoom) -> Capturing | None:
     return Capturing(hub, live, connector, SourceNetwork(hub.settings, live.clock))
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is remembered of something that was said there."""
+
+    offset: int
+    author_key: str
+    broadcast: int
+
+
 class SentTimes:
     """When something was said by our clock, from when the source says it was sent by its own, whatever lies between the clocks.
 
@@ -120,7 +129,7 @@ class Capturing:
         self._sent = SentTimes()
         self._latencies = Latencies()
         self._learned: Learned | None = None
-        self._known: OrderedDict[str, int] = OrderedDict()  # what was said there: offset by the event's id
+        self._known: OrderedDict[str, _Said] = OrderedDict()  # what was said there, by the event's id
         self._waiting: set[asyncio.Future[Appended]] = set()
         self._since_us: int | None = None  # wall time from which on something may be missing; None: nothing is
         self._gap_starts: dict[int, int] = {}  # by broadcast: program time at which the gap that lasts begins there
@@ -363,7 +372,8 @@ class Capturing:
         text = _CONTROLS.sub(" ", line.text)
         if len(text) > TEXT_CODE_POINTS_MAX:
             text = text[: TEXT_CODE_POINTS_MAX - 1] + "…"
-        reply_to = None if line.reply_to is None else self._known.get(self._id(line.reply_to))
+        replied = None if line.reply_to is None else self._known.get(self._id(line.reply_to))
+        reply_to = None if replied is None else replied.offset
         event_id = self._id(line.id) if line.id else str(uuid_utils.uuid7())
         act = self._live.floor.say(SayFrame(event_id, text, "message", reply_to), author, Seen())
         latency_us, spread_us, _ = self._latency()
@@ -399,11 +409,12 @@ class Capturing:
         return msgspec.structs.replace(author, badges=badges)
 
     def _subject(self, author_id: str | None) -> str:
-        """Who somebody there is, as a subject that no token and no platform of ours can have."""
+        """Who somebody there is, apart from people of ours; the same as in a file of that network that is imported."""
         who = author_id or ""
         if len(who) > 128 or not who.isprintable():
             who = hashlib.sha256(who.encode("utf-8", "surrogatepass")).hexdigest()
-        return f"source:{self.source}:{self._connector.realm[:64]}:{who}"
+        realm = self._connector.realm[:64]
+        return ":".join(("import", self.source, *([realm] if realm else []), who))
 
     def _id(self, line_id: str) -> str:
         """The id of the event that a line becomes: the same whenever it comes."""
@@ -422,43 +433,44 @@ class Capturing:
         """Also what was held and is approved now: it has another offset from then on."""
         if event.source != self.source or not (event.kind in MESSAGE_KINDS or event.kind == "held"):
             return
-        self._known[event.id.removeprefix(HELD_PREFIX)] = event.offset
+        key = "" if event.author is None else event.author.key
+        self._known[event.id.removeprefix(HELD_PREFIX)] = _Said(event.offset, key, event.broadcast)
         if len(self._known) > SOURCE_LINES_KNOWN_MAX:
             self._known.popitem(last=False)
 
     # --- what is taken away ---------------------------------------------------------------------------------------
 
     async def _take_removal(self, removal: Removal) -> None:
-        """What is taken away there is hidden here; what it is about has been written by then."""
+        """What is taken away there is hidden here; what it is about has been written by then.
+
+        A person's words, and everybody's, are those of the broadcast that is on: who is sent out today said something last year too.
+        """
         if self._waiting:
             await asyncio.wait(tuple(self._waiting))
-        reason = {"reason": f"removed on {self.source}"}
+        current = [said for said in self._known.values() if said.broadcast == self._live.broadcasts.current.number]
         if removal.line_id is not None:
-            offset = self._known.get(self._id(removal.line_id))
-            await self._hide(() if offset is None else (offset,), reason)
+            one = self._known.get(self._id(removal.line_id))
+            found = [] if one is None else [one]
         elif removal.author_id is not None:
             key = self._hub.people.key(self._live.room, self._subject(removal.author_id))
-            await self._commit("hidden", self._stamp_now(), reason | {"author": key})
-            self._count("removed")
+            found = [said for said in current if said.author_key == key]
         else:
-            await self._hide(tuple(self._known.values()), reason)
+            found = current
+        await self._hide([said.offset for said in found])
 
-    async def _hide(self, offsets: tuple[int, ...], reason: Mapping[str, Any]) -> None:
-        if not offsets:
-            self._count("removal_of_nothing")
-        live = self._live
-        for offset in offsets:
-            event = live.log.event(offset) or await asyncio.to_thread(live.journal.event, live.room, offset)
-            if (
-                event is None
-                or event.hidden
-                or (event.broadcast != live.broadcasts.current.number and len(offsets) > 1)
-            ):
-                continue
-            held = {"held": offset} if event.kind == "held" else {}
-            with suppress(ChatsyncError):
-                await self._commit("hidden", self._stamp_now(), {**reason, **held}, offset)
-            self._count("removed")
+    async def _hide(self, offsets: Sequence[int]) -> None:
+        live, hidden = self._live, 0
+        for first in range(0, len(offsets), SOURCE_WAITING_MAX):
+            commits = []
+            for offset in offsets[first : first + SOURCE_WAITING_MAX]:
+                event = live.log.event(offset) or await asyncio.to_thread(live.journal.event, live.room, offset)
+                if event is None or event.hidden:
+                    continue
+                held = {"held": offset} if event.kind == "held" else {}
+                details = {"reason": f"removed on {self.source}", **held}
+                commits.append(self._commit("hidden", self._stamp_now(), details, offset))
+            hidden += len(await asyncio.gather(*commits))
+        self._hub.metrics.source_lines.labels(live.room, "removed" if hidden else "removal_of_nothing").inc(hidden or 1)
 
     def _stamp_now(self) -> Any:
         return stamped("hidden", Witness(is_host=True), self._live.scene())

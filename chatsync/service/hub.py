@@ -135,7 +135,7 @@ class Hub:
         """Start every room of the settings and of the catalog; settings win where both know a room."""
         self.authority.revocations.load(await asyncio.to_thread(revocations, self.journal.reads))
         stored = await asyncio.to_thread(self.catalog.rooms)
-        rooms = {room: RoomSettings.model_validate(record) for room, record in stored.items()} | self.settings.rooms
+        rooms = {room: RoomSettings.stored(record) for room, record in stored.items()} | self.settings.rooms
         public = {room for room, room_settings in rooms.items() if room_settings.public}
         left = await asyncio.to_thread(self.files.hide_public_slices, public)
         self._asleep, unsealed = await asyncio.to_thread(self._resting, rooms)

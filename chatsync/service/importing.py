@@ -49,7 +49,7 @@ def import_into(
     known = settings.rooms.get(what.room)
     if known is None:
         record = store.catalog.rooms().get(what.room)
-        known = RoomSettings() if record is None else RoomSettings.model_validate(record)
+        known = RoomSettings() if record is None else RoomSettings.stored(record)
     spans: Any = ()
     if what.recording is not None:
         mapped = store.catalog.recording(what.room, what.recording)

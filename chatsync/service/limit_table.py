@@ -279,7 +279,7 @@ FILTER_ANSWER_BYTES_MAX = 64 * 1024
 HUMAN_CHECK_ANSWER_BYTES_MAX = 16 * 1024
 HUMAN_TOKEN_CHARACTERS_MAX = 8 * 1024  # reCAPTCHA's have about 2,000, and grow
 SOURCE_CONNECT_S = 10
-SOURCE_LINES_KNOWN_MAX = 5_000  # ~1 MB; whoever takes something away does so within minutes
+SOURCE_LINES_KNOWN_MAX = 10_000  # ~3 MB; whoever takes something away does so within minutes
 SOURCE_WAITING_MAX = 256  # messages on their way to the disk; what comes then waits in the network
 GZIP_RATIO_MAX = 100  # 12 h of numbered segments reach 15; gzip itself can reach 1,030
 
@@ -396,7 +396,7 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
         "source_known",
         SOURCE_LINES_KNOWN_MAX,
         "messages",
-        "Of a chat elsewhere that can still be replied to or taken away one by one; all of one person's always can.",
+        "Of a chat elsewhere that can still be replied to, or taken away there.",
     ),
     FixedLimit(
         "source_waiting",

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
+import structlog
 from annotated_types import Ge, Le
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from chatsync.chat.mode import PROFILES, Mode, ProfileName, changed_mode
 from chatsync.chat.patterns import Patterns
@@ -58,6 +59,8 @@ Language = Literal["ar", "de", "en", "es", "fr"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 """Languages of which there is a built-in list of words."""
 
+
+_log = structlog.get_logger(__name__)
 
 _NUMBER = "{number}"
 _NUMBER_DIGITS_MAX = 7
@@ -304,6 +307,15 @@ class RoomSettings(SettingModel):
     )
     screening: ScreeningSettings = Field(default_factory=ScreeningSettings, description="See below.")
     source: SourceSettings = Field(default_factory=SourceSettings, description="See below.")
+
+    @classmethod
+    def stored(cls, record: Mapping[str, Any]) -> RoomSettings:
+        """A room's settings as the catalog has them. A source that no package brings any more must not keep a relay from starting: without it."""
+        try:
+            return cls.model_validate(record)
+        except ValidationError:
+            _log.error("source_left_out", reason="its address is none that is known")
+            return cls.model_validate({name: value for name, value in record.items() if name != "source"})
 
     def request_headers(self) -> RequestHeaders | None:
         """Read the headers of the protected playlist; None if there are none to send. Reads a file.

@@ -137,9 +137,23 @@ async def test_a_deletion_there_hides_here(tmp_path: Path) -> None:
         await until(lambda: [None] * 5 + ["of this room"] == texts(it))
         hidden = events(it, "hidden")
         assert {("system", None)} == {(one.source, one.author) for one in hidden}
-        assert 4 == len(hidden)
+        assert 5 == len(hidden)
         assert ["of this room"] == [one["text"] for one in await it.replayed() if one["kind"] == "message"]
         assert own["offset"] not in {one.target for one in hidden}
+
+
+async def test_a_person_who_is_sent_out_keeps_what_they_said_in_other_broadcasts(tmp_path: Path) -> None:
+    """There it is gone from the chat of today, not from recordings."""
+    async with scripted() as server, capturing(tmp_path, server) as it:
+        await server.say("amina", "yesterday")
+        await taken(it, 1)
+        it.advance(24 * 3_600)
+        await it.room().receive_tick()
+        await server.say("amina", "today")
+        found = await taken(it, 2)
+        assert found[0].broadcast < found[1].broadcast
+        await server.clear("amina")
+        await until(lambda: ["yesterday", None] == texts(it))
 
 
 async def test_a_deletion_of_what_is_not_known_changes_nothing(tmp_path: Path) -> None:
@@ -238,6 +252,25 @@ async def test_stamps_are_estimates_less_the_latency(tmp_path: Path, source: dic
         watermark_us = it.room().watermark_us()
         assert watermark_us is not None
         assert watermark_us < event.program_us
+
+
+async def test_the_latency_is_learned_from_what_both_chats_write(tmp_path: Path) -> None:
+    """Of moments that make both write; from then on it is what stamps are made by."""
+    async with scripted() as server, capturing(tmp_path, server, stream=True) as it:
+        scenario = Scenario(start_us=START_US)
+        await it.stream(scenario, 30)
+        for number in range(25):
+            moment_us = it.room().program_us() - 5 * S
+            await it.said_at(moment_us, f"oh {number}", author=f"s{number}")
+            await it.stream(scenario, 4)
+            await server.say(f"them{number}", f"oh! {number}")  # 9 s after it happened
+            await taken(it, 2 * number + 2)
+            await it.stream(scenario, 13 + number * number % 17)
+        await until(lambda: "learned" == told_of(it)["latency"])
+        assert abs(told_of(it)["latency_ms"] - 9_000) <= 500
+        await server.say("amina", "and now")
+        event = (await taken(it, 51))[-1]
+        assert told_of(it)["latency_ms"] == (event.stamp.latency_us or 0) // 1_000
 
 
 async def test_when_it_was_sent_counts_not_when_it_came(tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ def test_a_relay_does_not_start_with_secrets_that_do_not_fit(tmp_path: Path) -> 
     assert ["rooms.class: source: secrets do not travel without TLS; use ircs://"] == reasons
 
 
+def test_a_source_that_nobody_knows_any_more_keeps_no_relay_from_starting() -> None:
+    """The package that brought it may be gone; all else of the room holds, and what else is wrong is still told."""
+    record = RoomSettings(title="Class", source={"url": "twitch://class"}).model_dump(mode="json")  # type: ignore[arg-type]
+    assert "twitch://class" == RoomSettings.stored(record).source.url
+    record["source"]["url"] = "gone://class"
+    assert ("Class", None) == (RoomSettings.stored(record).title, RoomSettings.stored(record).source.url)
+    with pytest.raises(ValidationError):
+        RoomSettings.stored(record | {"batch_ms": 0})
+
+
 def test_a_room_without_a_source_has_none() -> None:
     """And names no file."""
     assert RoomSettings().source_connector() is None
