@@ -1,6 +1,6 @@
 """A room's chat in a format of others, made by a process of its own: ``chatsync export``, whose bytes go to whoever asked.
 
-Owns: how many are made at a time, starting and ending that process. Does not know: formats, who may ask.
+Owns: how many are made at a time, in all and for one person, starting and ending that process. Does not know: formats, who may ask.
 
 A large room takes a minute of computing. In a process beside it the relay's event loop and its threads lose nothing by that, and the command
 and this answer cannot differ.
@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
-from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_S_MAX
+from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_PER_PERSON_MAX, EXPORTS_S_MAX
 
 __all__ = ["Exporter"]
 
@@ -46,23 +47,24 @@ class Exporter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.seconds_max: float = EXPORTS_S_MAX
-        self._running = 0
+        self._running: Counter[str] = Counter()  # by person
 
-    async def export(self, room: str, options: Sequence[str]) -> AsyncIterator[bytes]:
+    async def export(self, room: str, options: Sequence[str], *, person: str) -> AsyncIterator[bytes]:
         """The file, a piece at a time; its first piece, or what was wrong, is there when this returns.
 
         Args:
             room: a room's id.
             options: of ``chatsync export``, each ``--name=value``.
+            person: whose it is; somebody who reads slowly keeps nobody else's place.
 
         Raises:
             NotFoundError: nothing was said there yet.
-            RateLimitedError: as many as may are being made.
+            RateLimitedError: as many as may are being made, in all or for this person.
             StorageFailedError: it could not be made; what was wrong is in the log of the process.
         """
-        if self._running >= EXPORTS_MAX:
+        if self._running.total() >= EXPORTS_MAX or self._running[person] >= EXPORTS_PER_PERSON_MAX:
             raise RateLimitedError(_RETRY_MS)
-        self._running += 1
+        self._running[person] += 1
         try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "chatsync", "export", f"--archive={self._folder}", *options, "--", room),
@@ -72,9 +74,9 @@ class Exporter:
                 start_new_session=True,
             )
         except OSError as error:
-            self._running -= 1
+            self._give_back(person)
             raise StorageFailedError(f"export: {error.strerror}") from error
-        pieces = self._pieces(process)
+        pieces = self._pieces(process, person)
         try:
             first = await anext(pieces, b"")
         except BaseException:
@@ -82,7 +84,10 @@ class Exporter:
             raise
         return _with(first, pieces)
 
-    async def _pieces(self, process: asyncio.subprocess.Process) -> AsyncGenerator[bytes, None]:
+    def _give_back(self, person: str) -> None:
+        self._running -= Counter((person,))  # whoever has none left is forgotten
+
+    async def _pieces(self, process: asyncio.subprocess.Process, person: str) -> AsyncGenerator[bytes, None]:
         """What the process writes; one that fails raises, so that nobody takes half a file for a whole one."""
         assert process.stdout is not None
         loop = asyncio.get_running_loop()
@@ -101,7 +106,7 @@ class Exporter:
         except TimeoutError as error:
             raise StorageFailedError("the export: it took too long") from error
         finally:
-            self._running -= 1
+            self._give_back(person)
             with suppress(ProcessLookupError):
                 process.kill()
             await asyncio.shield(process.wait())

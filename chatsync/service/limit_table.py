@@ -43,6 +43,7 @@ __all__ = [
     "EMOTES_MAX",
     "EMOTE_URL_CHARACTERS_MAX",
     "EXPORTS_MAX",
+    "EXPORTS_PER_PERSON_MAX",
     "EXPORTS_S_MAX",
     "FED_AGE_US_MAX",
     "FED_BYTES_MAX",
@@ -262,6 +263,7 @@ SEARCH_CHARACTERS_MAX = 100
 SEARCH_WORDS_MAX = 8
 SEARCH_HITS_MAX = 100
 EXPORTS_MAX = 2
+EXPORTS_PER_PERSON_MAX = 1
 EXPORTS_S_MAX = 600
 FINDING_WAITING_MAX = 32  # each takes up to a second
 FED_BYTES_MAX = 64 * 1024
@@ -375,6 +377,7 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit(
         "exports", EXPORTS_MAX, "files", "Made at a time for `GET …/export.{format}`; beyond it the answer is 429."
     ),
+    FixedLimit("exports_per_person", EXPORTS_PER_PERSON_MAX, "files", "Of them for one person."),
     FixedLimit("export_time", EXPORTS_S_MAX, "s", "One of them may take, the reader's slowness included."),
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),

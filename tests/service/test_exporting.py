@@ -9,7 +9,7 @@ import pytest
 
 from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
 from chatsync.service.exporting import Exporter
-from chatsync.service.limit_table import EXPORTS_MAX
+from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_PER_PERSON_MAX
 from chatsync.store.opening import open_store
 from tests.stage import stage
 from tests.store.deeds import placed, said
@@ -50,22 +50,35 @@ async def test_a_host_gets_names_and_an_analyst_pseudonyms(tmp_path: Path) -> No
 async def test_so_many_at_a_time(folder: Path) -> None:
     """One more than may be is told to come again; a reader who goes away gives their place back, and the process is gone."""
     exporter = Exporter(folder)
-    running = [await exporter.export("math", ["--format=ndjson"]) for _ in range(EXPORTS_MAX)]
+    running = [await exporter.export("math", ["--format=ndjson"], person=f"p{n}") for n in range(EXPORTS_MAX)]
     with pytest.raises(RateLimitedError):
-        await exporter.export("math", ["--format=ndjson"])
+        await exporter.export("math", ["--format=ndjson"], person="another")
     for pieces in running:
         await anext(pieces)
         await pieces.aclose()  # type: ignore[attr-defined]
-    again = await exporter.export("math", ["--format=ndjson"])
+    again = await exporter.export("math", ["--format=ndjson"], person="another")
     assert b"hello" in b"".join([piece async for piece in again])
+
+
+async def test_one_person_does_not_take_all_places(folder: Path) -> None:
+    """Who has as many as one person may waits, while somebody else is served."""
+    exporter = Exporter(folder)
+    slow = [await exporter.export("math", ["--format=ndjson"], person="p") for _ in range(EXPORTS_PER_PERSON_MAX)]
+    with pytest.raises(RateLimitedError):
+        await exporter.export("math", ["--format=ndjson"], person="p")
+    other = await exporter.export("math", ["--format=ndjson"], person="q")
+    assert b"hello" in b"".join([piece async for piece in other])
+    for pieces in slow:
+        await anext(pieces)
+        await pieces.aclose()  # type: ignore[attr-defined]
 
 
 async def test_what_goes_wrong_is_an_error_and_no_empty_file(folder: Path) -> None:
     """A room without chat is not found; a damaged folder is an error; neither keeps a place."""
     exporter = Exporter(folder)
     with pytest.raises(NotFoundError):
-        await exporter.export("art", ["--format=ndjson"])
+        await exporter.export("art", ["--format=ndjson"], person="p")
     (folder / "chatsync.db").write_bytes(b"x" * 10_000)
     for _ in range(EXPORTS_MAX + 1):
         with pytest.raises(StorageFailedError):
-            await exporter.export("math", ["--format=ndjson"])
+            await exporter.export("math", ["--format=ndjson"], person="p")

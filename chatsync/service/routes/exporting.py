@@ -55,7 +55,7 @@ async def get_export(
     options += [f"--from={iso_from_us(us_from_ms(from_ms))}"] if from_ms is not None else []
     options += [f"--to={iso_from_us(us_from_ms(to_ms))}"] if to_ms is not None else []
     options += [] if may(entered.identity.role, "read_names") else ["--no-names"]
-    pieces = await entered.hub.reading.exporter.export(room, options)
+    pieces = await entered.hub.reading.exporter.export(room, options, person=entered.identity.subject)
     file = f"{room}{'' if recording is None else '.' + recording}{form.suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "private, no-store"}
     return StreamingResponse(pieces, media_type=form.media_type, headers=headers)
