@@ -70,6 +70,8 @@ def _author_of(settings: Settings, store: Store, room: str, known: RoomSettings)
         if known.has_numbered_names and role not in STAFF:
             given = name if known.names_known_to_hosts and name else None
             name, badges = known.numbered(store.journal.numbers.of(room, key, given)), ()
+        elif not name:
+            name = f"{subject.split(':')[1]} {key[:6]}"  # who has no name there has none here, and is somebody all the same
         return Author(key=key, name=name, role=role, badges=badges)
 
     return author_of

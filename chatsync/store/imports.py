@@ -36,6 +36,6 @@ def imported_at(connection: sqlite3.Connection, room: str, ids: Sequence[str]) -
 
 
 def note_imported(connection: sqlite3.Connection, rows: Sequence[tuple[str, str, int, int]]) -> None:
-    """In the transaction that writes them: (room, id, broadcast, offset) of lines."""
+    """In the transaction that writes them: (room, id, broadcast, offset) of lines; one that is known stays as it is."""
     if rows:
-        insert_many(connection, "imported", rows)
+        insert_many(connection, "imported", rows, "ON CONFLICT DO NOTHING")

@@ -6,6 +6,8 @@ Source: security-and-privacy (XML: no entities, no types); files are hostile.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 from xml.etree.ElementTree import Element, ParseError
@@ -30,6 +32,11 @@ __all__ = [
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 WHOLE_BYTES_MAX = 64 * 1024 * 1024
+_PAIR_BYTES = 12
+_HALF = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_may_be_second = re.compile(rb"\\(?:u(?:[dD](?:[c-fC-F]|\Z)|\Z)|\Z)").match
 _CONTROLS = bytes(code for code in range(0x20) if code not in (0x09, 0x0A, 0x0D))  # no XML may hold them, and some does
 
 
@@ -55,12 +62,12 @@ def json_named_items(
     count = 0
     try:
         if len(prefixes) == 1 and not names:  # all of it in C
-            for value in ijson.items(stream, prefixes[0], use_float=True):
+            for value in ijson.items(_Paired(stream), prefixes[0], use_float=True):
                 count += 1
                 yield told, value
             return
         builder, at = None, ""
-        for prefix, event, value in ijson.parse(stream, use_float=True):
+        for prefix, event, value in ijson.parse(_Paired(stream), use_float=True):
             if builder is not None:
                 builder.event(event, value)
                 if prefix == at and event in {"end_map", "end_array"}:
@@ -86,12 +93,19 @@ def json_lines(stream: BinaryIO) -> Iterator[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            value = msgspec.json.decode(line)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+            value = _decoded(line)
+        except (ValueError, RecursionError) as error:
             raise FileDamagedError(f"in line {number}", "it is no JSON") from error
         if not isinstance(value, dict):
             raise FileDamagedError(f"in line {number}", "it is no JSON object")
         yield value
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return json.loads(line)  # it takes half an emoji, which programs that cut texts write
 
 
 def text_lines(stream: BinaryIO) -> Iterator[str]:
@@ -162,6 +176,38 @@ def xml_elements(stream: BinaryIO, *tags: str) -> Iterator[Element]:
             "it is no XML from there on" if isinstance(error, ParseError) else "it defines types or entities of its own"
         )
         raise FileDamagedError(f"after {count} entries", reason) from error
+
+
+class _Paired:
+    """A stream of JSON in which halves of escaped pairs, such as programs that cut an emoji write, are replacement characters."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._held = stream, b""
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes: what may be the beginning of a pair waits for the rest."""
+        if size == 0:
+            return b""
+        while True:
+            piece = self._stream.read(65_536)
+            text, self._held = self._held + piece, b""
+            if not piece:
+                return _mended(text)
+            last = text.find(b"\\", max(0, len(text) - _PAIR_BYTES))
+            while last >= 6 and text[last - 6 : last - 4] == b"\\u" and _may_be_second(text, last):
+                last -= 6
+            while last > 0 and text[last - 1 : last] == b"\\":
+                last -= 1
+            if last >= 0 and len(text) - last < 65_536:
+                text, self._held = text[:last], text[last:]
+            if text:
+                return _mended(text)
+
+
+def _mended(text: bytes) -> bytes:
+    if b"\\ud" not in text and b"\\uD" not in text:
+        return text
+    return _HALF.sub(lambda found: b"\\ufffd" if found[1] else found[0], text)
 
 
 class _Rooted:

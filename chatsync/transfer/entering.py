@@ -18,14 +18,15 @@ import msgspec
 import uuid_utils
 
 from chatsync.chat.event import Author, Draft, Role, Stamp
-from chatsync.instants import DAY_US, SECOND_US, iso_from_us, ms_from_us, whole_ms_us
+from chatsync.instants import DAY_US, SECOND_US, Range, iso_from_us, ms_from_us, whole_ms_us
 from chatsync.store.audit import AuditRecord
 from chatsync.store.imports import imported_at, note_imported
 from chatsync.store.opening import Store
+from chatsync.transfer.captured_lines import captured_lines
 from chatsync.transfer.fields import REMOVED, Known
-from chatsync.transfer.gathering import Gathered, Gathering, Spool
+from chatsync.transfer.gathering import Gathered, Gathering, Spool, line_id
 from chatsync.transfer.placing import Airing, Airings, Placing
-from chatsync.transfer.reading import READERS, lines_of
+from chatsync.transfer.reading import READERS, lines_of, networks_of
 from chatsync.transfer.recognising import OpenedFile
 
 __all__ = ["Import", "Report", "import_file", "room_airings"]
@@ -240,8 +241,21 @@ class _Entering:
         )
 
     def _begin(self, connection: sqlite3.Connection) -> None:
+        self._note_captured(connection)
         rows = connection.execute("SELECT author_key FROM erasures WHERE room = ?", (self._what.room,)).fetchall()
         self._erased = frozenset(key for (key,) in rows)
+
+    def _note_captured(self, connection: sqlite3.Connection) -> None:
+        """What a connector took while it was live is there already."""
+        room, start_us, end_us = self._what.room, self._gathering.start_us, self._gathering.end_us
+        if self._what.is_dry or start_us is None or end_us is None:
+            return
+        for network in networks_of(READERS[self._what.name]):
+            found = captured_lines(self._store, room, network, Range(start_us, end_us + 1))
+            while some := list(islice(found, _AT_ONCE)):
+                note_imported(
+                    connection, [(room, line_id(network, id_), number, offset) for id_, number, offset in some]
+                )
 
     def _chunks(self) -> Iterator[list[Gathered]]:
         """Lines that the source has not taken away, and whose authors were not erased here, some at a time."""

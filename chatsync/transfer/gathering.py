@@ -27,7 +27,7 @@ from chatsync.transfer.line import Left, Line, Removal
 from chatsync.transfer.placing import Airings, Place, Placing
 from chatsync.transfer.reading import Reader, network_of, networks_of
 
-__all__ = ["Gathered", "Gathering", "Spool"]
+__all__ = ["Gathered", "Gathering", "Spool", "line_id"]
 
 _EARLIEST_US = 631_152_000_000_000  # 1990: what says it was said before is not told when
 _REASONS_MAX = 100
@@ -196,7 +196,7 @@ class Gathering:
     def _take_away(self, removal: Removal) -> None:
         if removal.line_id is not None:
             for network in networks_of(self._reader):
-                self._lines_gone[_hashed(network, removal.line_id)] = self.read
+                self._lines_gone[line_id(network, removal.line_id)] = self.read
         else:
             subject = _ALL if removal.author_id is None else self._subject(removal.author_id)
             self._authors_gone[subject or _ALL] = self.read
@@ -213,7 +213,7 @@ class Gathering:
     def _id(self, network: str, id_: str, program_us: int, subject: str | None, text: str) -> str:
         """The id that a line has whenever it is imported. What has none of its own is known by all that is known of it."""
         if id_ and self._reader.has_own_ids:
-            return _hashed(network, id_)
+            return line_id(network, id_)
         if program_us != self._same_us:
             self._same.clear()
             self._same_us = program_us
@@ -229,7 +229,7 @@ class Gathering:
     def _reply_to(self, network: str, id_: str | None) -> str | None:
         if not id_:
             return None
-        return _hashed(network, id_) if self._reader.has_own_ids else self._named.get(id_)
+        return line_id(network, id_) if self._reader.has_own_ids else self._named.get(id_)
 
     def _details(self, line: Line) -> dict[str, Any]:
         """Details under one name of ours: none of them can mean anything else to anybody. What was paid stands where it always does."""
@@ -247,6 +247,11 @@ class Gathering:
     def removed(self) -> int:
         """Lines that the format itself says were taken away."""
         return self.skipped[REMOVED]
+
+
+def line_id(network: str, id_: str) -> str:
+    """The id in a room of a line that has one of its network."""
+    return _hashed(network, id_)
 
 
 def _hashed(*parts: object) -> str:

@@ -78,6 +78,18 @@ def test_in_a_room_with_numbered_names_they_get_numbers(tmp_path: Path) -> None:
     assert ("Name 1", False) == (names[1], names[0].startswith("Name"))
 
 
+def test_who_has_no_name_is_somebody(tmp_path: Path) -> None:
+    """By their network and the beginning of their key."""
+    with open_store(tmp_path) as store:
+        path = tmp_path / "file"
+        path.write_text(json.dumps([{"id": "1145141919", "vposMs": 1, "body": "x", "userId": "u"}]))
+        with OpenedFile(path) as opened:
+            what = Import(room="class", name="niconico", t0_us=WALL_US - 10**9, wall_us=WALL_US)
+            import_into(_settings(tmp_path), store, opened, what)
+        ((key, name),) = _authors(store)
+    assert f"niconico {key[:6]}" == name
+
+
 def test_a_recording_has_to_be_there(tmp_path: Path) -> None:
     """And its map says where positions are."""
     with open_store(tmp_path) as store, pytest.raises(NotFoundError):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from typing import BinaryIO, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatsync.errors import FileDamagedError
 from chatsync.transfer import documents
@@ -32,6 +36,22 @@ def test_a_line_that_is_no_object_is_damage(line: bytes) -> None:
     """It says which."""
     with pytest.raises(FileDamagedError, match="in line 3"):
         list(json_lines(io.BytesIO(b'{"a":1}\n\n' + line)))
+
+
+def test_half_an_emoji_is_no_damage() -> None:
+    """Programs that cut texts in their middle write it."""
+    assert [{"a": "x\ud83e"}] == list(json_lines(io.BytesIO(b'{"a": "x\\ud83e"}\n')))
+
+
+_PIECES = ["\ud83e", "\udd14", "🤔", "\\", "u", "n", '"', "a", "aaaaaa"]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), max_size=9).map("".join), max_size=9), st.integers(0, 70_000))
+def test_half_an_emoji_is_no_damage_in_a_document(texts: list[str], before: int) -> None:
+    """Wherever it stands: pairs stay pairs, halves become replacement characters, and what looks like one is text."""
+    body = json.dumps({"x": "y" * before, "a": texts}).encode()
+    whole = [re.sub("[\ud800-\udfff]", "\ufffd", text) for text in json.loads(body)["a"]]
+    assert whole == list(json_items(io.BytesIO(body), "a.item"))
 
 
 def test_a_line_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

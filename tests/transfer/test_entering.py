@@ -260,7 +260,7 @@ def test_hostile_values_enter_as_values(told: list[dict[str, Any]]) -> None:
         one | {"text": f"{one['text']}x", "program_ms": T0_US // 1_000 + number} for number, one in enumerate(told)
     ]
     with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as opened:
-        text = "".join(f"{json.dumps(one, default=str)}\n" for one in lines if not _has_infinity(one))
+        text = "".join(f"{json.dumps(one, default=str)}\n" for one in lines)
         path = opened.files.root / "file"
         path.write_text(text)
         with OpenedFile(path) as file:
@@ -268,7 +268,3 @@ def test_hostile_values_enter_as_values(told: list[dict[str, Any]]) -> None:
             report = import_file(opened, file, what, _author_of)
         assert report.read == report.imported + report.already_there + sum(report.skipped.values())
         assert [] == verify_store(opened)["damaged"]
-
-
-def _has_infinity(value: Any) -> bool:
-    return any(word in json.dumps(value, default=str) for word in ("Infinity", "NaN"))
