@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -10,8 +11,10 @@ import pytest
 
 from chatsync.service.clock import ManualClock
 from chatsync.service.source_network import SourceNetwork
-from chatsync.sources.contract import LostError
+from chatsync.sources.contract import Line, LostError
+from chatsync.sources.irc import IRC
 from chatsync.sources.irc_session import IrcLines
+from chatsync.sources.kit import KitNetwork
 from tests.irc_servers import scripted
 from tests.limit_trials import FIXED, trial
 from tests.service import test_capturing as captured
@@ -33,6 +36,20 @@ async def _rate(folder: Path) -> None:
         await captured.until(lambda: b'outcome="too_many",room="class"} 2.0' in it.hub.metrics.exposition())
         await captured.taken(it, 4)
         assert ["at once 0", "at once 1", "at once 2", "the next one"] == captured.texts(it)
+
+
+@trial("source_pace")
+async def _pace(_: Path) -> None:
+    async with scripted() as server, aclosing(IRC.connector(server.url, {}).told(KitNetwork())) as told:
+        await anext(told)
+        began_s = asyncio.get_running_loop().time()
+        flood = b"PING x\r\n" * (FIXED["source_pace"] * 1_024 // 4 // 8)  # of a quarter of a second
+        sending = asyncio.create_task(server.send(flood + b":a!b@c PRIVMSG #proflinear :at last\r\n"))
+        async for one in told:
+            if isinstance(one, Line):
+                break
+        await sending
+        assert asyncio.get_running_loop().time() - began_s >= 0.2
 
 
 @trial("source_line")

@@ -447,16 +447,18 @@ class Capturing:
         """
         if self._waiting:
             await asyncio.wait(tuple(self._waiting))
-        current = [said for said in self._known.values() if said.broadcast == self._live.broadcasts.current.number]
         if removal.line_id is not None:
-            one = self._known.get(self._id(removal.line_id))
-            found = [] if one is None else [one]
-        elif removal.author_id is not None:
-            key = self._hub.people.key(self._live.room, self._subject(removal.author_id))
-            found = [said for said in current if said.author_key == key]
+            found = [self._id(removal.line_id)]
         else:
-            found = current
-        await self._hide([said.offset for said in found])
+            who, current = removal.author_id, self._live.broadcasts.current.number
+            key = None if who is None else self._hub.people.key(self._live.room, self._subject(who))
+            found = [
+                event_id
+                for event_id, said in self._known.items()
+                if said.broadcast == current and key in {None, said.author_key}
+            ]
+        gone = [self._known.pop(event_id, None) for event_id in found]  # it goes once, however often we are told
+        await self._hide([said.offset for said in gone if said is not None])
 
     async def _hide(self, offsets: Sequence[int]) -> None:
         live, hidden = self._live, 0

@@ -29,6 +29,7 @@ from chatsync.hls.playlist import LINE_CHARACTERS_MAX, SEGMENTS_MAX
 from chatsync.instants import HOUR_US, MINUTE_US, SECOND_US
 from chatsync.replay.slices import EVENTS_MAX
 from chatsync.replay.state import HANDS_MAX, QUESTIONS_MAX
+from chatsync.sources.irc import CHUNK_BYTES, CHUNK_PAUSE_S
 from chatsync.sources.irc_session import LINE_BYTES_MAX
 from chatsync.store.journal import DEDUPE_US
 
@@ -394,6 +395,12 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     FixedLimit("human_token", HUMAN_TOKEN_CHARACTERS_MAX, "characters", "What a guest's CAPTCHA gave them."),
     FixedLimit("human_check_answer", HUMAN_CHECK_ANSWER_BYTES_MAX, "bytes", "What the service behind it answers."),
     FixedLimit("source_connect", SOURCE_CONNECT_S, "s", "To connect to a chat elsewhere, TLS included."),
+    FixedLimit(
+        "source_pace",
+        int(CHUNK_BYTES / 1024 / CHUNK_PAUSE_S),
+        "KiB a second",
+        "Read of an IRC server at most; what comes faster waits in the network.",
+    ),
     FixedLimit("source_line", LINE_BYTES_MAX, "bytes", "A line of IRC; a longer one is left out."),
     FixedLimit(
         "source_known",

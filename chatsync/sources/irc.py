@@ -18,11 +18,12 @@ from chatsync.sources.contract import LostError, Network, Told
 from chatsync.sources.irc_session import IrcLines, IrcSession, Login
 from chatsync.transfer.irc_lines import CHANNEL_MARKS
 
-__all__ = ["IRC", "TWITCH", "IrcConnector", "IrcSource", "TwitchSource"]
+__all__ = ["CHUNK_BYTES", "CHUNK_PAUSE_S", "IRC", "TWITCH", "IrcConnector", "IrcSource", "TwitchSource"]
 
 _PORT, _TLS_PORT = 6667, 6697
 _TWITCH_HOST = "irc.chat.twitch.tv"
-_CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 16 * 1024  # lines of two bytes: ~15 ms of work at once
+CHUNK_PAUSE_S = 0.05  # when there is more: whatever a server sends leaves the event loop most of its time
 _SEND_S_MAX = 10
 _TURN_S = 1.0  # the handed clock is asked at least so often, whatever the event loop's own does
 
@@ -79,6 +80,8 @@ class IrcConnector:
                         break
                 if session.lost is not None:
                     raise session.lost
+                if data is not None and len(data) >= CHUNK_BYTES // 2:
+                    await asyncio.sleep(CHUNK_PAUSE_S)
         finally:
             writer.transport.abort()  # a server that takes nothing must not keep us
 
@@ -108,7 +111,7 @@ async def _received(reader: asyncio.StreamReader, within_s: float) -> bytes | No
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(min(max(within_s, 0.0), _TURN_S)):
-                data = await reader.read(_CHUNK_BYTES)
+                data = await reader.read(CHUNK_BYTES)
     except (OSError, ssl.SSLError):
         raise LostError("the connection broke") from None
     if data == b"":
