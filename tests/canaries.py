@@ -368,6 +368,9 @@ OPERATIONS: dict[str, Callable[[Canary], Sequence[Ask]]] = {
         _get(f"/activity?recording={c.recording}", shows=True),
         _get("/activity?broadcast=99"),
     ],
+    "POST /v1/rooms/{room}/query": _always(
+        _post("/v1/rooms/{room}/query", {"sql": "DROP TABLE x"}), _post("/v1/rooms/{room}/query", {})
+    ),
     "GET /v1/rooms/{room}/export.{name}": _always(_get("/export.none")),
     "GET /v1/rooms/{room}/search": lambda c: [
         _get(f"/search?q={c.mark}", shows=True),

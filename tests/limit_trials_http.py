@@ -371,6 +371,30 @@ async def _exports(folder: Path) -> None:
             await exporter.export(ROOM, options, person="teacher")
 
 
+@trial("queries", "queries_person", "query_time", "query", "query_rows")
+async def _queries(folder: Path) -> None:
+    async with stage(folder, OPEN) as it:
+        for number in range(3):
+            await it.say(f"something {number}")
+        asker, path = it.hub.reading.asker, f"/v1/rooms/{ROOM}/query"
+        assert FIXED["query_time"] == asker.seconds_max
+
+        async def asked(sql: str, who: str, **more: int) -> int:
+            return (await it.post(path, {"sql": sql, **more}, it.token(ROOM, who, "host"))).status_code
+
+        together = ["a", "b", "b", "c"]
+        statuses = await asyncio.gather(*(asked("SELECT 1", who) for who in together))
+        assert FIXED["queries"] == statuses.count(200)
+        assert FIXED["queries_person"] == statuses[1:3].count(200)
+        assert len(together) - FIXED["queries"] == statuses.count(429)
+        for more, status in ((0, 200), (1, 422)):
+            assert status == await asked(
+                "SELECT 1" + " " * (FIXED["query"] - 8 + more), "a", limit=FIXED["query_rows"] + more
+            )
+        asker.seconds_max = 0.01
+        assert 422 == await asked("SELECT 1", "a")
+
+
 @trial("clips")
 async def _clips(folder: Path) -> None:
     async with stage(folder, OPEN) as it:

@@ -18,9 +18,9 @@ from chatsync.analysis.views import BASES, UNION, VIEWS
 from chatsync.errors import NotFoundError
 from chatsync.store.listing import list_archive
 
-__all__ = ["OpenArchive", "open_archive"]
+__all__ = ["SHOWN", "OpenArchive", "open_archive"]
 
-_SHOWN = (
+SHOWN = (
     "messages",
     "events",
     "broadcasts",
@@ -32,6 +32,7 @@ _SHOWN = (
     "observations",
     "recordings",
 )
+"""Names of the views that are for analysts."""
 
 
 def open_archive(path: str | os.PathLike[str], *, room: str | None = None) -> OpenArchive:
@@ -125,7 +126,7 @@ class OpenArchive:
         Raises:
             NotFoundError: there is no view of that name.
         """
-        if name not in _SHOWN:
+        if name not in SHOWN:
             raise NotFoundError(f"view {name}")
         return self.connection.view(name)
 
@@ -184,7 +185,7 @@ class OpenArchive:
         known = self.connection.execute(
             "SELECT count(*) FROM recordings WHERE room = $1 AND recording = $2", [room, recording]
         ).fetchall()
-        if view not in _SHOWN or view in {"broadcasts", "recordings", "observations"}:
+        if view not in SHOWN or view in {"broadcasts", "recordings", "observations"}:
             raise NotFoundError(f"view {view}")
         if known == [(0,)]:
             raise NotFoundError(f"recording {recording}")

@@ -39,6 +39,7 @@ from chatsync.service.reading import Reading
 from chatsync.service.routes import (
     admin,
     api_page,
+    asking,
     audit,
     events,
     exporting,
@@ -135,6 +136,7 @@ def create_app(
         rooms,
         finding,
         exporting,
+        asking,
         recordings,
         messages,
         events,

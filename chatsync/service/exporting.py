@@ -19,7 +19,7 @@ from pathlib import Path
 from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
 from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_PER_PERSON_MAX, EXPORTS_S_MAX
 
-__all__ = ["Exporter"]
+__all__ = ["Exporter", "environment"]
 
 _PIECE_BYTES = 64 * 1024
 _RETRY_MS = 5_000
@@ -32,6 +32,11 @@ _KEPT = (
     "LC_ALL",
     "TMPDIR",
 )  # of the environment; the rest may hold secrets
+
+
+def environment() -> dict[str, str]:
+    """What a process that works for somebody outside is told of ours."""
+    return {name: os.environ[name] for name in _KEPT if name in os.environ}
 
 
 class Exporter:
@@ -70,7 +75,7 @@ class Exporter:
                 *(sys.executable, "-m", "chatsync", "export", f"--archive={self._folder}", *options, "--", room),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
-                env={name: os.environ[name] for name in _KEPT if name in os.environ},
+                env=environment(),
                 start_new_session=True,
             )
         except OSError as error:

@@ -68,6 +68,11 @@ __all__ = [
     "PRIVATE_FILE_BYTES_MAX",
     "PRIVATE_PEOPLE_MAX",
     "PURGES_WAITING_MAX",
+    "QUERIES_MAX",
+    "QUERIES_PER_PERSON_MAX",
+    "QUERY_CHARACTERS_MAX",
+    "QUERY_ROWS_MAX",
+    "QUERY_S_MAX",
     "REACTIONS_MAX",
     "REASON_CHARACTERS_MAX",
     "RECOVERY_EVENTS_MAX",
@@ -266,6 +271,11 @@ SEARCH_HITS_MAX = 100
 EXPORTS_MAX = 2
 EXPORTS_PER_PERSON_MAX = 1
 EXPORTS_S_MAX = 600
+QUERIES_MAX = 2
+QUERIES_PER_PERSON_MAX = 1
+QUERY_S_MAX = 30
+QUERY_CHARACTERS_MAX = 10_000
+QUERY_ROWS_MAX = 10_000
 FINDING_WAITING_MAX = 32  # each takes up to a second
 FED_BYTES_MAX = 64 * 1024
 MESSAGES_MAX = 10_000  # in one NDJSON body; its bytes are bounded too
@@ -380,6 +390,13 @@ FIXED_LIMITS: tuple[FixedLimit, ...] = (
     ),
     FixedLimit("exports_per_person", EXPORTS_PER_PERSON_MAX, "files", "Of them for one person."),
     FixedLimit("export_time", EXPORTS_S_MAX, "s", "One of them may take, the reader's slowness included."),
+    FixedLimit(
+        "queries", QUERIES_MAX, "questions", "Answered at a time by `POST …/query`; beyond it the answer is 429."
+    ),
+    FixedLimit("queries_person", QUERIES_PER_PERSON_MAX, "questions", "Of one person at a time."),
+    FixedLimit("query_time", QUERY_S_MAX, "s", "One of them may take."),
+    FixedLimit("query", QUERY_CHARACTERS_MAX, "characters", "Its SQL."),
+    FixedLimit("query_rows", QUERY_ROWS_MAX, "rows", "Of its answer."),
     FixedLimit("spans", SPANS_MAX, "spans", "Of one recording."),
     FixedLimit("clips", CLIPS_MAX, "clips", "A recording is put together from."),
     FixedLimit("purges", PURGES_WAITING_MAX, "keys", "Waiting for one cache that does not answer."),

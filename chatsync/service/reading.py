@@ -13,6 +13,7 @@ from pathlib import Path
 from chatsync.chat.event import Event
 from chatsync.instants import HOUR_US, SECOND_US, Range
 from chatsync.replay.cuts import CONTEXT_US, Piece
+from chatsync.service.asking import Asker
 from chatsync.service.exporting import Exporter
 from chatsync.service.finding import Finder
 from chatsync.store.as_it_happened import Past, as_it_happened
@@ -38,12 +39,13 @@ class Reading:
 
     Attributes:
         exporter: makes files of a room's chat.
+        asker: answers questions in SQL.
         finder: counts and finds in whole broadcasts, apart from these reads.
     """
 
     def __init__(self, query: Query, journal: Journal, folder: Path, *, at_once: int = 2) -> None:
         self._query, self._journal = query, journal
-        self.exporter = Exporter(folder)
+        self.exporter, self.asker = Exporter(folder), Asker(folder)
         self.finder = Finder(Finding(query, journal), journal)
         self._places = asyncio.Semaphore(at_once)
 

@@ -60,6 +60,7 @@ EXPECTED: dict[Action, str] = {
     "write_recording": "no no no no yes no no no yes",
     "read_names": "no no no no yes no no no no",
     "export": "no no no no yes no yes no yes",
+    "query": "no no no no yes no yes no yes",
     "read_audit": "no no no no no no no yes yes",
     "admin_room": "no no no no no no no no yes",
     "mint_token": "no no no no no no no no yes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,9 +47,7 @@ def test_lines_that_left_the_journal_are_found(store: Store, monkeypatch: pytest
     monkeypatch.setattr(pruning, "KEPT_EVENTS", 0)
     store.archive.archive_now()
     for name, value in (("settled_offset", 3), ("sealed_until_us.1", T0_US + DAY_US)):
-        store.writer.call(
-            lambda connection, n=name, v=value: store.catalog.put_mark(connection, "class", n, v)
-        ).result()  # type: ignore[misc]
+        store.writer.call(partial(store.catalog.put_mark, room="class", name=name, value=value)).result()
     assert 3 == prune(store, "class", wall_us=T0_US + 3 * DAY_US)
     assert [("a", 1, 1), ("b", 1, 2)] == list(captured_lines(store, "class", "twitch", WITHIN))
     assert [] == list(captured_lines(store, "class", "twitch", Range(T0_US + DAY_US, T0_US + DAY_US)))
