@@ -20,6 +20,7 @@ from chatsync.service.auth import TokenAuthority
 from chatsync.service.recordings import spans_from_wire
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.settings import Settings, token_key
+from chatsync.store.opening import stored_room
 from chatsync.transfer.entering import AuthorOf, Import, Progress, Report, import_file
 
 if TYPE_CHECKING:
@@ -83,9 +84,10 @@ def next_steps(settings: Settings, report: Report) -> list[str]:
         return ["run it again without --dry-run"] if report.imported else []
     if not report.imported:
         return []
+    is_room = report.room in settings.rooms or stored_room(settings.data_folder, report.room) is not None
     steps = [
         "start the relay: it cuts the slices, and players show the chat"
-        if report.room in settings.rooms
+        if is_room
         else f"name the room [rooms.{report.room}] in the settings, or make it over HTTP, and start the relay"
     ]
     steps.append("chatsync archive --now writes Parquet at once; chatsync sql and open_archive read it already")
