@@ -16,8 +16,8 @@ from chatsync.store.opening import open_store
 from chatsync.store.verifying import verify_store
 from tests.relay import SECRET
 
-LINES = 8_000
-KILLS = 2
+LINES = 5_000
+KILLS = int(os.environ.get("CHATSYNC_IMPORT_KILLS", "1"))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261201"))
 
 

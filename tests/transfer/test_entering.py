@@ -245,7 +245,7 @@ _HOSTILE = st.recursive(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
