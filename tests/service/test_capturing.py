@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -216,6 +217,30 @@ async def test_a_gap_that_lasts_is_known_while_it_lasts(tmp_path: Path) -> None:
         await until(lambda: it.room().records.gaps(1)[0][0].duration_us >= 60 * S)
         assert [] == events(it, "capture_gap")
         assert 1 == len(it.room().records.gaps(1))
+
+
+async def test_what_the_disk_would_not_take_is_a_gap(tmp_path: Path) -> None:
+    """It ends when something is stored again, though the connection stood all the while."""
+    async with scripted() as server, capturing(tmp_path, server) as it:
+        await server.say("amina", "before")
+        await taken(it, 1)
+        await asyncio.wrap_future(it.hub.writer.call(lambda connection: _set_pages(connection, 1)))
+        refused = b'chatsync_source_lines_total{outcome="storage_full",room="class"}'
+        number = 0
+        while refused not in it.hub.metrics.exposition():
+            number += 1
+            await server.say("amina", f"{number} {'x' * 400}")
+            await asyncio.sleep(0.002)
+        await asyncio.wrap_future(it.hub.writer.call(lambda connection: _set_pages(connection, 1 << 30)))
+        it.advance(20)
+        await server.say("amina", "after")
+        [gap] = await taken(it, 1, "capture_gap")
+        assert ("storage", 20_000) == (gap.details["reason"], gap.details["end_ms"] - gap.details["start_ms"])
+        assert 1 == server.connections
+
+
+def _set_pages(connection: sqlite3.Connection, count: int) -> None:
+    connection.execute(f"PRAGMA max_page_count = {count}")
 
 
 async def test_a_restart_is_a_gap_and_the_first_connection_is_none(tmp_path: Path) -> None:
