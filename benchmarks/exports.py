@@ -5,7 +5,7 @@ in a process of its own, one after the other: by ``chatsync export`` (all of it:
 checked, positions, hostile text made harmless, the file there whole or not at all) and by a peer that reads the same Parquet and a table of the names,
 and writes it as the format is commonly written: DuckDB's ``COPY`` for NDJSON, CSV and Parquet, ``json.dump`` for TwitchDownloader's, webvtt-py, pysubs2
 for SRT and ASS, ElementTree for Bilibili's. Nobody writes chapters, so that they have no peer. Figures are seconds from start to end of the process's
-work and the most memory it ever had (VmHWM). The page cache is warm. How many lines a file has is counted in the file. The last line is JSON.
+work, its CPU seconds in all threads, and the most memory it ever had (VmHWM). The page cache is warm. How many lines a file has is counted in the file. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -95,15 +95,17 @@ def _measured(folder: Path, messages: int, rounds: int) -> Figures:
                 if written != lines:
                     raise RuntimeError(f"{who} wrote {written} of {lines} lines as {name}")
                 found[who].append(answer | {"megabytes": file.stat().st_size / 1e6})
-                told(f"{name}, {who}: {answer['seconds']:.1f} s, {answer['peak_mb']} MB")
+                told(f"{name}, {who}: {answer['seconds']:.1f} s, CPU {answer['cpu_s']:.1f} s, {answer['peak_mb']} MB")
                 file.unlink()
         figure = {
-            who: {what: median(one[what] for one in found[who]) for what in ("seconds", "peak_mb", "megabytes")}
+            who: {
+                what: median(one[what] for one in found[who]) for what in ("seconds", "cpu_s", "peak_mb", "megabytes")
+            }
             for who in writers
         }
         ours = figure[_OURS]
         most_mb = max(most_mb, ours["peak_mb"])
-        note = f"{ours['megabytes']:,.0f} MB; {_memory(figure)}"
+        note = f"{ours['megabytes']:,.0f} MB; {_beside(figure)}"
         peers = {who: round(figure[who]["seconds"], 2) for who in writers if who != _OURS}
         what = f"export of {messages:,} messages as {name}"
         rows.append(row(what, "s", round(ours["seconds"], 2), target=None, better="lower", peers=peers, note=note))
@@ -111,8 +113,8 @@ def _measured(folder: Path, messages: int, rounds: int) -> Figures:
     return {"benchmark": "exports", "messages": messages, "rows": rows}
 
 
-def _memory(figure: dict[str, dict[str, float]]) -> str:
-    return "memory: " + ", ".join(f"{who} {of['peak_mb']:,.0f} MB" for who, of in figure.items())
+def _beside(figure: dict[str, dict[str, float]]) -> str:
+    return "; ".join(f"{who}: CPU {of['cpu_s']:.1f} s, {of['peak_mb']:,.0f} MB of memory" for who, of in figure.items())
 
 
 def _asked(name: str, who: str, data: Path, file: Path) -> Figures:
@@ -175,11 +177,11 @@ def _named(table: pa.Table) -> pa.Table:
 
 def _write(name: str, who: str, data: Path, file: Path) -> Figures:
     write = partial(_export, name) if who == _OURS else _PEERS[name][1]
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     write(data, file)
-    seconds = time.perf_counter() - began
+    seconds, cpu_s = time.perf_counter() - began, time.process_time() - began_cpu
     peak_kib = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
-    return {"seconds": round(seconds, 2), "peak_mb": peak_kib * 1024 // 10**6}
+    return {"seconds": round(seconds, 2), "cpu_s": round(cpu_s, 2), "peak_mb": peak_kib * 1024 // 10**6}
 
 
 def _export(name: str, data: Path, file: Path) -> None:
