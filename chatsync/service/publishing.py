@@ -42,6 +42,7 @@ Progress = Callable[[str, int, int], None]
 _LIST = "published.json"  # what is ours in the folder
 _HITS_A_FILE = 2_000
 _PLAYER = ("hls.min.js", "chatsync-player.js", "chatsync-more.js")
+_NO_PARTS = {*_PLAYER, "chatsync-host.js"}
 _ALL_US = Range(-(2**61), 2**61)
 
 
@@ -299,7 +300,9 @@ class _Publishing:
     def _pages(self, records: dict[str, dict[str, Any]]) -> None:
         for name in ASSETS:
             self._put(f"player/{name}", (FOLDER / name).read_bytes())
-        for name in _PLAYER:
+        # What the player's script loads later lies beside it.
+        parts = sorted(path.name for path in self._web.glob("chatsync-*.js") if path.name not in _NO_PARTS)
+        for name in (*_PLAYER, *parts):
             self._put(f"player/{name}", (self._web / name).read_bytes())
         places = {name: f"player/{name}" for name in (*ASSETS, *_PLAYER)}
         for name, record in records.items():

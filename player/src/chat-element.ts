@@ -12,7 +12,7 @@ import { ChatComposer, REACTIONS } from './chat-composer.js';
 import { chatHeader } from './chat-header.js';
 import { ChatList } from './chat-list.js';
 import { ChatMemory } from './chat-memory.js';
-import { noticeBar, optionsPanel, pinBar, pollCard, questionList, staffPanel, type Notice, type PanelHost } from './chat-panels.js';
+import { noticeBar, pinBar, pollCard, questionList, type Notice, type PanelHost } from './chat-panels.js';
 import { listRow, type RowHost } from './chat-rows.js';
 import { panelStyles } from './panel-styles.js';
 import { actionsOf } from './row-actions.js';
@@ -20,7 +20,6 @@ import { isLeftOut, sampled, seedOf, type ListRow } from './chat-sampling.js';
 import { chatStyles } from './chat-styles.js';
 import { ChatTimeline } from './chat-timeline.js';
 import { RefusedError, type DeedFields } from './deeds.js';
-import { delayed } from './delayed-adapter.js';
 import { isStaff, mayNow } from './permissions.js';
 import type { PlayheadAdapter } from './playhead.js';
 import { MESSAGE_KINDS, type ChatEvent } from './protocol.js';
@@ -105,6 +104,7 @@ export class ChatsyncChat extends LitElement {
     act: (action, fields) => void this.#act(action, fields),
     focusField: () => void this.updateComplete.then(() => this.renderRoot.querySelector('textarea')?.focus()),
   });
+  #sides: typeof import('./side-panels.js') | null = null;
   #view: View = 'chat';
   #unfolded: number | null = null;
   #armed: string | null = null; // the deed that is asked about once more
@@ -279,7 +279,13 @@ export class ChatsyncChat extends LitElement {
   }
 
   #attach(): void {
-    this.#session?.attach(this.adapter === null ? null : delayed(this.adapter, this.#memory.delayMs));
+    const { adapter } = this;
+    const { delayMs } = this.#memory;
+    this.#session?.attach(delayMs === 0 ? adapter : null);
+    if (delayMs === 0 || adapter === null) return;
+    void import('./delayed-adapter.js').then(({ delayed }) => {
+      if (adapter === this.adapter && delayMs === this.#memory.delayMs) this.#session?.attach(delayed(adapter, delayMs));
+    });
   }
 
   #serverUrl(): string {
@@ -503,6 +509,7 @@ export class ChatsyncChat extends LitElement {
   #show(view: View): void {
     this.#view = view;
     this.requestUpdate();
+    if (view === 'staff' || view === 'options') void import('./side-panels.js').then((sides) => ((this.#sides = sides), this.requestUpdate()));
   }
 
   #views(session: ChatTimeline | null, state: RoomState, strings: Strings): TemplateResult | typeof nothing {
@@ -548,8 +555,8 @@ export class ChatsyncChat extends LitElement {
       this.#view === 'questions'
         ? questionList(state.questions, { ...panels, hasUpvoted: (offset) => this.#upvoted.has(offset), upvote: (offset) => void this.#upvote(offset) })
         : this.#view === 'staff'
-          ? staffPanel(this.#inbox, session?.edge?.hands ?? [], (offset) => this.#eventAt(session, offset), panels)
-          : optionsPanel({
+          ? this.#sides?.staffPanel(this.#inbox, session?.edge?.hands ?? [], (offset) => this.#eventAt(session, offset), panels)
+          : this.#sides?.optionsPanel({
               strings,
               language,
               delayMs: this.#memory.delayMs,

@@ -1,14 +1,12 @@
 /**
- * What is up in the room beside the messages: pins, polls, questions, hands, and what waits for those who run it.
+ * What is up in the room beside the messages: pins, polls and questions.
  *
  * Owns: the markup of these. Does not know: when they change (the state of the picture says so), the network.
  */
 
 import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
-import type { ChatEvent } from './protocol.js';
-import type { Hand, OpenQuestion, Pin, Poll } from './room-state.js';
-import type { StaffInbox } from './staff-inbox.js';
+import type { OpenQuestion, Pin, Poll } from './room-state.js';
 import { timeOfDayText, type Strings } from './strings.js';
 
 export interface PanelHost {
@@ -119,101 +117,6 @@ export function questionList(questions: readonly OpenQuestion[], host: QuestionH
   </ul>`;
 }
 
-export function staffPanel(inbox: StaffInbox, hands: readonly Hand[], quoted: (offset: number) => ChatEvent | undefined, host: PanelHost): TemplateResult {
-  const { strings } = host;
-  return html`
-    <h3>${strings.waiting}</h3>
-    ${inbox.held.length === 0
-      ? html`<p class="quiet">${strings.nothingWaits}</p>`
-      : html`<ul class="items">
-          ${repeat(
-            inbox.held,
-            (held) => held.offset,
-            (held) => html`<li class="item" data-held=${held.offset}>
-              <bdi class="name" dir="auto">${held.author?.name ?? ''}</bdi> ${momentButton(held.programMs, host)}
-              <bdi class="text" dir="auto">${held.text}</bdi>
-              <div class="actions">
-                <button type="button" class="primary" aria-label=${strings.about(strings.approve, held.author?.name ?? '')} @click=${() => host.act('approve', { target: held.offset })}>${strings.approve}</button>
-                <button type="button" class="danger" aria-label=${strings.about(strings.reject, held.author?.name ?? '')} @click=${() => host.act('reject', { target: held.offset })}>${strings.reject}</button>
-              </div>
-            </li>`,
-          )}
-        </ul>`}
-    <h3>${strings.reports}</h3>
-    ${inbox.reports.length === 0
-      ? html`<p class="quiet">${strings.noReports}</p>`
-      : html`<ul class="items">
-          ${repeat(
-            inbox.reports,
-            (report) => report.offset,
-            (report) => {
-              const about = quoted(report.target!);
-              const name = about?.author?.name ?? '';
-              return html`<li class="item" data-report=${report.target}>
-                <bdi class="name" dir="auto">${name}</bdi> ${momentButton(about?.programMs ?? null, host)}
-                <bdi class="text" dir="auto">${about?.text ?? ''}</bdi>
-                <div class="actions">
-                  <button type="button" class="danger" aria-label=${strings.about(strings.hide, name)} @click=${() => host.act('hide', { target: report.target })}>${strings.hide}</button>
-                </div>
-              </li>`;
-            },
-          )}
-        </ul>`}
-    <h3>${strings.hands}</h3>
-    ${hands.length === 0
-      ? html`<p class="quiet">${strings.noHands}</p>`
-      : html`<ol class="items">
-          ${repeat(
-            hands,
-            (hand) => hand.author.key,
-            (hand) => html`<li class="item" data-hand=${hand.author.key}>
-              <bdi class="name" dir="auto">✋ ${hand.author.name}</bdi>
-              <div class="actions">
-                <button type="button" aria-label=${strings.about(strings.lowerHand, hand.author.name)} @click=${() => host.act('lower_hand', { author: hand.author.key })}>${strings.lowerHand}</button>
-              </div>
-            </li>`,
-          )}
-        </ol>`}
-  `;
-}
-
-export interface OptionsHost {
-  readonly strings: Strings;
-  readonly language: string;
-  readonly delayMs: number;
-  readonly delay: (delayMs: number) => void;
-  readonly muted: ReadonlyMap<string, string>;
-  readonly unmute: (key: string) => void;
-}
-
-export function optionsPanel(host: OptionsHost): TemplateResult {
-  const { strings, delayMs } = host;
-  const number = new Intl.NumberFormat(host.language || undefined, { style: 'unit', unit: 'second', unitDisplay: 'narrow', minimumFractionDigits: 1, signDisplay: 'exceptZero' });
-  const step = (byMs: number): TemplateResult =>
-    html`<button type="button" title=${byMs < 0 ? strings.earlierBy(-byMs / 1000) : strings.laterBy(byMs / 1000)} @click=${() => host.delay(delayMs + byMs)}>
-      ${number.format(byMs / 1000)}
-    </button>`;
-  return html`
-    <h3>${strings.offset}</h3>
-    <p class="hint">${strings.offsetHint}</p>
-    <div class="actions" role="group" aria-label=${strings.offset}>
-      ${step(-5_000)} ${step(-500)} <output aria-live="polite">${number.format(delayMs / 1000)}</output> ${step(500)} ${step(5_000)}
-      <button type="button" ?disabled=${delayMs === 0} @click=${() => host.delay(0)}>${strings.offsetReset}</button>
-    </div>
-    <h3>${strings.mutedByYou}</h3>
-    ${host.muted.size === 0
-      ? html`<p class="quiet">${strings.nobodyMuted}</p>`
-      : html`<ul class="items">
-          ${[...host.muted].map(
-            ([key, name]) => html`<li class="item">
-              <bdi class="name" dir="auto">${name}</bdi>
-              <div class="actions"><button type="button" aria-label=${strings.about(strings.showAgain, name)} @click=${() => host.unmute(key)}>${strings.showAgain}</button></div>
-            </li>`,
-          )}
-        </ul>`}
-  `;
-}
-
 /** What became of a deed. */
 export interface Notice {
   readonly text: string;
@@ -234,7 +137,7 @@ export function noticeBar(notice: Notice | null, strings: Strings, close: () => 
   </div>`;
 }
 
-function momentButton(programMs: number | null, host: PanelHost): TemplateResult | typeof nothing {
+export function momentButton(programMs: number | null, host: PanelHost): TemplateResult | typeof nothing {
   if (programMs === null) return nothing;
   const time = timeOfDayText(programMs, host.language);
   return html`<button type="button" class="time" title=${host.strings.goTo(time)} @click=${() => host.seekTo(programMs)}>

@@ -19,6 +19,7 @@ import { RoomReads, type SocketForReads } from './reads.js';
 import { LAST_MESSAGES, VisibleRows, type Basis, type SyncMode } from './replay.js';
 import { RoomCache } from './room-cache.js';
 import type { RoomState } from './room-state.js';
+import type { DateOf, WireTimeline } from './served-dates.js';
 import { ShownState, type Audience } from './shown-state.js';
 import { uuid7 } from './uuid7.js';
 
@@ -36,6 +37,7 @@ export class ChatTimeline {
   readonly #now: () => number;
   readonly #socket: LiveSocket | null;
   readonly #reads: RoomReads;
+  readonly #dateOf: DateOf;
   readonly #own: OwnMessages;
   readonly #deeds: Deeds;
   readonly #state: ShownState;
@@ -57,6 +59,7 @@ export class ChatTimeline {
   #askForTokenAgain = false;
   #renewedAtMs = -Infinity;
   #closeCode: number | null = null;
+  #served: DateOf | null = null;
   #typedAtMs = -Infinity;
 
   constructor(options: ChatTimelineOptions) {
@@ -72,6 +75,21 @@ export class ChatTimeline {
     };
     const { server, room } = options;
     const reader = new ChatReader({ server, room, token, ...(options.fetch ? { fetch: options.fetch } : {}) });
+    const read = (from: number): Promise<WireTimeline> => reader.other(`timeline?from_media_sequence=${from}`) as Promise<WireTimeline>;
+    this.#dateOf = (list, index) => {
+      if (this.#served === null) {
+        this.#served = () => null; // not known until what knows is there
+        import('./served-dates.js').then(
+          ({ ServedDates }) => {
+            this.#served = new ServedDates({ read, onAnswer: () => this.look(), monotonicMs: this.#now }).dateOf;
+          },
+          () => {
+            this.#served = (all, at) => all.at(at).ownMs;
+          },
+        );
+      }
+      return this.#served(list, index);
+    };
     this.#socket = isRecording
       ? null
       : new LiveSocket({
@@ -279,6 +297,7 @@ export class ChatTimeline {
     this.#rows.rebase();
     if (adapter === null) return;
     if (this.#reads.spans !== null) giveSpans(adapter, this.#reads.spans);
+    if ('dateOf' in adapter && this.#socket !== null) adapter.dateOf = this.#dateOf;
     this.#unsubscribe = adapter.subscribe((change) => {
       if (change === 'seeking') {
         this.#rows.seek();

@@ -83,6 +83,11 @@ export class ChatReader {
     return (await this.#read(this.#roomUrl(`recordings/${encodeURIComponent(recording)}`), signal)) as WireRecording;
   }
 
+  /** Any other answer of the room's. @param path below the room, with its query. */
+  async other(path: string): Promise<unknown> {
+    return this.#read(this.#roomUrl(path), new AbortController().signal);
+  }
+
   get socketUrl(): string {
     const url = this.#roomUrl('live');
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -6,11 +6,12 @@
 
 import type { PlayheadAdapter } from './playhead.js';
 import type { WireSpan } from './protocol.js';
+import type { DateOf } from './served-dates.js';
 
 /** @param delayMs by how much the chat is to come later. Media sequence is not passed on: it would lead to the wrong date. */
 export function delayed(adapter: PlayheadAdapter, delayMs: number): PlayheadAdapter {
   if (delayMs === 0) return adapter;
-  const mapped = adapter as { setSpans?: (spans: readonly WireSpan[]) => void };
+  const mapped = adapter as { setSpans?: (spans: readonly WireSpan[]) => void; dateOf?: DateOf | null };
   return {
     address() {
       const address = adapter.address();
@@ -28,6 +29,9 @@ export function delayed(adapter: PlayheadAdapter, delayMs: number): PlayheadAdap
     seekToLive: () => adapter.seekToLive(),
     subscribe: (onChange) => adapter.subscribe(onChange),
     destroy: () => adapter.destroy(),
+    set dateOf(dateOf: DateOf | null) {
+      if ('dateOf' in mapped) mapped.dateOf = dateOf;
+    },
     ...(mapped.setSpans === undefined ? {} : { setSpans: (spans: readonly WireSpan[]) => mapped.setSpans!(spans) }),
   };
 }

@@ -28,6 +28,7 @@ __all__ = ["PART_S", "Encoder", "FileOrigin", "file_origin"]
 PART_S = 0.4
 PARTS_A_SEGMENT = 5
 SEGMENTS_WITH_PARTS = 3
+DATED_FOR = 2  # segments; then the first one leaves the list of few dates
 HELD_MAX_S = 6.0  # three target durations
 LOOK_S = 0.01
 TYPES = {
@@ -183,8 +184,21 @@ def low_latency_playlist(parts: list[Part], after: tuple[int, int] | None = None
     return "\n".join(lines) + "\n"
 
 
+def sparse_playlist(parts: list[Part]) -> str:
+    """The same media with a date where an encoder begins and nowhere else; the first date soon leaves the window."""
+    first = DATED_FOR if len(parts) > 2 * DATED_FOR else 0
+    lines = ["#EXTM3U", "#EXT-X-VERSION:6", "#EXT-X-TARGETDURATION:2", f"#EXT-X-MEDIA-SEQUENCE:{parts[first].number}"]
+    for index, part in enumerate(parts[first:], first):
+        if part.is_discontinuous:
+            lines.append("#EXT-X-DISCONTINUITY")
+        if part.is_discontinuous or index == 0:
+            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:{part.date}")
+        lines += [f"#EXTINF:{part.duration_s:.6f},", part.name]
+    return "\n".join(lines) + "\n"
+
+
 class FileOrigin:
-    """Serves folders below one folder: ``/<name>/stream.m3u8`` as ffmpeg writes it, ``/<name>/low.m3u8`` with parts.
+    """Serves folders below one folder: ``/<name>/stream.m3u8`` as ffmpeg writes it, ``low.m3u8`` with parts, ``sparse.m3u8`` with few dates.
 
     Args:
         folder: of the streams.
@@ -216,6 +230,9 @@ class FileOrigin:
             return None
         if file.name == "low.m3u8":
             return self._low_latency(file.parent, query)
+        if file.name == "sparse.m3u8":
+            parts = listed(file.parent)
+            return sparse_playlist(parts).encode() if parts else None
         if file.name.startswith("segment-"):
             first, last = (int(number) for number in file.stem.split("-")[1:])
             files = [file.parent / f"stream{number}.m4s" for number in range(first, last + 1)]

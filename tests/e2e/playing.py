@@ -25,9 +25,10 @@ from tests.e2e.encoded import Encoder, FileOrigin, file_origin
 from tests.e2e.measuring import Samples, start_probe
 from tests.relay import Relay, token
 
-__all__ = ["ROOM", "Player", "Stage", "at_once", "stage_of", "until_after"]
+__all__ = ["ROOM", "SPARSE", "Player", "Stage", "at_once", "stage_of", "until_after"]
 
 ROOM = "class"
+SPARSE = "sparse"  # follows the same media, of which few segments are dated
 SAY_EVERY_S = 0.1
 STARTED_WITHIN_MS = 30_000
 CROSSED_WITHIN_S = 45.0  # on however busy a machine
@@ -82,7 +83,7 @@ def until_after(players: list[Player], program_ms: float, *, within_s: float = C
     samples: dict[str, Samples] = {player.name: [] for player in players}
     deadline_s = time.monotonic() + within_s
     while True:
-        time.sleep(1)
+        time.sleep(0.3)
         for player in players:
             samples[player.name] += player.take()
         newest_ms = {name: own[-1]["pictureMs"] if own else 0 for name, own in samples.items()}
@@ -99,14 +100,15 @@ class Stage:
         self.folder, self.encoder, self.origin, self.relay, self.playlist = folder, encoder, origin, relay, playlist
 
     @contextmanager
-    def players(self, browser: Browser, *names: str) -> Iterator[list[Player]]:
+    def players(self, browser: Browser, *names: str, room: str = ROOM) -> Iterator[list[Player]]:
         """Pages with these players, playing live, with the probe in them."""
         with ExitStack() as closing:
             pages = {}
             for name in names:
                 page = browser.new_page(viewport={"width": 800, "height": 900})
                 closing.callback(page.close)
-                asked = {"player": name, "playlist": self.playlist, "server": self.relay.url, "room": ROOM}
+                playlist = self.sparse if room == SPARSE else self.playlist
+                asked = {"player": name, "playlist": playlist, "server": self.relay.url, "room": room}
                 low = {"low": "1"} if self.encoder.low_latency else {}
                 page.goto(f"{self.origin.url}/e2e/players.html?{urlencode(asked | low)}")
                 pages[name] = page
@@ -119,20 +121,27 @@ class Stage:
                 start_probe(page)
             yield [Player(name, page) for name, page in pages.items()]
 
-    def truth(self) -> list[dict[str, Any]]:
-        """Every message of the room as the archive tells it, by (program time, offset)."""
-        answer = self.relay.get(f"/v1/rooms/{ROOM}/messages", params={"limit": 5000})
+    @property
+    def sparse(self) -> str:
+        """The playlist with few dates."""
+        return f"{self.origin.url}/live/sparse.m3u8"
+
+    def truth(self, room: str = ROOM) -> list[dict[str, Any]]:
+        """Every message of a room as the archive tells it, by (program time, offset)."""
+        answer = self.relay.get(f"/v1/rooms/{room}/messages", params={"limit": 5000})
         return [event for event in answer.json()["messages"] if event["kind"] in SHOWN_KINDS]
 
 
-def _talk(relay: Relay, until: threading.Event) -> None:
+def _talk(relay: Relay, rooms: tuple[str, ...], until: threading.Event) -> None:
     """Ten messages a second, as a platform with a chat of its own hands them in."""
-    headers = {"Authorization": "Bearer " + token(ROOM, "lms", None, ("ingest",))}
+    bearers = {room: f"Bearer {token(room, 'lms', None, ('ingest',))}" for room in rooms}
     number = 0
     while not until.wait(SAY_EVERY_S):
         number += 1
         body = {"id": str(uuid.uuid4()), "author": {"id": f"u{number % 7}", "name": "Ann"}, "text": f"message {number}"}
-        httpx2.post(f"{relay.url}/v1/rooms/{ROOM}/messages", content=json.dumps(body), headers=headers, timeout=10)
+        room = rooms[number % len(rooms)]
+        headers = {"Authorization": bearers[room]}
+        httpx2.post(f"{relay.url}/v1/rooms/{room}/messages", content=json.dumps(body), headers=headers, timeout=10)
 
 
 @contextmanager
@@ -146,8 +155,13 @@ def stage_of(folder: Path, *, low_latency: bool) -> Iterator[Stage]:
             playlist = f"{origin.url}/live/{name}.m3u8"
             encoder.wait_for(2)
             room = {"public": True, "playlist_url": playlist, "origins": [origin.url]}
-            with Relay(folder / "relay", {ROOM: room}, loopback_origins=[origin.host], limits=LIMITS) as relay:
-                talking = threading.Thread(target=_talk, args=(relay, until), daemon=True)
+            rooms = {ROOM: room}
+            if not low_latency:
+                rooms[SPARSE] = room | {"playlist_url": f"{origin.url}/live/sparse.m3u8"}
+            # Of three messages one is for the room with few dates.
+            talk = (ROOM, ROOM, SPARSE) if SPARSE in rooms else (ROOM,)
+            with Relay(folder / "relay", rooms, loopback_origins=[origin.host], limits=LIMITS) as relay:
+                talking = threading.Thread(target=_talk, args=(relay, talk, until), daemon=True)
                 talking.start()
                 try:
                     yield Stage(folder, encoder, origin, relay, playlist)

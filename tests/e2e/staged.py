@@ -83,5 +83,7 @@ class Staged(Watched):
             route.fulfill(content_type="text/javascript", path=ROOT / "chatsync" / "web" / "chatsync-player.js")
         elif path == "/more.js":
             route.fulfill(content_type="text/javascript", path=ROOT / "chatsync" / "web" / "chatsync-more.js")
+        elif path.startswith("/chatsync-"):  # what the script loads later
+            route.fulfill(content_type="text/javascript", path=ROOT / "chatsync" / "web" / path.lstrip("/"))
         else:
             route.fulfill(status=204)

@@ -16,12 +16,14 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.e2e.measuring import Report, Samples, check, note, spread
-from tests.e2e.playing import Player, Stage, at_once, stage_of, until_after
+from tests.e2e.playing import ROOM, SPARSE, Player, Stage, at_once, stage_of, until_after
 
 LOOK_S = float(os.environ.get("CHATSYNC_PLAYERS_S", "0"))  # 0: as short as it says something
 PLAYERS = ("hlsjs", "element", "videojs", "shaka")
 GROUPS = [(name,) for name in PLAYERS] if LOOK_S else [PLAYERS]
 LOW_LATENCY = ("hlsjs", "videojs", "shaka")  # the last is opened after the crash, which it does not survive
+GO_BY_SEQUENCE = ("hlsjs", "element", "videojs")  # Shaka's list has no media sequence
+FEW_DATES = "few dates, before the jump"
 BEFORE_S = 12  # of media, before the crash
 OUTAGE_S = 3
 OPEN = {("videojs", "sought")}  # now and then rows of up to a second too early after a seek; docs/sync.md says so
@@ -37,9 +39,11 @@ def _noted(
     stage: Stage,
     samples: dict[str, Samples],
     to_pane_ms: dict[str, list[float]] | None = None,
+    *,
+    room: str = ROOM,
 ) -> None:
     """Figures of each player, and what may never be in any sample."""
-    truth = stage.truth()
+    truth = stage.truth(room)
     low = "low latency, " if stage.encoder.low_latency else ""
     own_errors = stage.encoder.own_errors()
     report[f"{low}encoder of {what}"] = sorted(own_errors.values())
@@ -106,6 +110,8 @@ def test_players_stay_with_the_picture(plain: Stage, browser: Browser, report: R
         with plain.players(browser, *group) as players:
             _live_over_a_crash(plain, players, report)
             _sought(plain, players, report)
+            if group is GROUPS[-1]:
+                _where_dates_are_few(plain, browser, report)
             _counted_anew(plain, players, report)
 
 
@@ -142,6 +148,19 @@ def _sought(stage: Stage, players: list[Player], report: Report) -> None:
         for name, own in at_once(players, 0.5).items():
             samples[name] += own
     _noted(report, "sought", stage, samples, to_pane_ms)
+
+
+def _where_dates_are_few(stage: Stage, browser: Browser, report: Report) -> None:
+    """Before the jump no segment has a date any more: players count back from the one after it, the relay knows better."""
+    with stage.players(browser, *GO_BY_SEQUENCE, room=SPARSE) as players:
+        start_s = {player.name: player.value("window.probe.seekable()[0]") + 1.5 for player in players}
+        to_pane_ms = _seek_all(players, start_s)
+        samples = at_once(players, 1.5 + LOOK_S / 4)
+    _noted(report, FEW_DATES, stage, samples, to_pane_ms, room=SPARSE)
+    errors_ms = {name: report[f"{name}, {FEW_DATES}"]["error_ms"]["p95"] for name in samples}
+    assert max(errors_ms.values()) <= (50 if LOOK_S else 100), errors_ms
+    own_ms = report[f"hlsjs, {FEW_DATES}"]["own_ms"]["p50"]
+    assert own_ms > OUTAGE_S * 1000 * 0.8, f"hls.js is off by {own_ms} ms only: this shows nothing"
 
 
 def _counted_anew(stage: Stage, players: list[Player], report: Report) -> None:

@@ -37,7 +37,13 @@ async def said(folder: Path) -> None:
 def published(folder: Path, to: Path, web: Path) -> Published:
     """The room's files."""
     web.mkdir(exist_ok=True)
-    for name in ("hls.min.js", "chatsync-player.js", "chatsync-more.js"):
+    for name in (
+        "hls.min.js",
+        "chatsync-player.js",
+        "chatsync-more.js",
+        "chatsync-side-panels.js",
+        "chatsync-host.js",
+    ):
         (web / name).write_text("//")
     with open_store(folder / "data") as store:
         return publish(store, "class", title="<b>Class</b>", folder=to, web=web)

@@ -14,6 +14,9 @@ export const EDGE_S = 0.5;
 /** Program time that moves otherwise than the picture by more than this has jumped. */
 export const JUMP_MS = 1_500;
 
+/** Dates before are no dates: packagers count from 1970. The relay refuses them too. */
+export const MS_OF_1990 = 631_152_000_000;
+
 /**
  * Browsers read a date without a zone in the viewer's zone, the relay in UTC: how much to add.
  *

@@ -9,6 +9,7 @@
  */
 
 import type { AdapterChange, MediaState, PlayheadAddress, PlayheadAdapter } from '../playhead.js';
+import type { DateOf } from '../served-dates.js';
 import type { AdapterOptions } from './fragments.js';
 import { HlsAdapter, type HlsLike } from './hls.js';
 
@@ -48,6 +49,8 @@ export class HlsElementAdapter implements PlayheadAdapter {
   readonly #controller = new AbortController();
   #followed: { readonly hls: HlsLike; readonly video: HTMLVideoElement; readonly adapter: HlsAdapter } | null = null;
 
+  #dateOf: DateOf | null = null;
+
   constructor(element: HTMLElement, options: AdapterOptions = {}) {
     this.#element = element;
     this.#options = options;
@@ -55,6 +58,13 @@ export class HlsElementAdapter implements PlayheadAdapter {
     // Media events do not bubble, yet they can be caught on their way down; elements with a shadow root send them again.
     for (const name of CHANGES) element.addEventListener(name, () => this.#current(), { signal, capture: true });
     this.#current();
+  }
+
+  /** As of `HlsAdapter`, for whatever instance there is. */
+  set dateOf(dateOf: DateOf | null) {
+    this.#dateOf = dateOf;
+    const adapter = this.#current();
+    if (adapter !== null) adapter.dateOf = dateOf;
   }
 
   address(): PlayheadAddress | null {
@@ -103,6 +113,7 @@ export class HlsElementAdapter implements PlayheadAdapter {
     this.#followed = null;
     if (hls === null || video === null) return null;
     const adapter = new HlsAdapter(hls, video, this.#options);
+    adapter.dateOf = this.#dateOf;
     this.#followed = { hls, video, adapter };
     adapter.subscribe((change) => this.#emit(change));
     this.#emit('timeline');

@@ -9,7 +9,8 @@
  */
 
 import type { AdapterChange, MediaState, PlayheadAddress, PlayheadAdapter } from '../playhead.js';
-import { EDGE_S, END_TOLERANCE_S, JUMP_MS, RestartWatch, zoneShiftMs, type AdapterOptions } from './fragments.js';
+import type { DateOf } from '../served-dates.js';
+import { EDGE_S, END_TOLERANCE_S, JUMP_MS, MS_OF_1990, RestartWatch, zoneShiftMs, type AdapterOptions } from './fragments.js';
 import { PresentedFrames } from './presented-frames.js';
 
 interface HlsStream {
@@ -18,6 +19,7 @@ interface HlsStream {
 
 interface HlsFragment {
   readonly sn: number | 'initSegment';
+  readonly cc?: number;
   readonly start: number;
   readonly duration: number;
   readonly programDateTime: number | null;
@@ -82,6 +84,8 @@ export class HlsAdapter implements PlayheadAdapter {
   readonly #onTimeline = (): void => this.#frames.emit('timeline');
   readonly #onLoading = (): void => this.#restarts.reset();
   #last: { readonly timeS: number; readonly programMs: number } | null = null;
+  /** Dates of segments to which the playlist gives none; null: whatever hls.js has put there. */
+  dateOf: DateOf | null = null;
 
   constructor(hls: HlsLike, video: HTMLVideoElement, options: AdapterOptions = {}) {
     this.#hls = hls;
@@ -97,13 +101,13 @@ export class HlsAdapter implements PlayheadAdapter {
     if (timeS === null || this.#restarts.hasRestarted) return null;
     const found = this.#find(timeS);
     if (found === null) return null;
-    const { fragment, startS, shiftMs, live } = found;
+    const { fragment, startS, dateMs, live } = found;
     const positionMs = timeS * 1000;
     const intoMs = (timeS - startS) * 1000;
     const intoSegmentMs = Math.max(0, intoMs);
     const sequence = typeof fragment.sn === 'number' ? { mediaSequence: fragment.sn } : {};
-    if (fragment.programDateTime === null) return { ...sequence, intoSegmentMs, positionMs, live, atJump: false, ad: false };
-    const programTimeMs = fragment.programDateTime + shiftMs + intoMs;
+    if (dateMs === null) return { ...sequence, intoSegmentMs, positionMs, live, atJump: false, ad: false };
+    const programTimeMs = dateMs + intoMs;
     return { programTimeMs, ...sequence, intoSegmentMs, positionMs, live, atJump: this.#isJump(timeS, programTimeMs), ad: false };
   }
 
@@ -131,8 +135,9 @@ export class HlsAdapter implements PlayheadAdapter {
     const fragments = details?.fragments ?? [];
     for (let index = fragments.length - 1; index >= 0; index -= 1) {
       const fragment = fragments[index]!;
-      if (fragment.programDateTime === null) continue;
-      const intoS = (programTimeMs - fragment.programDateTime - shiftAt(fragments, index)) / 1000;
+      const dateMs = this.#dateOf(fragments, index, details!);
+      if (dateMs === null) continue;
+      const intoS = (programTimeMs - dateMs) / 1000;
       if (intoS < 0 || intoS >= fragment.duration) continue;
       this.#frames.video.currentTime = startOf(fragment, apartMaxS(details!)) + intoS;
       return true;
@@ -178,7 +183,31 @@ export class HlsAdapter implements PlayheadAdapter {
     return last === undefined ? null : last.start + last.duration;
   }
 
-  #find(timeS: number): { fragment: HlsFragment; startS: number; shiftMs: number; live: boolean } | null {
+  /** hls.js reads a date of 1970-01-01T00:00:00Z as none, and guesses those of segments without. */
+  #dateOf(fragments: readonly HlsFragment[], index: number, details: HlsDetails): number | null {
+    const { programDateTime: ownMs, rawProgramDateTime } = fragments[index]!;
+    const dateMs = ownMs === null ? null : ownMs + shiftAt(fragments, index);
+    if (this.dateOf === null || (rawProgramDateTime && dateMs! > MS_OF_1990)) return dateMs;
+    return this.dateOf(
+      {
+        length: fragments.length,
+        at: (at) => {
+          const one = fragments[at]!;
+          return {
+            sequence: one.sn === 'initSegment' ? null : one.sn,
+            ownMs: one.programDateTime === null ? null : one.programDateTime + shiftAt(fragments, at),
+            isWritten: !!one.rawProgramDateTime,
+            isDiscontinuous: one.cc !== fragments[at - 1]?.cc,
+            durationMs: one.duration * 1000,
+            startMs: startOf(one, apartMaxS(details)) * 1000,
+          };
+        },
+      },
+      index,
+    );
+  }
+
+  #find(timeS: number): { fragment: HlsFragment; startS: number; dateMs: number | null; live: boolean } | null {
     for (const details of [this.#hls.levels[this.#hls.currentLevel]?.details, this.#hls.latestLevelDetails]) {
       if (details === undefined || details === null) continue;
       const fragments = details.fragmentHint === undefined ? details.fragments : [...details.fragments, details.fragmentHint];
@@ -187,15 +216,15 @@ export class HlsAdapter implements PlayheadAdapter {
       if (fragment === undefined) continue;
       const isLast = index === fragments.length - 1;
       if (timeS >= fragment.start + fragment.duration + (isLast ? END_TOLERANCE_S : Infinity)) continue;
-      return { fragment, startS: startOf(fragment, apartMaxS(details)), shiftMs: shiftAt(fragments, index), live: details.live };
+      return { fragment, startS: startOf(fragment, apartMaxS(details)), dateMs: this.#dateOf(fragments, index, details), live: details.live };
     }
     return null;
   }
 
   #programAt(timeS: number): number | null {
     const found = this.#find(timeS);
-    if (found === null || found.fragment.programDateTime === null) return null;
-    return Math.floor(found.fragment.programDateTime + found.shiftMs + (timeS - found.startS) * 1000);
+    if (found === null || found.dateMs === null) return null;
+    return Math.floor(found.dateMs + (timeS - found.startS) * 1000);
   }
 
   #isJump(timeS: number, programMs: number): boolean {

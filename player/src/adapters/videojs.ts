@@ -10,7 +10,8 @@
  */
 
 import type { AdapterChange, MediaState, PlayheadAddress, PlayheadAdapter } from '../playhead.js';
-import { EDGE_S, END_TOLERANCE_S, JUMP_MS, RestartWatch, zoneShiftMs, type AdapterOptions } from './fragments.js';
+import type { DateOf } from '../served-dates.js';
+import { EDGE_S, END_TOLERANCE_S, JUMP_MS, MS_OF_1990, RestartWatch, zoneShiftMs, type AdapterOptions } from './fragments.js';
 import { PresentedFrames } from './presented-frames.js';
 
 interface VhsSegment {
@@ -96,6 +97,9 @@ export class VideoJsAdapter implements PlayheadAdapter {
   readonly #onLoading = (): void => this.#restarts.reset();
   #last: { readonly timeS: number; readonly programMs: number } | null = null;
 
+  /** Dates of segments to which the playlist gives none; null: whatever VHS has put there. */
+  dateOf: DateOf | null = null;
+
   /** @param player with its element in place: after `videojs(…)` has returned. */
   constructor(player: VideoJsLike, options: AdapterOptions = {}) {
     const root = player.el();
@@ -122,7 +126,7 @@ export class VideoJsAdapter implements PlayheadAdapter {
       const live = playlist.endList !== true;
       const intoMs = (timeS - found.startS) * 1000;
       const sequence = playlist.mediaSequence === undefined ? {} : { mediaSequence: playlist.mediaSequence + found.index };
-      const dateMs = dateOf(segments, found.index);
+      const dateMs = this.#dateOf(playlist, found.index);
       const where = { ...sequence, intoSegmentMs: Math.max(0, intoMs), positionMs, live, ad: false };
       if (dateMs === null) return { ...where, atJump: false };
       return { ...where, programTimeMs: dateMs + intoMs, atJump: this.#isJump(timeS, dateMs + intoMs) };
@@ -153,7 +157,7 @@ export class VideoJsAdapter implements PlayheadAdapter {
     const playlist = this.#playlists()[0];
     const segments = playlist?.segments ?? [];
     for (let index = segments.length - 1; index >= 0; index -= 1) {
-      const dateMs = dateOf(segments, index);
+      const dateMs = this.#dateOf(playlist!, index);
       if (dateMs === null) continue;
       const intoS = (programTimeMs - dateMs) / 1000;
       if (intoS < 0 || intoS >= durationOf(segments[index]!)) continue;
@@ -188,6 +192,30 @@ export class VideoJsAdapter implements PlayheadAdapter {
     const media = playlists?.media();
     if (playlists === undefined || media === null || media === undefined) return [];
     return [media, ...(playlists.main?.playlists ?? []).filter((one) => one !== media)];
+  }
+
+  /** VHS believes a date of 1970, and guesses those of segments without (`programDateTime`). */
+  #dateOf({ segments = [], mediaSequence }: VhsPlaylist, index: number): number | null {
+    const dateMs = dateOf(segments, index);
+    if (this.dateOf === null || (segments[index]?.dateTimeObject !== undefined && dateMs! > MS_OF_1990)) return dateMs;
+    return this.dateOf(
+      {
+        length: segments.length,
+        at: (at) => {
+          const one = segments[at]!;
+          const startS = placed(one, at)?.startS;
+          return {
+            sequence: mediaSequence === undefined ? null : mediaSequence + at,
+            ownMs: dateOf(segments, at),
+            isWritten: one.dateTimeObject !== undefined,
+            isDiscontinuous: one.discontinuity === true,
+            durationMs: one.duration * 1000,
+            startMs: startS === undefined ? null : startS * 1000,
+          };
+        },
+      },
+      index,
+    );
   }
 
   #watch(playlist: VhsPlaylist | undefined): void {
@@ -242,9 +270,10 @@ export class VideoJsAdapter implements PlayheadAdapter {
   }
 
   #programAt(timeS: number): number | null {
-    for (const { segments = [] } of this.#playlists()) {
+    for (const playlist of this.#playlists()) {
+      const { segments = [] } = playlist;
       const found = this.#placedAt(segments, timeS) ?? this.#expectedAt(segments, timeS);
-      const dateMs = found === null ? null : dateOf(segments, found.index);
+      const dateMs = found === null ? null : this.#dateOf(playlist, found.index);
       if (found !== null && dateMs !== null) return Math.floor(dateMs + (timeS - found.startS) * 1000);
     }
     return null;
