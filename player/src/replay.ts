@@ -223,7 +223,10 @@ export class VisibleRows {
 
   #resolved(point: { programMs: number; broadcast: number | null; mediaSequence: number | null } | null): { programMs: number; broadcast: number } | null {
     if (point === null) return null;
-    const broadcast = point.broadcast ?? this.#room.broadcastOf(point.programMs, point.mediaSequence);
+    const spans = this.#spans;
+    // A recording has its own list of broadcasts; a player that goes by dates tells none.
+    const begun = spans?.filter((span) => span.program_ms <= point.programMs).at(-1) ?? spans?.[0];
+    const broadcast = point.broadcast ?? begun?.broadcast ?? this.#room.broadcastOf(point.programMs, point.mediaSequence);
     return broadcast === null ? null : { programMs: point.programMs, broadcast };
   }
 

@@ -342,6 +342,13 @@ describe('recordings', () => {
     expect(viewer.settle(UNKNOWN)).toEqual([]);
   });
 
+  test('a player that goes by dates tells no broadcast: the spans do', () => {
+    const other = { ...span(0, -90_000, -60_000), broadcast: 9 };
+    const viewer = new Viewer(lecture(100), { spans: [other, span(30_000, 0, 100_000)] });
+    expect(viewer.settle(at(T0 + 30_000))).toEqual(range(1, 31));
+    expect(viewer.timeline.broadcast).toBe(1);
+  });
+
   test('what was cut is left out, a trimmed head stays as context', () => {
     const viewer = new Viewer(lecture(200), { spans: [span(0, 20_000, 60_000), span(40_000, 100_000, 160_000)] });
     expect(viewer.settle(at(T0 + 20_000, { broadcast: 1 }))).toEqual(range(1, 21));
