@@ -13,6 +13,7 @@ from chatsync.analysis.pictures import Picture
 from chatsync.analysis.plotting import room_chart
 from chatsync.demo.term import write_term
 from chatsync.errors import NotFoundError
+from tests.analysis.pictures import PAGE, QUESTIONS, queries
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +72,15 @@ def test_what_is_not_there_is_said(archive: OpenArchive) -> None:
     """No empty picture of a room that the archive does not have."""
     with pytest.raises(NotFoundError):
         room_chart(archive, "physics")
+
+
+def test_every_question_of_the_page_has_its_picture(archive: OpenArchive) -> None:
+    """Each of the ten answers is drawn from the page's own query, and the page shows it."""
+    page, drawings = PAGE.read_text(encoding="utf-8"), QUESTIONS
+    assert 10 == len(queries()) == len(drawings)
+    for number, (sql, draw) in enumerate(zip(queries(), drawings, strict=True), start=1):
+        rows = archive.sql(sql).to_arrow_table().to_pylist()
+        assert rows
+        assert draw(rows).to_dict()["encoding"]
+        assert f"](images/question-{number}.png)" in page
+        assert (PAGE.parent / "images" / f"question-{number}.png").stat().st_size > 5_000
