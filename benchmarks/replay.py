@@ -32,7 +32,7 @@ from benchmarks.loading import LeftOutError
 from chatsync.service.app import player_folder
 from tests.e2e.demo import chromium
 
-__all__ = ["main", "recorded"]
+__all__ = ["CHROMIUM", "DURATION_MS", "PAGES", "START_MS", "main", "program_ms", "put", "recorded", "served"]
 
 CHROMIUM = Path("/usr/bin/chromium")
 PAGES = Path(__file__).parent / "replay_pages"
@@ -53,10 +53,10 @@ def recorded(folder: Path, count: int) -> None:
     slices = []
     first = 0
     while first < count:
-        start_ms = _program_ms(first, count) // 1000 * 1000
+        start_ms = program_ms(first, count) // 1000 * 1000
         last = min(first + SLICE_EVENTS, count)
-        end_ms = (_program_ms(last - 1, count) // 1000 + 1) * 1000
-        while last < count and _program_ms(last, count) < end_ms:
+        end_ms = (program_ms(last - 1, count) // 1000 + 1) * 1000
+        while last < count and program_ms(last, count) < end_ms:
             last += 1
         body = {
             "room": "r",
@@ -74,7 +74,7 @@ def recorded(folder: Path, count: int) -> None:
                     "offset": number,
                     "kind": "message",
                     "id": f"m{number}",
-                    "program_ms": _program_ms(number, count),
+                    "program_ms": program_ms(number, count),
                     "stamp": "playhead",
                     "author": number % 50,
                     "text": _text(number),
@@ -109,11 +109,13 @@ def recorded(folder: Path, count: int) -> None:
     _write(folder / "v1/rooms/r/recordings/whole", {"duration_ms": DURATION_MS, "spans": [span]})
     _write_whole(folder / "whole.json", count)
     for page in PAGES.iterdir():
-        _put(folder / page.name, page.read_bytes())
-    _put(folder / "chatsync-player.js", (player_folder() / "chatsync-player.js").read_bytes())
+        put(folder / page.name, page.read_bytes())
+    for script in player_folder().glob("*.js"):
+        put(folder / script.name, script.read_bytes())
 
 
-def _program_ms(number: int, count: int) -> int:
+def program_ms(number: int, count: int) -> int:
+    """When message ``number`` of ``count`` was said: they are spread evenly."""
     return START_MS - (-number * DURATION_MS // count)
 
 
@@ -127,7 +129,7 @@ def _write_whole(path: Path, count: int) -> None:
         for number in range(count):
             comment = {
                 "_id": f"m{number}",
-                "content_offset_seconds": (_program_ms(number, count) - START_MS) / 1000,
+                "content_offset_seconds": (program_ms(number, count) - START_MS) / 1000,
                 "commenter": {"display_name": f"Student {number % 50}", "_id": f"k{number % 50}"},
                 "message": {"body": _text(number), "user_color": None},
             }
@@ -136,10 +138,11 @@ def _write_whole(path: Path, count: int) -> None:
 
 
 def _write(path: Path, body: Any) -> None:
-    _put(path, json.dumps(body, separators=(",", ":")).encode())
+    put(path, json.dumps(body, separators=(",", ":")).encode())
 
 
-def _put(path: Path, content: bytes) -> None:
+def put(path: Path, content: bytes) -> None:
+    """Write a file as it is served: gzipped."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(gzip.compress(content, 6))
 
@@ -169,7 +172,8 @@ class _Files(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def _served(folder: Path) -> Iterator[str]:
+def served(folder: Path) -> Iterator[str]:
+    """The address of a server of the folder's gzipped files."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Files, folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -226,7 +230,7 @@ def _measured(counts: list[int], seeks: int, rounds: int) -> Figures:
         with tempfile.TemporaryDirectory() as made:
             told(f"writing {count:,} messages")
             recorded(Path(made), count)
-            with _served(Path(made)) as address, chromium(str(CHROMIUM)) as browser:
+            with served(Path(made)) as address, chromium(str(CHROMIUM)) as browser:
                 taken: dict[str, list[Figures | None]] = {name: [] for name in ("ours", *PEERS)}
                 for _ in range(rounds):
                     for name, figures in taken.items():

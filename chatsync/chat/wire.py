@@ -292,6 +292,8 @@ def event_to_wire(
         is_told = as_staff or name not in _STAFF_DETAILS or (name == "answer" and event.kind == "poll_closed")
         if name not in wire and name != "emotes" and is_told:
             wire[name] = value
+    if event.kind == "hand_lowered" and "author" in event.details:
+        wire["hand"] = event.details["author"]  # by somebody else, who is the author: whose hand it was
     return wire
 
 

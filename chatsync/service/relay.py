@@ -378,6 +378,7 @@ class LiveConnection:
                 "role": author.role,
                 "may": list(permitted(author.role, room.edge.mode)),
             },
+            "reactions": list(room.settings.reactions),
             "sealed_until_ms": None if sealed_until_us is None else ms_from_us(sealed_until_us),
             "events": [] if recovery is None else self._told_at_first(recovery),
             "through": through,

@@ -20,6 +20,7 @@ import { isLeftOut, sampled, seedOf, type ListRow } from './chat-sampling.js';
 import { chatStyles } from './chat-styles.js';
 import { ChatTimeline } from './chat-timeline.js';
 import { RefusedError, type DeedFields } from './deeds.js';
+import { takeLeftMarkers } from './left-markers.js';
 import { isStaff, mayNow } from './permissions.js';
 import type { PlayheadAdapter } from './playhead.js';
 import { MESSAGE_KINDS, type ChatEvent } from './protocol.js';
@@ -59,7 +60,7 @@ export interface SeekRequest {
  * @attr recording - id of a recording: its chat instead of the live one
  * @attr sync - `hold` (with the picture, default) or `now` (as written; default for hosts and moderators)
  * @attr lang - language of the strings
- * @attr reactions - emoji to react with, separated by spaces; default: those every room begins with
+ * @attr reactions - emoji to react with, separated by spaces; default: those of the room
  * @fires chatsync-message - an event was appended while following; detail {offset, programMs, kind}
  * @fires chatsync-settled - the pane is right after a seek or a start; detail {generation, cutoffMs}
  * @fires chatsync-seek-request - the viewer wants to go to a moment; cancelable, else the adapter seeks
@@ -245,6 +246,7 @@ export class ChatsyncChat extends LitElement {
   protected override updated(): void {
     this.#renderedVersion = this.#session?.version ?? -1;
     this.#list.updated();
+    takeLeftMarkers(this.renderRoot.querySelector('.rows')!);
     if (this.#session !== null) this.#tellSettled(this.#session);
   }
 
@@ -253,7 +255,7 @@ export class ChatsyncChat extends LitElement {
   }
 
   get #emoji(): readonly string[] {
-    return this.reactions === null ? REACTIONS : this.reactions.split(/\s+/).filter((one) => one !== '');
+    return this.reactions === null ? (this.#session?.reactions ?? REACTIONS) : this.reactions.split(/\s+/).filter((one) => one !== '');
   }
 
   // ── Session ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -60,6 +60,7 @@ export class ChatTimeline {
   #renewedAtMs = -Infinity;
   #closeCode: number | null = null;
   #served: DateOf | null = null;
+  #reactions: readonly string[] | null = null;
   #typedAtMs = -Infinity;
 
   constructor(options: ChatTimelineOptions) {
@@ -229,6 +230,11 @@ export class ChatTimeline {
 
   get you(): You | null {
     return this.#you;
+  }
+
+  /** Emoji one may react with in this room; null before the first welcome, and from a relay that does not tell. */
+  get reactions(): readonly string[] | null {
+    return this.#reactions;
   }
 
   get playhead(): Playhead {
@@ -513,6 +519,7 @@ export class ChatTimeline {
     this.#epoch = frame.position.epoch;
     this.#hasSocketAnswered = true;
     this.#you = frame.you;
+    this.#reactions = frame.reactions ?? null;
     this.#state.receiveEdge(frame.state);
     this.#rows.ownKey = frame.you?.key ?? null;
     this.#wall = { wallMs: frame.wall_ms, atMs: this.#now() };

@@ -174,6 +174,7 @@ export type ServerFrame =
       broadcast: number | null;
       you: You;
       state?: unknown; // the edge's
+      reactions?: string[] | null; // what one may react with
       sealed_until_ms?: number | null;
       events?: WireEvent[] | null;
       through?: Position | null;

@@ -234,7 +234,7 @@ export function folded(state: RoomState, events: Iterable<ChatEvent>, tallies: I
         if (event.author !== null && !hands.has(event.author.key)) hands.set(event.author.key, { author: event.author, sinceMs: event.programMs });
         break;
       case 'hand_lowered':
-        hands.delete(event.author?.key ?? ''); // lowered by staff: whose is told by the edge, and by the next slice's state
+        hands.delete(text(details['hand']) || (event.author?.key ?? '')); // by staff, it says whose
         break;
       case 'question':
         questions.set(event.offset, { offset: event.offset, text: event.text, upvotes: 0, programMs: event.programMs, author: event.author });

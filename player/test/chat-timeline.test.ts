@@ -235,6 +235,14 @@ describe('breaks', () => {
     expect(rows()).toEqual(model.lastDue(T0 + 395_000));
   });
 
+  test('the welcome says what one may react with', async () => {
+    relay.onHello = (socket, hello) => relay.welcome(socket, hello, { reactions: ['🎈', '🍰'] });
+    open();
+    expect(timeline.reactions).toBeNull();
+    await until(() => timeline.status === 'open', 'a welcome');
+    expect(timeline.reactions).toEqual(['🎈', '🍰']);
+  });
+
   test('a higher epoch makes what was held worthless', async () => {
     player.programMs = T0 + 395_000;
     open();

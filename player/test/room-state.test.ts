@@ -52,6 +52,7 @@ describe('folding', () => {
     const raised: [number, Partial<WireEvent>][] = [[1, { kind: 'hand_raised', author: 2 }], [2, { kind: 'hand_raised', author: 1 }], [3, { kind: 'hand_raised', author: 2 }]];
     expect(fold(...raised).hands.map((hand) => [hand.author.key, hand.sinceMs])).toEqual([['b', T0 + 1000], ['a', T0 + 2000]]);
     expect(fold(...raised, [4, { kind: 'hand_lowered', author: 2 }]).hands.map((hand) => hand.author.key)).toEqual(['a']);
+    expect(fold(...raised, [4, { kind: 'hand_lowered', author: 0, hand: 'a' }]).hands.map((hand) => hand.author.key)).toEqual(['b']); // by staff
   });
 
   test('a question is open until it is answered, most upvoted first', () => {

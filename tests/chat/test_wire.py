@@ -378,6 +378,14 @@ def test_what_there_is_not_is_left_out() -> None:
     assert not {"author", "text", "fragments", "reply_to", "target", "behind_live_ms"} & set(bare)
 
 
+def test_a_hand_that_staff_lowered_says_whose_it_was() -> None:
+    """The author is who lowered it; one's own needs no more than that."""
+    by_staff = event(7, "hand_lowered", author=author("Eve"), details={"author": "key-ann"})
+    wire = event_to_wire(by_staff, author=by_staff.author)
+    assert ("key-ann", "key-eve") == (wire["hand"], wire["author"]["key"])
+    assert "hand" not in event_to_wire(event(7, "hand_lowered"))
+
+
 def test_links_and_mentions_come_as_fragments_besides_the_text() -> None:
     """Plain text has none; the pieces joined are the text."""
     text = "see https://example.org/x @Ben"

@@ -51,6 +51,7 @@ async def test_the_welcome_says_where_one_is_and_what_one_may(tmp_path: Path) ->
         assert (1, it.room().clock_ms()) == (welcome["broadcast"], welcome["clock_ms"])
         assert ["hello"] == [event["text"] for event in welcome["events"]]
         assert welcome["position"] == welcome["through"]
+        assert list(it.room().settings.reactions) == welcome["reactions"]
         assert it.clock.system_wall_us() // 1000 == welcome["wall_ms"]
 
 
