@@ -1,9 +1,9 @@
 """What the chat costs the page it stands in. ``python -m benchmarks.cost [--rate 200] [--minutes 60] [--json]``.
 
 A live room in which 200 messages a second are said, in one Chromium: ``<chatsync-chat>`` follows a picture that is six seconds behind the
-edge. For twenty seconds in real time Chromium traces its main thread. What counts for a frame is all that thread did
-between two frames: our script, style, layout and paint, and the page that plays the relay and makes the messages; so the figure is above what
-our script alone takes. Then an hour of the same room goes by thirty times as fast, and the heap is taken after a collection.
+edge. For twenty seconds in real time Chromium traces its main thread; times are those of the processor. Script of a frame is its animation callback with what it leaves to do: taking and
+drawing messages, layout that it forces, and the page, which plays the relay and makes the messages in the same callback; so the figure is above what our
+script alone takes. Beside it stands all that the thread did in a frame, style, layout and paint included. Then an hour of the same room goes by thirty times as fast, and the heap is taken after a collection.
 The last line is JSON.
 """
 
@@ -31,7 +31,6 @@ WARM_MS = 5_000
 FRAME_TARGET_MS = 8.0
 TASK_TARGET_MS = 50.0
 HEAP_TARGET_MB = 50.0
-TASKS = {"RunTask", "ThreadControllerImpl::RunTask"}
 TRACED = ("toplevel", "devtools.timeline", "disabled-by-default-devtools.timeline", "benchmark")
 
 
@@ -57,9 +56,9 @@ def _tasks(events: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
         raise LeftOutError("the trace has no frames")
     thread = (main[0]["pid"], main[0]["tid"])
     tasks = sorted(
-        (one["ts"], one["dur"] / 1000)
+        (one["ts"], _cpu_ms(one))
         for one in events
-        if one["name"] in TASKS and "dur" in one and (one["pid"], one["tid"]) == thread
+        if one["name"] == "RunTask" and "dur" in one and (one["pid"], one["tid"]) == thread
     )
     by_frame = [0.0] * len(frames)
     at = 0
@@ -70,9 +69,15 @@ def _tasks(events: list[dict[str, Any]]) -> tuple[list[float], list[float]]:
     return by_frame, [took_ms for _, took_ms in tasks]
 
 
+def _cpu_ms(event: dict[str, Any]) -> float:
+    """Time of the processor, where Chromium tells it: what else runs on the machine is not in it."""
+    taken_us: float = event.get("tdur", event["dur"])
+    return taken_us / 1000
+
+
 def _script(events: list[dict[str, Any]]) -> list[float]:
     """Milliseconds of script in each frame's callback: that of the page and of the player, with the microtasks they leave."""
-    return [one["dur"] / 1000 for one in events if one["name"] == "FireAnimationFrame" and "dur" in one]
+    return [_cpu_ms(one) for one in events if one["name"] == "FireAnimationFrame" and "dur" in one]
 
 
 def _p95(values: list[float]) -> float:
@@ -111,12 +116,12 @@ def _measured(rate: int, traced_s: int, minutes: int) -> Figures:
     return {
         "rows": [
             row(
-                f"main thread in a frame, p95, {what}",
+                f"script in a frame, p95, {what}",
                 "ms",
-                round(_p95(by_frame_ms), 2),
+                round(_p95(script_ms), 2),
                 target=FRAME_TARGET_MS,
                 better="lower",
-                note=f"script alone {_p95(script_ms):.1f} ms",
+                note=f"all of the main thread {_p95(by_frame_ms):.1f} ms, {len(by_frame_ms) / traced_s:.0f} frames a second",
             ),
             row(f"longest task, {what}", "ms", round(max(tasks_ms), 1), target=TASK_TARGET_MS, better="lower"),
             row(
@@ -125,6 +130,7 @@ def _measured(rate: int, traced_s: int, minutes: int) -> Figures:
                 round(metrics["JSHeapUsedSize"] / 1e6, 1),
                 target=HEAP_TARGET_MB,
                 better="lower",
+                note=f"{int(metrics['Nodes']):,} nodes in the page",
             ),
         ]
     }

@@ -94,7 +94,8 @@ def _iso(moment_ms: int) -> str:
 
 def _spans() -> list[dict[str, int]]:
     return [
-        {"position_ms": at, "duration_ms": HALF_MS, "broadcast": 1, "program_ms": _program_at(at)} for at in (0, HALF_MS)
+        {"position_ms": at, "duration_ms": HALF_MS, "broadcast": 1, "program_ms": _program_at(at)}
+        for at in (0, HALF_MS)
     ]
 
 

@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = (
     *("acks", "fanout", "idle", "many_rooms", "slices", "polling"),
     *("windows", "start", "seal", "erase", "replay", "questions", "imports", "exports"),
+    *("picture", "cost"),
 )
 OTHERS = (
     "append",

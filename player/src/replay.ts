@@ -25,6 +25,7 @@ export const LAST_MESSAGES = 50;
 export const AHEAD_MS = 20_000;
 
 const ROWS_MAX = 1_000; // followed for hours, the pane stays this long
+const CORRECTED_MS_MAX = 2_000; // a player that falls back further does so by itself, and takes nothing away
 const SMALL_STEP_MS = 1_000; // players nudge themselves over holes; that is not worth a new pane
 
 /** How rows are chosen at the moment. */
@@ -56,6 +57,7 @@ export class VisibleRows {
   #floor: ChatEvent | null = null; // rows begin here: what is placed before it is history
   #isBasing = true; // rows are re-made from the cache until they are complete
   #wasSought = false;
+  #soughtMs: number | null = null; // of the first frame after a seek
   #lastWanted = LAST_MESSAGES;
   #appended: ChatEvent[] = [];
   readonly #reactions = new ReactionFeed();
@@ -271,12 +273,16 @@ export class VisibleRows {
     const step = this.#cutoffMs === null ? Infinity : cutoffMs - this.#cutoffMs;
     const isElsewhere = at.broadcast !== this.#broadcast || (this.#wasSought && (step < 0 || step > SMALL_STEP_MS));
     const isCutBack = playhead.atJump && this.#spans !== null && step < -SMALL_STEP_MS; // an edit that goes back in time
-    if (isElsewhere || isCutBack) this.rebase();
+    // The first frame after a seek may be placed by what was declared, and put right by the next: what that let in goes.
+    const afterMs = this.#wasSought || this.#soughtMs === null ? 0 : this.#soughtMs - cutoffMs;
+    const isCorrected = afterMs > 0 && afterMs <= CORRECTED_MS_MAX;
+    if (isElsewhere || isCutBack || isCorrected) this.rebase();
+    if (this.#wasSought || isCorrected) this.#soughtMs = cutoffMs;
     this.#wasSought = false;
     this.#broadcast = at.broadcast;
     this.#cutoffMs = cutoffMs;
     const dueCount = countDue(cache.events, dueMs);
-    this.#reactions.due(cache.events, dueCount, cutoffMs, isElsewhere || isCutBack);
+    this.#reactions.due(cache.events, dueCount, cutoffMs, isElsewhere || isCutBack || isCorrected);
     const isChanged = cache.version !== this.#cacheVersion;
     if (!this.#isBasing && !isChanged && dueCount === this.#dueCount) return this.#checkSettled(cache);
     if (this.#isBasing) this.#base(cache, dueCount);

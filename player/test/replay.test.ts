@@ -187,6 +187,16 @@ describe('hold', () => {
     expect(viewer.timeline.cutoffMs).toBeNull();
   });
 
+  test('a place sought that the player corrects once it has it makes a new pane', () => {
+    const viewer = new Viewer(lecture(200));
+    viewer.settle(at(T0 + 150_000));
+    expect(viewer.seek(at(T0 + 60_900)).at(-1)).toBe(61);
+    expect(viewer.seek(at(T0 + 62_000)).at(-1)).toBe(63);
+    expect(viewer.settle(at(T0 + 61_400)).at(-1)).toBe(62); // VHS had placed the segment by what was declared
+    expect(viewer.settle(at(T0 + 63_000)).at(-1)).toBe(64);
+    expect(viewer.settle(at(T0 + 62_900)).at(-1)).toBe(64); // later: as ever
+  });
+
   test('a playhead that falls back by itself takes nothing away', () => {
     const viewer = new Viewer(lecture(200));
     const rows = viewer.settle(at(T0 + 150_000));
