@@ -97,7 +97,7 @@ bench-servers:
 	@bash tests/install_servers.sh redis-server libnginx-mod-nchan postgresql
 
 # Files of tests go to one process more than there are cores, since many wait for a stream; what measures runs alone.
-SPREAD := -n $(shell expr $$(nproc) + 1) --dist loadfile
+SPREAD := -n $(shell expr $$(nproc) + 2) --dist loadfile
 # Tests that ARGS names may all be of one sort: pytest's 5 says that the other has none.
 OR_NONE = $(if $(ARGS),|| test $$? -eq 5)
 
@@ -122,7 +122,7 @@ faults: setup ## kills, restarts, full disks
 spread: setup
 	@$(RUN)/pytest -m "not alone and not e2e" $(SPREAD) --no-loadscope-reorder --durations=30 $(ARGS) $(OR_NONE)
 alone: setup
-	@$(RUN)/pytest -m "alone and not e2e" $(ARGS) $(OR_NONE)
+	@$(RUN)/pytest -m "alone and not e2e" --durations=15 $(ARGS) $(OR_NONE)
 
 long: setup servers ## the long forms of the promises, hours in all; writes build/long/report.md (ARGS="kills cuts")
 	@$(RUN)/python -m tests.long $(ARGS)

@@ -1,7 +1,7 @@
 """One question of somebody we do not trust, answered in a process of its own: ``python -m chatsync.analysis.locked``.
 
 Owns: which tables that process has, and everything that is shut before the question is looked at. Does not know: who asks.
-Source: security-and-privacy §5 (analysts' SQL); decision 0043.
+Source: security-and-privacy §5 (analysts' SQL); decision 0058.
 
 On standard input a JSON object (``folder``, ``room``, ``sql``, ``rows``); on standard output the answer or why there is none. The room's views that the question
 names are copied into a database in memory, the archive is closed, and then:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -66,11 +67,14 @@ class OpenArchive:
     def __init__(self, path: Path, *, room: str | None = None) -> None:
         self._path, self._room = path, room
         self.connection: Any = duckdb.connect(":memory:")
+        # What does not fit into memory is what people wrote: for us alone, and gone with us. DuckDB would put it into the working folder.
+        self._spill = tempfile.TemporaryDirectory(prefix="chatsync-", ignore_cleanup_errors=True)
         try:
             self.connection.execute("SET TimeZone = 'UTC'")
+            self.connection.execute("SET temp_directory = '{}'".format(self._spill.name.replace("'", "''")))
             self.refresh()
         except BaseException:
-            self.connection.close()
+            self.close()
             raise
 
     def __enter__(self) -> OpenArchive:
@@ -84,6 +88,7 @@ class OpenArchive:
     def close(self) -> None:
         """Close the connection; relations made from it are of no use then."""
         self.connection.close()
+        self._spill.cleanup()
 
     def refresh(self) -> None:
         """Take up what was said, hidden and written since.

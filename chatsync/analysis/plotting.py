@@ -82,16 +82,17 @@ def room_chart(archive: OpenArchive, room: str, *, broadcast: int | None = None,
         .properties(width=_WIDTH_PX, height=36)
     )
     polls = layer(where.polls()).mark_bar(color="#72b7b2", height=16).encode(hidden_x, to, alt.Y("lane:N", title=None))
-    names = (
-        layer(where.polls())
-        .mark_text(align="left", dx=4, limit=200, fontSize=11, clip=True)
-        .encode(
-            alt.X("to:Q" if recording is not None else "to:T", scale=scale, axis=None),
-            alt.Y("lane:N"),
-            alt.Text("question:N"),
-        )
-    )
-    asked = alt.layer(polls, names).properties(width=_WIDTH_PX, height=30)
+    words = where.polls()
+    late = where.x(about.duration_us * 0.75)  # what begins after it has its words before it: behind it is no room
+
+    def named(rows: list[dict[str, Any]], place: str, align: str, away_px: int) -> Any:
+        at = alt.X(f"{place}:{'T' if recording is None else 'Q'}", scale=scale, axis=None)
+        mark = layer(rows).mark_text(align=align, dx=away_px, limit=240, fontSize=11, clip=True)
+        return mark.encode(at, alt.Y("lane:N"), alt.Text("question:N"))
+
+    behind = named([row for row in words if row["from"] < late], "to", "left", 4)
+    before = named([row for row in words if row["from"] >= late], "from", "right", -4)
+    asked = alt.layer(polls, behind, before).properties(width=_WIDTH_PX, height=30)
     subtitle = (
         "bars: messages; line: viewers; red: no picture" if recording is None else "bars: messages; line: viewers"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import duckdb
@@ -34,6 +35,13 @@ def test_a_picture_is_drawn(folder: Path, tmp_path: Path) -> None:
     assert target.read_bytes().startswith(b"\x89PNG")
     assert 2 == _run("plot", "algebra", "--archive", str(folder), "-o", "room.pdf")[0]
     assert 2 == _run("plot", "physics", "--archive", str(folder), "-o", str(target))[0]
+
+
+def test_where_pictures_cannot_be_drawn_it_is_said_how_they_can(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra the command names it."""
+    monkeypatch.setitem(sys.modules, "altair", None)
+    status, told = _run("plot", "algebra", "--archive", str(folder))
+    assert (2, True) == (status, "pip install 'chatsync-hls[plot]'" in told)
 
 
 def test_highlights_are_told_for_people_and_programs(folder: Path, tmp_path: Path) -> None:

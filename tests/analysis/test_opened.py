@@ -131,6 +131,24 @@ def test_a_folder_at_rest_is_left_as_it_was(store: Store) -> None:
     assert offset == store.journal.head("math").offset
 
 
+def test_what_does_not_fit_into_memory_is_for_us_alone_and_goes(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sort that spills writes into a folder of mode 0700, not into the working folder; nothing is left of it."""
+    monkeypatch.chdir(tmp_path)
+    said(store, placed("a", 0))
+    before = set(tmp_path.iterdir())
+    with _opened(store) as archive:
+        archive.connection.execute("SET memory_limit = '40 MiB'; SET threads = 1")
+        [(folder,)] = archive.sql("SELECT current_setting('temp_directory')").fetchall()
+        query = "SELECT range, repeat('x', 100) || range AS text FROM range(1000000) ORDER BY hash(range)"
+        archive.connection.execute(f"CREATE TEMP TABLE spilled AS {query}")
+        assert 0o700 == Path(folder).stat().st_mode & 0o777
+        assert any(Path(folder).iterdir())
+    assert not Path(folder).exists()
+    assert before == set(tmp_path.iterdir())
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 

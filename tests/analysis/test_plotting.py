@@ -54,7 +54,7 @@ def test_activity_questions_polls_and_gaps_are_what_the_archive_says(archive: Op
     assert {"answered", "left open"} == {row["became"] for row in _values(chart, "became")}
     [gap] = [row for row in _values(chart, "to") if set(row) == {"from", "to"}]
     assert 96_000 == int(str(gap["to"])) - int(str(gap["from"]))
-    assert 2 == len(_values(chart, "question"))
+    assert 2 == len({row["question"] for row in _values(chart, "question")})
 
 
 def test_it_is_drawn_with_its_words(archive: OpenArchive, tmp_path: Path) -> None:

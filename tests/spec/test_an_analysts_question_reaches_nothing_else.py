@@ -163,6 +163,8 @@ HEAVY = (
     "SELECT count(*) FROM range(100000000000) a, range(1000) b",
     "SELECT list(a.range) FROM range(100000000) a, range(1000) b",
     "SELECT repeat('x', 4000000000) || repeat('y', 4000000000)",
+    "WITH RECURSIVE x(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM x) SELECT count(*) FROM x",
+    "SELECT sum(length(regexp_replace(repeat('a', 100000 + range % 9), '(a*)*b', ''))) FROM range(1000000)",
 )
 
 
@@ -253,26 +255,28 @@ async def _asked(it: Stage, sql: str, token: str) -> tuple[int, str]:
 
 
 async def test_the_relay_answers_refuses_and_goes_on(tmp_path: Path) -> None:
-    """Over HTTP: an answer, refusals with their reasons, who may not, and bombs that only a limit of the process ends."""
+    """Over HTTP: an answer, refusals with their reasons, who may not, what is hidden, and bombs that only a limit of the process ends."""
     async with stage(tmp_path / "data", {ROOM: {}, "art": {}}) as it:
         await it.say("hello", ROOM)
+        hidden = await it.say(f"hidden {CANARY}", ROOM)
+        await it.act("hide", ROOM, target=hidden["offset"])
         await it.say(f"of another room {CANARY}", "art")
-        it.hub.reading.asker.seconds_max = 6
         host = it.token(ROOM, "teacher", "host")
         before = {path for path in _tree(tmp_path) if not path.endswith(("-wal", "-shm"))}
         status, told = await _asked(it, "SELECT room, text FROM messages", host)
         assert (200, [[ROOM, "hello"]]) == (status, json.loads(told)["rows"])
+        assert CANARY not in (await _asked(it, "SELECT * FROM events", host))[1]
+        assert 403 == (await _asked(it, "SELECT 1", it.token(ROOM, "ann")))[0]
+        assert 200 == (await _asked(it, "SELECT 1", it.token(ROOM, "study", None, ("analyst",))))[0]
+        it.hub.reading.asker.seconds_max = 2
         for statement in (
             "FROM staff",
             "SELECT * FROM read_text('/etc/passwd')",
             "SET lock_configuration = false",
-            HEAVY[0],
-            HEAVY[1],
+            *HEAVY,
         ):
             status, told = await _asked(it, statement, host)
             assert (422, "not_a_question") == (status, json.loads(told)["code"]), statement
             assert CANARY not in told
-        assert 403 == (await _asked(it, "SELECT 1", it.token(ROOM, "ann")))[0]
-        assert 200 == (await _asked(it, "SELECT 1", it.token(ROOM, "study", None, ("analyst",))))[0]
         assert before == {path for path in _tree(tmp_path) if not path.endswith(("-wal", "-shm"))}
         assert await it.say("still here", ROOM)
