@@ -15,9 +15,6 @@ import type { Strings } from './strings.js';
 
 const TEXT_MAX = 2_000; // code points; the room's own limit is the relay's to say
 
-/** What the relay lets people react with in every room, unless its host chose others. */
-export const REACTIONS = ['👍', '👏', '❤️', '😂', '😮', '🎉', '❓'];
-
 type SayKind = 'message' | 'question' | 'announcement' | 'private';
 
 export interface ComposerHost {

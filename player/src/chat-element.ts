@@ -8,7 +8,7 @@
 
 import { html, LitElement, nothing, type PropertyValues, type TemplateResult } from 'lit';
 import { Announcer } from './announcer.js';
-import { ChatComposer, REACTIONS } from './chat-composer.js';
+import { ChatComposer } from './chat-composer.js';
 import { chatHeader } from './chat-header.js';
 import { ChatList } from './chat-list.js';
 import { ChatMemory } from './chat-memory.js';
@@ -20,6 +20,7 @@ import { isLeftOut, sampled, seedOf, type ListRow } from './chat-sampling.js';
 import { chatStyles } from './chat-styles.js';
 import { ChatTimeline } from './chat-timeline.js';
 import { RefusedError, type DeedFields } from './deeds.js';
+import { delayed } from './delayed-adapter.js';
 import { takeLeftMarkers } from './left-markers.js';
 import { isStaff, mayNow } from './permissions.js';
 import type { PlayheadAdapter } from './playhead.js';
@@ -255,7 +256,7 @@ export class ChatsyncChat extends LitElement {
   }
 
   get #emoji(): readonly string[] {
-    return this.reactions === null ? (this.#session?.reactions ?? REACTIONS) : this.reactions.split(/\s+/).filter((one) => one !== '');
+    return this.reactions === null ? (this.#session?.reactions ?? []) : this.reactions.split(/\s+/).filter((one) => one !== '');
   }
 
   // ── Session ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -281,13 +282,7 @@ export class ChatsyncChat extends LitElement {
   }
 
   #attach(): void {
-    const { adapter } = this;
-    const { delayMs } = this.#memory;
-    this.#session?.attach(delayMs === 0 ? adapter : null);
-    if (delayMs === 0 || adapter === null) return;
-    void import('./delayed-adapter.js').then(({ delayed }) => {
-      if (adapter === this.adapter && delayMs === this.#memory.delayMs) this.#session?.attach(delayed(adapter, delayMs));
-    });
+    this.#session?.attach(this.adapter === null ? null : delayed(this.adapter, this.#memory.delayMs));
   }
 
   #serverUrl(): string {

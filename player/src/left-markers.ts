@@ -7,8 +7,6 @@
 
 const SLACK = 100;
 
-const isMarker = (node: Node | null): boolean => node?.nodeType === Node.COMMENT_NODE && (node as Comment).data === '';
-
 /**
  * Take them away, when there are many. @param list whose items are one element each, between two markers of their own.
  *
@@ -17,8 +15,7 @@ const isMarker = (node: Node | null): boolean => node?.nodeType === Node.COMMENT
 export function takeLeftMarkers(list: Element): void {
   if (list.childNodes.length < 3 * list.children.length + SLACK) return;
   for (const node of [...list.childNodes]) {
-    const isEnd = node.previousSibling?.nodeType === Node.ELEMENT_NODE;
-    const isStart = node.nextSibling?.nodeType === Node.ELEMENT_NODE;
-    if (isMarker(node) && !isEnd && !isStart) node.remove();
+    const isInUse = [node.previousSibling, node.nextSibling].some((beside) => beside instanceof Element);
+    if ((node as Comment).data === '' && !isInUse) node.remove(); // an element has no data, and lit's own comment has some
   }
 }

@@ -57,7 +57,7 @@ export class VisibleRows {
   #floor: ChatEvent | null = null; // rows begin here: what is placed before it is history
   #isBasing = true; // rows are re-made from the cache until they are complete
   #wasSought = false;
-  #soughtMs: number | null = null; // of the first frame after a seek
+  #soughtMs = 0; // of the first frame after a seek
   #lastWanted = LAST_MESSAGES;
   #appended: ChatEvent[] = [];
   readonly #reactions = new ReactionFeed();
@@ -274,8 +274,7 @@ export class VisibleRows {
     const isElsewhere = at.broadcast !== this.#broadcast || (this.#wasSought && (step < 0 || step > SMALL_STEP_MS));
     const isCutBack = playhead.atJump && this.#spans !== null && step < -SMALL_STEP_MS; // an edit that goes back in time
     // The first frame after a seek may be placed by what was declared, and put right by the next: what that let in goes.
-    const afterMs = this.#wasSought || this.#soughtMs === null ? 0 : this.#soughtMs - cutoffMs;
-    const isCorrected = afterMs > 0 && afterMs <= CORRECTED_MS_MAX;
+    const isCorrected = !this.#wasSought && cutoffMs < this.#soughtMs && this.#soughtMs - cutoffMs <= CORRECTED_MS_MAX;
     if (isElsewhere || isCutBack || isCorrected) this.rebase();
     if (this.#wasSought || isCorrected) this.#soughtMs = cutoffMs;
     this.#wasSought = false;

@@ -108,7 +108,7 @@ class Stage {
       const events = after === null ? all.slice(-50) : all.filter((event) => event.offset > after.offset);
       const { position } = this.model;
       socket.give({
-        type: 'welcome', position, wall_ms: T0 + 900_000, clock_ms: null, broadcast: 1, state: this.state, you: this.you,
+        type: 'welcome', position, wall_ms: T0 + 900_000, clock_ms: null, broadcast: 1, state: this.state, you: this.you, reactions: ['👍', '👏', '❤️', '😂', '😮', '🎉', '❓'],
         sealed_until_ms: this.model.sealedUntilMs, events: events.map((event) => this.inline(event)), through: position, gone: [], back: [],
       });
     } else if (frame.type === 'ping') socket.give({ type: 'pong', wall_ms: T0 + 900_000 });
