@@ -97,7 +97,7 @@ bench-servers:
 	@bash tests/install_servers.sh redis-server libnginx-mod-nchan postgresql
 
 # Files of tests go to one process more than there are cores, since many wait for a stream; what measures runs alone.
-SPREAD := -n $(shell expr $$(nproc) + 2) --dist loadfile
+SPREAD := -n $(shell expr $$(nproc) + 1) --dist loadfile
 # Tests that ARGS names may all be of one sort: pytest's 5 says that the other has none.
 OR_NONE = $(if $(ARGS),|| test $$? -eq 5)
 

@@ -17,19 +17,19 @@ _SCALE = 1.2  # pixels for each of the chart's
 class Picture:
     """An Altair chart drawn once; what shows notebooks takes it as PNG.
 
-    Args:
+    Attributes:
         chart: of Altair.
     """
 
     def __init__(self, chart: Any) -> None:
-        self._chart = chart
+        self.chart = chart
         self._png: bytes | None = None
 
     def _repr_png_(self) -> bytes:
         """For Jupyter and marimo. Cost: 0.3 s the first time."""
         if self._png is None:
             drawn = io.BytesIO()
-            self._chart.save(drawn, format="png", scale_factor=_SCALE)
+            self.chart.save(drawn, format="png", scale_factor=_SCALE)
             self._png = drawn.getvalue()
         return self._png
 
@@ -43,6 +43,6 @@ class Picture:
         if path.suffix == ".png":
             path.write_bytes(self._repr_png_())
         elif path.suffix == ".svg":
-            self._chart.save(str(path), format="svg")
+            self.chart.save(str(path), format="svg")
         else:
             raise ValueError(f"{path.name}: a picture is .png or .svg")

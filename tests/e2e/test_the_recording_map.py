@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Route
 
@@ -32,18 +34,17 @@ PAGE = f"""<!doctype html>
 </html>"""
 
 
-@pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """A demo whose stream has ended and whose relay still serves."""
-    running = Demo(tmp_path_factory.mktemp("ended"))
-    running.wait_until(STREAM_S)
-    running.stop_stream()
+@pytest.fixture
+def ended(demo: Demo) -> Demo:
+    """The demo, its stream ended and its relay serving: the tests of sync, which come before, have ended it, or it is ended here."""
+    if demo.get(RECORDING).status_code != 200:
+        demo.wait_until(STREAM_S)
+        demo.stop_stream()
     deadline_s = time.monotonic() + KEPT_WITHIN_S
-    while running.get(RECORDING).status_code != 200:
+    while demo.get(RECORDING).status_code != 200:
         assert time.monotonic() < deadline_s, "the relay kept no recording"
         time.sleep(0.5)
-    yield running
-    running.stop()
+    return demo
 
 
 @pytest.fixture
@@ -86,3 +87,13 @@ def test_the_map_covers_the_recording(ended: Demo) -> None:
     assert ["program_date_time"] == [span["method"] for span in spans]
     assert (0, recording["duration_ms"], 1) == (spans[0]["position_ms"], spans[0]["duration_ms"], spans[0]["broadcast"])
     assert recording["duration_ms"] >= (STREAM_S - 5) * 1000
+
+
+def test_ctrl_c_leaves_no_process_and_no_port(demo: Demo) -> None:  # the last that uses the demo
+    """Stopping the demo ends ffmpeg and frees the port."""
+    status = demo.stop()
+    left = subprocess.run(["pgrep", "-f", "stream.m3u8"], capture_output=True, text=True, check=False)
+    assert left.stdout == ""
+    assert status == 0
+    with pytest.raises(httpx2.TransportError):
+        httpx2.get(demo.url, timeout=1)
