@@ -1,6 +1,8 @@
 """Stalled and hostile readers cost little memory, slow nobody down, are closed with 4008, and resume without a gap (G5).
 
-CHATSYNC_CROWD says how many stalled and how many healthy readers there are: 150 in CI, 1,000 in the long form.
+CHATSYNC_CROWD says how many stalled and how many healthy readers there are: 150 in CI, 1,000 in the long form. There the p99 of the
+healthy ones is judged; in CI, where it would be the worst of some seventy messages, their median is, and the p99 only as far as what
+a stalled reader could hold up (decision 0059).
 """
 
 from __future__ import annotations
@@ -32,8 +34,10 @@ ROOM = "class"
 ROOMS: dict[str, dict[str, Any]] = {ROOM: {"public": True}, "quiet": {"public": True}}
 CROWD = int(os.environ.get("CHATSYNC_CROWD", "150"))
 IS_LONG = CROWD >= 1_000
-RATIO_MAX = 1.5 if IS_LONG else 3.0
+RATIO_MAX = 1.5
+JUDGED = 0.99 if IS_LONG else 0.5
 SLACK_S = 0.03  # below this a ratio measures the scheduler of a shared machine
+HELD_UP_S = 1.0  # who waits for a reader that takes nothing waits for `write_stall_s`, three times this
 RSS_MIB_MAX = 64
 LIMITS = {"commands_per_s": 10_000, "commands_burst": 100_000, "write_stall_s": 3}
 QUICK = LIMITS | {"ping_s": 2, "pong_s_max": 2}
@@ -47,25 +51,28 @@ async def test_stalled_readers_cost_little_and_come_back_without_a_gap(tmp_path:
     """As many stalled as healthy readers: memory, the healthy ones' p99, 4008 for each of them, then resumption."""
     with Relay(tmp_path, ROOMS, limits=LIMITS) as relay:
         healthy = await crowd(relay, ROOM, CROWD, name="healthy")
-        alone_s = await _p99_while_talking(relay, healthy, 3)
+        alone = await _latencies_while_talking(relay, healthy, 3)
         before_mib = rss_mib(relay.pid)
         stalled = await crowd(relay, ROOM, CROWD - 5, name="stalled", reads=False, receive_bytes=2_048)
         dripping = await crowd(relay, ROOM, 5, name="dripping", reads=False, receive_bytes=2_048)
         drip = asyncio.create_task(_drip(dripping))
-        beside_s, most_mib = await _until_closed(relay, healthy, CROWD)
+        beside, most_mib = await _until_closed(relay, healthy, CROWD)
         drip.cancel()
-        print(f"p99 {alone_s * 1e3:.1f} ms alone, {beside_s * 1e3:.1f} ms beside; {most_mib - before_mib:+.1f} MiB")
+        for share in (0.5, 0.99):
+            print(f"p{share * 100:g} {percentile(alone, share):.4f} s alone, {percentile(beside, share):.4f} s beside")
+        print(f"{most_mib - before_mib:+.1f} MiB")
         assert most_mib - before_mib <= RSS_MIB_MAX
-        assert beside_s <= max(RATIO_MAX * alone_s, SLACK_S), f"{beside_s:.3f} s beside, {alone_s:.3f} s alone"
+        assert percentile(beside, JUDGED) <= max(RATIO_MAX * percentile(alone, JUDGED), SLACK_S)
+        assert percentile(beside, 0.99) <= max(RATIO_MAX * percentile(alone, 0.99), HELD_UP_S)
         await _assert_all_come_back(relay, [*stalled, *dripping], healthy)
 
 
-async def _p99_while_talking(relay: Relay, healthy: list[Viewer], seconds: float) -> float:
+async def _latencies_while_talking(relay: Relay, healthy: list[Viewer], seconds: float) -> list[float]:
     for viewer in healthy:
         viewer.latencies_s.clear()
     async with talking(relay, ROOM, per_s=PER_S, padding=PADDING):
         await asyncio.sleep(seconds)
-    return percentile([one for viewer in healthy for one in viewer.latencies_s], 0.99)
+    return [one for viewer in healthy for one in viewer.latencies_s]
 
 
 async def _drip(viewers: list[Viewer]) -> None:
@@ -76,8 +83,8 @@ async def _drip(viewers: list[Viewer]) -> None:
         await asyncio.sleep(1)
 
 
-async def _until_closed(relay: Relay, healthy: list[Viewer], count: int) -> tuple[float, float]:
-    """Talk until that many were closed as too slow; the healthy ones' p99 and the most memory meanwhile."""
+async def _until_closed(relay: Relay, healthy: list[Viewer], count: int) -> tuple[list[float], float]:
+    """Talk until that many were closed as too slow; the healthy ones' latencies and the most memory meanwhile."""
     for viewer in healthy:
         viewer.latencies_s.clear()
     most_mib = 0.0
@@ -85,7 +92,7 @@ async def _until_closed(relay: Relay, healthy: list[Viewer], count: int) -> tupl
         while await asyncio.to_thread(metric, relay, TOO_SLOW) < count:
             most_mib = max(most_mib, rss_mib(relay.pid))
             await asyncio.sleep(0.25)
-    return percentile([one for viewer in healthy for one in viewer.latencies_s], 0.99), most_mib
+    return [one for viewer in healthy for one in viewer.latencies_s], most_mib
 
 
 async def _assert_all_come_back(relay: Relay, stalled: list[Viewer], healthy: list[Viewer]) -> None:
