@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.relay import Relay
+
 _ROOT = Path(__file__).resolve().parents[1]
 _LEFT_OUT = _ROOT / "build" / "left-out.txt"  # read by `make test`
 _MUST_RUN = ("e2e", "faults")
@@ -47,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
     order = {name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(_LONGEST)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What measures nothing may begin its relays as copies; with CHATSYNC_TESTS_EXECUTE, as in the long forms, nothing does."""
+    Relay.is_copied = "CHATSYNC_TESTS_EXECUTE" not in os.environ and item.get_closest_marker("alone") is None
 
 
 def _is_ci() -> bool:

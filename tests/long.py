@@ -94,10 +94,9 @@ def main() -> None:
 
 def _run(form: Form, log: Path) -> int:
     command = [sys.executable, "-m", "pytest", "-s", "-p", "no:cacheprovider", form.target]
+    environment = os.environ | {"CHATSYNC_TESTS_EXECUTE": "1"} | form.settings
     with log.open("wb") as output:
-        return subprocess.run(
-            command, cwd=ROOT, env=os.environ | form.settings, stdout=output, stderr=output, check=False
-        ).returncode
+        return subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=False).returncode
 
 
 def _figures(log: Path) -> list[str]:

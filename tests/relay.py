@@ -24,6 +24,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from chatsync.service.auth import PersonRole, TokenAuthority, TokenScope
+from tests.forking import ForkedCommand
 
 SECRET = "f1d2c3b4a5968778695a4b3c2d1e0f00ffeeddccbbaa9988"
 READY_S = 120.0  # before a test gives up, on however busy a machine; what is promised is asserted where it is tested
@@ -52,28 +53,29 @@ def admin_token() -> str:
 class Relay:
     """``chatsync serve`` in a process of its own, on a data folder that outlives it."""
 
+    is_copied = False  # from a process that has loaded everything (tests/forking.py); a test that measures nothing may (tests/conftest.py)
+
     def __init__(self, folder: Path, rooms: dict[str, dict[str, Any]], **settings: Any) -> None:
         self.folder, self.port = folder, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | ForkedCommand | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._config = folder / "chatsync.toml"
         self._config.write_text(_toml(settings | {"data_folder": str(folder / "data"), "port": self.port}, rooms))
         self.log = folder / "relay.log"
         self.start_s = 0.0  # from the last start to readiness
-        self.wrapper: list[str] = []  # a command that runs the relay, such as strace with its options
         self.environment: dict[str, str] = {}
 
     def launch(self) -> None:
         """Start the process, without waiting for it."""
         environment = os.environ | {"CHATSYNC_TOKEN_SECRET": SECRET} | self.environment
+        arguments = ["serve", "--config", str(self._config)]
+        if self.is_copied and not self.environment:
+            self._process = ForkedCommand(arguments, environment, self.log)
+            return
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self.wrapper, sys.executable, "-m", "chatsync", "serve", "--config", str(self._config)],
-                env=environment,
-                stdout=log,
-                stderr=log,
-            )
+            command = [sys.executable, "-m", "chatsync", *arguments]
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
     def start(self) -> Relay:
         """Start the process and wait until it is ready."""

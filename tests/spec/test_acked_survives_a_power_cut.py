@@ -12,7 +12,6 @@ import functools
 import gc
 import gzip
 import itertools
-import multiprocessing
 import os
 import random
 import select
@@ -35,6 +34,7 @@ from tests.faultkit.book import Book, check_opened
 from tests.faultkit.busy import NUMBERS, ROOMS, Task, guest, guest_of, live
 from tests.faultkit.ledger import id_of, text_of
 from tests.faultkit.power import LOG_FLUSHED, LOG_LOST, PowerDisk, why_no_power_disk
+from tests.forking import fork_context
 from tests.stage import START_US, Stage, stage
 
 CUTS = int(os.environ.get("CHATSYNC_CUTS", "100"))
@@ -58,8 +58,7 @@ class Life:
     """A process at work on the disk."""
 
     def __init__(self, task: Task) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faultkit.preloaded"])
+        context = fork_context()
         self._pipe, told = context.Pipe(duplex=False)
         self._process: ForkServerProcess = context.Process(target=live, args=(told, task), daemon=True)
         self._process.start()

@@ -7,7 +7,6 @@ Long form: ``CHATSYNC_POSITIONS=250``; another choice of positions: ``CHATSYNC_S
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import select
@@ -25,6 +24,7 @@ from tests.faultkit.busy import NUMBERS, Task
 from tests.faultkit.power import PowerDisk, why_no_power_disk
 from tests.faultkit.steps import stepping
 from tests.faultkit.syscalls import Fault, Injection, why_no_injection
+from tests.forking import fork_context
 from tests.stage import START_US
 
 POSITIONS = int(os.environ.get("CHATSYNC_POSITIONS", "20"))
@@ -54,8 +54,7 @@ class Relay:
     """A relay that takes one step at a time, in a process of its own."""
 
     def __init__(self, task: Task) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.faultkit.preloaded"])
+        context = fork_context()
         self._line, its = socket.socketpair()
         self._process = context.Process(target=stepping, args=(its, task), daemon=True)
         self._process.start()

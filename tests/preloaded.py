@@ -1,4 +1,4 @@
-"""What every forked relay of the fault kit would load by itself, loaded once, before the fork: a second of computing for each of them.
+"""What every relay of a test would load by itself, loaded once, before it is forked (:mod:`tests.forking`).
 
 Owns: that list. Does not know: what the relays do.
 """
