@@ -23,6 +23,7 @@ _LONGEST = (
     "test_acked_survives_a_power_cut.py",
     "test_no_ack_when_the_disk_fails.py",
     "test_a_backup_survives_a_power_cut.py",
+    "test_acked_survives_kill_9.py",
     "test_live_equals_replay.py",
     "test_dockerfile.py",
     "test_recordings_of_every_kind.py",

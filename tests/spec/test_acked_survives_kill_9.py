@@ -1,7 +1,8 @@
 """What was acked survives kill -9 at any moment (reliability G1, G2, G4).
 
 The ledger of acks is kept here, outside the process that is killed. Acks come over two live sockets and by HTTP (NDJSON).
-Long form: ``CHATSYNC_KILLS=500 CHATSYNC_KILLS_ACKED=1000000``; another run of events: ``CHATSYNC_SEED``.
+Long form: ``CHATSYNC_KILLS=500 CHATSYNC_KILLS_ACKED=1000000``; another run of events: ``CHATSYNC_SEED``. It judges too how soon the relay
+is ready again; in CI `test_a_relay_is_ready_with_a_million_in_the_tail.py` does.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from tests.relay import Relay, token
 KILLS = int(os.environ.get("CHATSYNC_KILLS", "25"))
 ACKED = int(os.environ.get("CHATSYNC_KILLS_ACKED", str(400 * KILLS)))
 SEED = int(os.environ.get("CHATSYNC_SEED", "20261124"))
-pytestmark = [pytest.mark.faults, pytest.mark.alone, pytest.mark.timeout(300 + 12 * KILLS)]
+IS_LONG = KILLS > 25
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 12 * KILLS), *([pytest.mark.alone] if IS_LONG else [])]
 WRITERS = ("writer-0", "writer-1")
 PLATFORM = "platform"
 IN_FLIGHT = 128
@@ -214,19 +216,26 @@ async def test_what_was_acked_survives_kills_at_random_moments(tmp_path: Path) -
         await _finish(relay, ledger, authors, chance)
         events = await asyncio.to_thread(lambda: ledger.check_whole_log(_pages(relay)))
         relay.stop()
-    empty_s = _empty_start_s(tmp_path / "empty")
     with open_store(tmp_path / "data") as store:
         assert [] == store.journal.open_report
         assert events <= store.journal.verify(ROOM)
     assert ACKED <= ledger.acked
-    peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(
-        f"\nseed {SEED}: {KILLS} kills, {ledger.acked} acked, {events} events, 0 lost, 0 doubled, 0 reordered, 0 restamped; "
-        f"ready in {statistics.median(starts_s):.2f} s (median), {max(starts_s):.2f} s (longest), {starts_s[-1]:.2f} s (last), {empty_s:.2f} s (with an empty log); "
-        f"{peak_kib // 1024} MiB at most; {time.monotonic() - began_s:.0f} s"
+        f"\nseed {SEED}: {KILLS} kills, {ledger.acked} acked, {events} events, 0 lost, 0 doubled, 0 reordered, 0 restamped; {time.monotonic() - began_s:.0f} s"
     )
-    # Half as much again as is promised, for what else the machine does; on a busy one beside a log with nothing in it.
-    assert statistics.median(starts_s[-10:]) <= 1.5 * max(READY_S, empty_s)
+    if IS_LONG:
+        _judge(starts_s, _empty_start_s(tmp_path / "empty"))
+
+
+def _judge(starts_s: list[float], empty_s: float) -> None:
+    """Half as much again as is promised, for what else the machine does; on a busy one beside a log with nothing in it."""
+    peak_kib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    median_s = statistics.median(starts_s[-10:])
+    print(
+        f"ready in {statistics.median(starts_s):.2f} s (median), {max(starts_s):.2f} s (longest), {median_s:.2f} s (last ten), "
+        f"{empty_s:.2f} s (with an empty log); {peak_kib // 1024} MiB at most"
+    )
+    assert median_s <= 1.5 * max(READY_S, empty_s)
 
 
 def _empty_start_s(folder: Path) -> float:
