@@ -36,16 +36,17 @@ _REACH = 3  # in sigmas: beyond it a message weighs a hundredth
 
 DENSITY = f"""
     -- said(at_s, text): what was said, and when. A message of a hundred characters weighs nothing, a word nearly one.
-    WITH weighed AS (
-        SELECT at_s, greatest(0, 1 - length(text) / 100.0) AS weight FROM said WHERE at_s >= 0
-    ), seconds AS (
-        -- Only seconds near a message have a density at all.
-        SELECT DISTINCT unnest(range(greatest(0, floor(at_s)::BIGINT - {int(_REACH * SIGMA_S)}), floor(at_s)::BIGINT + {int(_REACH * SIGMA_S) + 1})) AS second
-        FROM weighed
+    WITH heard AS (
+        SELECT floor(at_s)::BIGINT AS at_second, sum(greatest(0, 1 - length(text) / 100.0)) AS weight
+        FROM said WHERE at_s >= 0 GROUP BY at_second
+    ), bell AS (
+        -- What is said in a second is spread over those around it: a bell of {SIGMA_S:g} s.
+        SELECT away, exp(-pow(away, 2) / (2 * pow({SIGMA_S:g}, 2))) / ({SIGMA_S:g} * sqrt(2 * pi())) AS share
+        FROM range({-int(_REACH * SIGMA_S)}, {int(_REACH * SIGMA_S) + 1}) AS reach(away)
     )
-    -- Each message is spread over the seconds around it: a bell of {SIGMA_S:g} s.
-    SELECT second, sum(weight * exp(-pow(at_s - second - 0.5, 2) / (2 * pow({SIGMA_S:g}, 2)))) / ({SIGMA_S:g} * sqrt(2 * pi())) AS density
-    FROM seconds JOIN weighed ON at_s >= second - {_REACH * SIGMA_S:g} AND at_s < second + {_REACH * SIGMA_S:g} + 1
+    -- Only seconds near a message have a density at all.
+    SELECT at_second + away AS second, sum(weight * share) AS density
+    FROM heard CROSS JOIN bell WHERE at_second + away >= 0
     GROUP BY second ORDER BY second
 """
 """SQL over a table ``said(at_s, text)``: messages' weight a second, by second."""
@@ -130,7 +131,7 @@ def clips(connection: Any, count: int, *, lag_s: float | None = None) -> tuple[l
     Raises:
         duckdb.Error: there is no such table.
 
-    Cost: 1 s for a lecture; more than half a minute for a million messages, each of which is joined with the seconds around it.
+    Cost: 0.1 s for a hundred thousand messages, half a second for a million.
     """
     density: Density = dict(connection.execute(DENSITY).fetchall())
     tops = peaks(density, count)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatsync.analysis.highlights import APART_S, DENSITY, begins_one, clips, fitted_lag_s, peaks, rise_lag_s
+from chatsync.analysis.highlights import APART_S, DENSITY, SIGMA_S, begins_one, clips, fitted_lag_s, peaks, rise_lag_s
 
 
 def _said(rows: list[tuple[float, str]]) -> duckdb.DuckDBPyConnection:
@@ -28,6 +30,27 @@ def test_density_is_what_was_said_spread_over_its_seconds() -> None:
     assert 0.97 == pytest.approx(sum(density.values()), abs=0.01)
     assert 100 == max(density, key=lambda second: density[second])
     assert all(abs(second - 100) <= 19 for second, weight in density.items() if weight > 0)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-5, 400, allow_nan=False).map(lambda at_s: round(at_s, 3)), st.integers(0, 130)),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_density_is_the_sum_of_a_bell_for_each_message(said: list[tuple[float, int]]) -> None:
+    """As one would write it down: each message's weight, times a bell of six seconds, for the seconds up to three of those away."""
+    expected: dict[int, float] = {}
+    for at_s, length in said:
+        for away in range(-18, 19) if at_s >= 0 else ():
+            second = int(at_s) + away
+            if second >= 0:
+                share = math.exp(-(away**2) / (2 * SIGMA_S**2)) / (SIGMA_S * math.sqrt(2 * math.pi))
+                expected[second] = expected.get(second, 0.0) + max(0.0, 1 - length / 100) * share
+    found = _said([(at_s, "x" * length) for at_s, length in said]).execute(DENSITY).fetchall()
+    assert sorted(expected) == [second for second, _ in found]
+    assert expected == pytest.approx(dict(found), abs=1e-9)
 
 
 def test_a_burst_is_found_a_lag_before_its_peak() -> None:
