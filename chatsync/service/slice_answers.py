@@ -13,7 +13,7 @@ import asyncio
 import gzip
 import hashlib
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from chatsync.errors import CorruptError, NotFoundError, SupersededError
 from chatsync.instants import SECOND_US, us_from_ms
@@ -44,6 +44,10 @@ _SEALED_KEPT_MAX = 8_192  # heads of sealed answers; their bodies lie with the s
 _OPEN_EVENTS_ON_LOOP = 300  # more than this are encoded in a thread
 
 
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
 class _Kept:
     """An answer, and what it was made from."""
 
@@ -51,6 +55,27 @@ class _Kept:
 
     def __init__(self, running: RunningRoom, stamp: object, made_us: int, answer: Answer) -> None:
         self.running, self.stamp, self.made_us, self.answer = running, stamp, made_us, answer
+
+
+class _Again:
+    """A sealed slice that was answered to an address, and what it was found by."""
+
+    __slots__ = ("answer", "index", "row", "running", "version")
+
+    def __init__(self, running: RunningRoom, index: SliceIndex, row: SliceRow, answer: Answer) -> None:
+        self.running, self.index, self.row, self.answer = running, index, row, answer
+        self.version = index.version
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is the answer still: no slice of its broadcast has changed or is about to."""
+        sealer, index = self.running.sealer, self.index
+        return (
+            sealer.loaded_index(index.broadcast) is index
+            and index.version == self.version
+            and not index.has_work
+            and sealer.packed_in_memory(self.row) is self.answer.body
+        )
 
 
 class SliceAnswers:
@@ -62,6 +87,7 @@ class SliceAnswers:
         self._kept: dict[tuple[object, ...], _Kept] = {}
         self._kept_bytes = 0
         self._sealed: dict[tuple[str, bool, int, SliceName], Answer] = {}
+        self._again: dict[str, _Again] = {}  # by path
         self._paces: dict[str, Pace] = {}
         self._making = asyncio.Lock()
         self._reads = self._reads_before = 0
@@ -124,8 +150,19 @@ class SliceAnswers:
 
     # --- sealed slices --------------------------------------------------------------------------------------------
 
-    def sealed_now(self, running: RunningRoom, broadcast: int, name: SliceName) -> Answer | None:
-        """A sealed slice, compressed, if all of it is in memory and it is the present revision."""
+    def sealed_again(self, path: str) -> tuple[RunningRoom, Answer] | None:
+        """A sealed slice that was answered to this path before and has not changed since, and its room as it was then."""
+        known = self._again.get(path)
+        if known is None:
+            return None
+        if not known.stands:
+            del self._again[path]
+            return None
+        self._count_slice.inc()
+        return known.running, known.answer
+
+    def sealed_now(self, running: RunningRoom, broadcast: int, name: SliceName, *, path: str = "") -> Answer | None:
+        """A sealed slice, compressed, if all of it is in memory and it is the present revision; remembered for ``path``."""
         sealer = running.sealer
         index = sealer.loaded_index(broadcast)
         row = None if index is None else index.entry_at(us_from_ms(name[0]))
@@ -139,9 +176,9 @@ class SliceAnswers:
         answer = self._sealed.get(key)
         if answer is None or answer.body is not body:
             answer = self._sealed_answer(running, row, body, gzipped=True)
-            while len(self._sealed) >= _SEALED_KEPT_MAX:
-                del self._sealed[next(iter(self._sealed))]
-            self._sealed[key] = answer
+            _keep_newest(self._sealed, key, answer)
+        if path:
+            _keep_newest(self._again, path, _Again(running, index, row, answer))
         return answer
 
     async def sealed(self, running: RunningRoom, broadcast: int, name: SliceName, *, gzipped: bool) -> Answer:
@@ -298,6 +335,12 @@ class SliceAnswers:
         if not answer.tag or answer.tag not in if_none_match:
             return answer
         return not_modified(answer)
+
+
+def _keep_newest(kept: dict[_Key, _Value], key: _Key, value: _Value) -> None:
+    while len(kept) >= _SEALED_KEPT_MAX:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _name_of(row: SliceRow) -> SliceName:

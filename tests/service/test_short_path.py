@@ -331,6 +331,28 @@ async def test_a_slice_waits_for_the_hide_that_concerns_it(tmp_path: Path) -> No
         assert b"sealed" not in answer.body
 
 
+async def test_a_slice_is_answered_again_only_while_it_stands(tmp_path: Path) -> None:
+    """Asked for a second time it is found by its address; not once a message in it is hidden, nor after it has left memory."""
+    async with served(tmp_path) as relay:
+        it = relay.it
+        answers = it.app.state.short_path._answers
+        path = (await _paths(it))["sealed"]
+        first = await relay.get(path, *GZIP)
+        for _ in range(2):
+            assert first.same == (await relay.get(path, *GZIP)).same
+        assert answers.sealed_again(path) is not None
+        assert 404 == (await relay.get(path.replace("class", "staff"), *GZIP)).status
+        it.sealer()._packed.forget("class")
+        assert answers.sealed_again(path) is None
+        for _ in range(2):  # from its file, then from memory
+            assert first.same == (await relay.get(path, *GZIP)).same
+        assert answers.sealed_again(path) is not None
+        (hidden,) = [event["offset"] for event in await it.replayed() if event.get("text") == "sealed"]
+        await it.act("hide", target=hidden)
+        assert answers.sealed_again(path) is None
+        assert 410 == (await relay.get(path, *GZIP)).status
+
+
 async def test_what_was_answered_is_counted(tmp_path: Path) -> None:
     """Each answer once, by what it was, whichever way it went."""
     async with served(tmp_path) as relay:
