@@ -204,11 +204,6 @@ export class ChatTimeline {
     return this.#rows.takeReactions();
   }
 
-  /** @internal What the element knew as the session's timeline; gone with session.ts. */
-  get timeline(): this {
-    return this;
-  }
-
   /** What was appended while following since this was last asked: news, unlike what a seek puts there. */
   takeAppended(): ChatEvent[] {
     return this.#rows.takeAppended();

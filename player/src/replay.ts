@@ -58,6 +58,7 @@ export class VisibleRows {
   #isBasing = true; // rows are re-made from the cache until they are complete
   #wasSought = false;
   #soughtMs = 0; // of the first frame after a seek
+  #furthestMs = 0; // that the rows reach to
   #lastWanted = LAST_MESSAGES;
   #appended: ChatEvent[] = [];
   readonly #reactions = new ReactionFeed();
@@ -271,17 +272,19 @@ export class VisibleRows {
     this.#isAtEnd = playhead.atEnd && this.#spans === null;
     const dueMs = this.#isAtEnd ? Number.MAX_SAFE_INTEGER : cutoffMs;
     const step = this.#cutoffMs === null ? Infinity : cutoffMs - this.#cutoffMs;
-    const isElsewhere = at.broadcast !== this.#broadcast || (this.#wasSought && (step < 0 || step > SMALL_STEP_MS));
+    const isElsewhere = at.broadcast !== this.#broadcast || (this.#wasSought && (cutoffMs < this.#furthestMs || step > SMALL_STEP_MS));
     const isCutBack = playhead.atJump && this.#spans !== null && step < -SMALL_STEP_MS; // an edit that goes back in time
     // The first frame after a seek may be placed by what was declared, and put right by the next: what that let in goes.
     const isCorrected = !this.#wasSought && cutoffMs < this.#soughtMs && this.#soughtMs - cutoffMs <= CORRECTED_MS_MAX;
-    if (isElsewhere || isCutBack || isCorrected) this.rebase();
+    const isAnew = isElsewhere || isCutBack || isCorrected;
+    if (isAnew) this.rebase();
+    this.#furthestMs = isAnew ? cutoffMs : Math.max(this.#furthestMs, cutoffMs);
     if (this.#wasSought || isCorrected) this.#soughtMs = cutoffMs;
     this.#wasSought = false;
     this.#broadcast = at.broadcast;
     this.#cutoffMs = cutoffMs;
     const dueCount = countDue(cache.events, dueMs);
-    this.#reactions.due(cache.events, dueCount, cutoffMs, isElsewhere || isCutBack || isCorrected);
+    this.#reactions.due(cache.events, dueCount, cutoffMs, isAnew);
     const isChanged = cache.version !== this.#cacheVersion;
     if (!this.#isBasing && !isChanged && dueCount === this.#dueCount) return this.#checkSettled(cache);
     if (this.#isBasing) this.#base(cache, dueCount);

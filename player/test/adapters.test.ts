@@ -108,6 +108,41 @@ describe('hls.js', () => {
     expect(changes).toEqual(['frame', 'seeking', 'seeked']);
   });
 
+  test('a frame that comes before the event of its seek is one of the place sought', () => {
+    const adapter = new HlsAdapter(hlsOf(plain), element());
+    const changes: string[] = [];
+    adapter.subscribe((change) => changes.push(change));
+    video.present(3);
+    video.seeking = true;
+    video.currentTime = 0.5;
+    video.fire('timeupdate'); // of before, and late
+    video.present(0.48);
+    expect(adapter.media().seeking).toBe(true);
+    video.fire('seeking');
+    video.seeking = false;
+    video.fire('seeked');
+    expect(adapter.media().seeking).toBe(false);
+    expect(adapter.address()?.programTimeMs).toBe(T0 + 480); // though no other frame comes while the video is paused
+    expect(changes).toEqual(['frame', 'seeking', 'seeked']);
+  });
+
+  test('a second seek while the first is under way is told, whichever event is late', () => {
+    const adapter = new HlsAdapter(hlsOf(plain), element());
+    video.present(3);
+    video.seeking = true;
+    video.currentTime = 2.5;
+    video.present(2.48);
+    video.currentTime = 0.5;
+    video.fire('seeking');
+    expect(adapter.address()?.programTimeMs).toBe(T0 + 500);
+    video.present(2.52); // still of the first
+    video.seeking = false;
+    video.fire('seeked');
+    expect(adapter.media().seeking).toBe(true);
+    video.present(0.48);
+    expect(adapter.address()?.programTimeMs).toBe(T0 + 480);
+  });
+
   test('another source in the same element is another place', () => {
     const adapter = new HlsAdapter(hlsOf(plain), element());
     const changes: string[] = [];

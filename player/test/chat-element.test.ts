@@ -111,7 +111,7 @@ describe('<chatsync-chat>', () => {
     await open();
     player.show(T0 + 150_001);
     await chat.updateComplete;
-    const rows = chat.session!.timeline.rows;
+    const rows = chat.session!.rows;
     expect(rows.some((row) => row.kind === 'not_known_yet')).toBe(false);
     one('[role=log]').scrollTop = 1_700;
     one('[role=log]').dispatchEvent(new Event('scroll'));

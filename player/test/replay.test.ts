@@ -197,6 +197,15 @@ describe('hold', () => {
     expect(viewer.settle(at(T0 + 62_900)).at(-1)).toBe(64); // later: as ever
   });
 
+  test('a seek takes away what is after its picture, also when the playhead fell back before it was told', () => {
+    const viewer = new Viewer(lecture(400));
+    viewer.settle(at(T0 + 300_500));
+    viewer.settle(at(T0 + 299_900)); // a frame of the place sought, before the event
+    expect(viewer.rows.at(-1)).toBe(301);
+    viewer.timeline.seek();
+    expect(viewer.look(at(T0 + 299_940))).toEqual(range(251, 300));
+  });
+
   test('a playhead that falls back by itself takes nothing away', () => {
     const viewer = new Viewer(lecture(200));
     const rows = viewer.settle(at(T0 + 150_000));

@@ -195,7 +195,7 @@ def test_a_browsers_own_hls_without_dates_shows_what_arrives(plain: Stage, brows
     """Chromium plays HLS by itself and tells no date: nothing is guessed, and live shows messages as they are said."""
     with plain.players(browser, "native") as (player,):
         time.sleep(2)
-        shown = player.value("({ ...window.demo.chat.shown, basis: window.demo.chat.session.timeline.basis })")
+        shown = player.value("({ ...window.demo.chat.shown, basis: window.demo.chat.session.basis })")
         newest = plain.truth()[-1]["offset"]
     assert player.name == "native"
     assert (None, "arrival") == (shown["cutoffMs"], shown["basis"])

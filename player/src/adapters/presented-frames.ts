@@ -5,7 +5,8 @@
  * Does not know: HLS, program time, chat. Units: seconds on the element's own axis (`currentTime`).
  *
  * `currentTime` runs ahead of the picture by up to a frame, and after a seek it is the place sought while the old
- * picture still stands. The frame's own `mediaTime` has neither fault.
+ * picture still stands. The frame's own `mediaTime` has neither fault. On a busy page the first frame of the place sought is
+ * presented before the `seeking` event is delivered: then the element's own `seeking` tells.
  */
 
 import type { AdapterChange, MediaState } from '../playhead.js';
@@ -107,23 +108,20 @@ export class PresentedFrames {
 
   #presented(mediaTimeS: number): void {
     this.#isLost = false;
+    if (this.video.seeking && !this.#isSeeking) this.#seeking();
     if (this.#isSeeking || this.#isUnproven) {
       // While the picture was awaited, `currentTime` may have run on by more than a frame.
       const isSought = mediaTimeS >= this.#soughtS - FRAME_BEHIND_MAX_S * Math.max(1, this.video.playbackRate) && mediaTimeS <= this.video.currentTime + 0.05;
       if (!isSought) return; // still the picture from before the seek
       this.#isUnproven = false;
     }
-    if (this.#isSeeking) {
-      this.#mediaTimeS = mediaTimeS;
-      if (!this.#hasSeeked && this.video.seeking) return;
-      this.#settle();
-      return;
-    }
     this.#mediaTimeS = mediaTimeS;
-    this.emit('frame');
+    if (!this.#isSeeking) this.emit('frame');
+    else if (this.#hasSeeked || !this.video.seeking) this.#settle();
   }
 
   #seeking(): void {
+    if (this.#isSeeking && this.#soughtS === this.video.currentTime) return; // a frame came before the event
     this.#isSeeking = true;
     this.#hasSeeked = false;
     this.#soughtS = this.video.currentTime;
@@ -156,7 +154,7 @@ export class PresentedFrames {
   /** A few times a second, also in the background, where no frames are presented. */
   #timeUpdated(): void {
     const { video } = this;
-    if (this.#isSeeking) return;
+    if (this.#isSeeking || video.seeking) return;
     this.#isLost ||= Math.abs(video.currentTime - (this.#mediaTimeS ?? -Infinity)) > FRAME_LOST_S * Math.max(1, video.playbackRate);
     if (document.visibilityState !== 'hidden' && this.#hasFrames && !this.#isLost) return;
     this.#mediaTimeS = video.currentTime;
@@ -169,7 +167,7 @@ export class PresentedFrames {
     this.#animationHandle = requestAnimationFrame(() => {
       this.#animationHandle = null;
       if (this.#controller.signal.aborted) return;
-      if (!this.#isSeeking && !this.#hasFrames) {
+      if (!this.#isSeeking && !this.video.seeking && !this.#hasFrames) {
         this.#mediaTimeS = this.video.currentTime;
         this.emit('frame');
       }
