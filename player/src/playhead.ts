@@ -104,7 +104,7 @@ export interface Moment {
   readonly broadcast?: number | null;
   readonly mediaSequence?: number | null;
   readonly intoSegmentMs?: number | null;
-  /** From the player's `seeking` until the first frame after its `seeked`. */
+  /** From the player's `seeking` until the first frame after its `seeked`: the property, since on a busy page a frame may come before the event. */
   readonly seeking?: boolean;
   readonly paused?: boolean;
   readonly rate?: number;

@@ -58,9 +58,9 @@ class Player:
             one for one in taken if one["pictureMs"] is not None and one["cutoffMs"] is not None and not one["seeking"]
         ]
 
-    def begin_seek(self, to_s: float) -> None:
-        """Seek; what comes of it is asked for with :meth:`sought`."""
-        self.value("(to) => { window.sought = window.probe.seek(to, 15_000); }", to_s)
+    def begin_seek(self, to_s: float, *, busy_ms: float = 0) -> None:
+        """Seek, in a page that then does nothing else for a while; what comes of it is asked for with :meth:`sought`."""
+        self.value("([to, busy]) => { window.sought = window.probe.seek(to, 15_000, busy); }", [to_s, busy_ms])
 
     def sought(self) -> float:
         """Milliseconds from ``seeked`` to the pane that is right."""

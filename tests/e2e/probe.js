@@ -107,12 +107,16 @@ window.probe = (() => {
       return taken;
     },
     sample,
-    /** Seek and wait until the pane is right; the times of it, or null after `withinMs`. */
-    async seek(time, withinMs) {
+    /**
+     * Seek and wait until the pane is right; the times of it, or null after `withinMs`. A page that is busy for `busyMs` then gets
+     * the first frame of the place sought before the event of its seek.
+     */
+    async seek(time, withinMs, busyMs = 0) {
       open = { from: video.currentTime, to: time, seekedMs: null, rightMs: null };
       const before = seeks.length;
       samples = [];
       video.currentTime = time;
+      for (const untilMs = performance.now() + busyMs; performance.now() < untilMs; );
       const deadline = performance.now() + withinMs;
       while (seeks.length === before && performance.now() < deadline) await new Promise((go) => setTimeout(go, 5));
       if (seeks.length === before) return null;
