@@ -213,6 +213,73 @@ describe('Shaka', () => {
     expect(adapter.media().atEnd).toBe(false);
   });
 
+  test('live is where the media ends, less what is held back, though an encoder that stands still lets the clock run on', () => {
+    const timeline = { ...jumping, getMaxSegmentEndTime: () => 6, getDelay: () => 2 };
+    const adapter = new ShakaAdapter(playerOf(timeline, { seekRange: () => ({ start: 0, end: 9 }) }));
+    expect(adapter.livePointMs()).toBe(T0 + 64_000);
+    expect(adapter.seekToLive()).toBe(true);
+    expect(video.currentTime).toBe(4);
+    video.readyState = 2;
+    video.currentTime = 5.8;
+    expect(adapter.media().atEnd).toBe(true);
+  });
+
+  test('an encoder that counts anew is told once, and nothing is known until the stream is loaded again', async () => {
+    const filters = new Set<(type: number, response: object) => void>();
+    const network = { registerResponseFilter: filters.add.bind(filters), unregisterResponseFilter: filters.delete.bind(filters) };
+    const player = playerOf(jumping, { getNetworkingEngine: () => network });
+    let restarts = 0;
+    const adapter = new ShakaAdapter(player, video.element, { onRestart: () => (restarts += 1) });
+    const answer = (text: string, type = 0): void => filters.forEach((filter) => filter(type, { originalUri: 'https://a/live.m3u8?_HLS_msn=9', data: new TextEncoder().encode(text).buffer }));
+    const list = (first: number, dateMs: number, more = ''): string =>
+      `#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:${first}\n${more}#EXTINF:2,\na.ts\n#EXT-X-PROGRAM-DATE-TIME:${new Date(dateMs).toISOString()}\n#EXTINF:2,\nb.ts\n`;
+    video.present(1);
+    answer(list(7, T0));
+    answer(list(6, T0 - 2_000)); // an old copy of a cache
+    answer(list(3, T0 + 2_000, '#EXT-X-SKIP:SKIPPED-SEGMENTS=5\n')); // a delta
+    answer('#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nlive.m3u8\n');
+    answer('<MPD/>');
+    answer(list(0, T0 + 9_000), 1); // no playlist
+    await Promise.resolve();
+    expect([restarts, adapter.address() === null]).toEqual([0, false]);
+    answer(list(0, T0 + 9_000));
+    answer(list(1, T0 + 11_000));
+    await Promise.resolve();
+    expect([restarts, adapter.address()]).toEqual([1, null]);
+    player.fire('loading');
+    expect(adapter.address()).not.toBeNull();
+    adapter.destroy();
+    expect(filters.size).toBe(0);
+  });
+
+  test('with low latency a segment stands at the date that its playlist gives it, for Shaka begins no region there', () => {
+    const filters = new Set<(type: number, response: object) => void>();
+    const network = { registerResponseFilter: filters.add.bind(filters), unregisterResponseFilter: filters.delete.bind(filters) };
+    const segment = (position: number) => ({
+      getStartTime: () => position * 2,
+      getEndTime: () => position * 2 + 2,
+      getUris: () => (position < 2 ? [`https://a/live/${position}.m4s`] : []), // the last one grows
+    });
+    const index = { find: (timeS: number) => (timeS >= 0 && timeS < 5.2 ? Math.floor(timeS / 2) : null), get: segment };
+    const missed = { getProgramDateTimeForTime: (timeS: number) => T0 / 1000 + timeS };
+    const player = playerOf(missed, { getNetworkingEngine: () => network, getManifest: () => ({ presentationTimeline: missed, variants: [{ id: 7, video: { segmentIndex: index } }] }) });
+    const adapter = new ShakaAdapter(player);
+    const dated = (ms: number): string => `#EXT-X-PROGRAM-DATE-TIME:${new Date(ms).toISOString()}\n`;
+    const text = (more: string): string =>
+      `#EXTM3U\n${more}${dated(T0)}#EXTINF:2,\n0.m4s\n#EXT-X-DISCONTINUITY\n${dated(T0 + 62_000)}#EXT-X-PART:DURATION=2,URI="1a.m4s"\n#EXTINF:2,\n1.m4s\n#EXT-X-PART:DURATION=1.2,URI="2a.m4s"\n`;
+    const answer = (more: string): void => filters.forEach((filter) => filter(0, { uri: 'https://a/live/low.m3u8', data: new TextEncoder().encode(text(more)).buffer }));
+    const at = (timeS: number): number => {
+      video.present(timeS);
+      return Math.round(adapter.address()!.programTimeMs! - T0);
+    };
+    answer('#EXT-X-BYTERANGE:5\n'); // one file for many: its address says nothing
+    expect(at(3)).toBe(3_000);
+    answer('');
+    expect([at(1), at(3), at(4.5), at(5.3)]).toEqual([1_000, 63_000, 64_500, 65_300]);
+    player.fire('loading');
+    expect(at(3)).toBe(3_000);
+  });
+
   test('the manifest is asked for once a stream, for Shaka warns at every call', () => {
     const player = playerOf(jumping);
     const asked = vi.spyOn(player, 'getManifest');

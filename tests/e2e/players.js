@@ -69,17 +69,11 @@ const players = {
     const video = plainVideo();
     const player = new shaka.Player();
     await player.attach(video);
-    // Shaka 5.2 falls over its own list some seconds after a crash seen live ("reading 'next'"), and then at every reload.
-    let opening = null;
-    player.addEventListener('error', ({ detail }) => {
-      complain('shaka', `${detail.category ?? ''} ${detail.code ?? ''} ${detail.message ?? detail}`);
-      opening ??= setTimeout(() => {
-        opening = null;
-        open();
-      }, 2000);
-    });
+    player.addEventListener('error', ({ detail }) => complain('shaka', `${detail.category ?? ''} ${detail.code ?? ''} ${detail.message ?? detail}`));
+    // Without a window of its own Shaka 5.2 loses its segments one by one after an outage, and then falls over ("reading 'next'").
+    player.configure({ manifest: { availabilityWindowOverride: 600 } });
     player.configure({ streaming: { lowLatencyMode: isLow, preferNativeHls: false, bufferBehind: 4 } });
-    follow(new ChatsyncPlayer.ShakaAdapter(player));
+    follow(new ChatsyncPlayer.ShakaAdapter(player, video, { onRestart }));
     const open = () => player.load(playlist).then(() => video.play(), (error) => complain('shaka', `${error.category} ${error.code}`));
     const own = () => player.getPlayheadTimeAsDate()?.getTime() ?? null;
     return { video, open, own };

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -78,17 +78,8 @@ def at_once(players: list[Player], seconds: float) -> dict[str, Samples]:
     return {player.name: player.take() for player in players}
 
 
-def until_after(
-    players: list[Player],
-    program_ms: float,
-    *,
-    within_s: float = CROSSED_WITHIN_S,
-    may_stop: Mapping[str, str] | None = None,
-) -> dict[str, Samples]:
-    """Samples from all of them until each shows a picture of after an instant.
-
-    ``may_stop`` has by player the words of an error of its own with which it may have stopped: then the others are enough.
-    """
+def until_after(players: list[Player], program_ms: float, *, within_s: float = CROSSED_WITHIN_S) -> dict[str, Samples]:
+    """Samples from all of them until each shows a picture of after an instant."""
     samples: dict[str, Samples] = {player.name: [] for player in players}
     deadline_s = time.monotonic() + within_s
     while True:
@@ -96,10 +87,9 @@ def until_after(
         for player in players:
             samples[player.name] += player.take()
         newest_ms = {name: own[-1]["pictureMs"] if own else 0 for name, own in samples.items()}
-        complaints = {player.name: " ".join(player.value("window.demo.complaints")) for player in players}
-        stopped = {name for name, words in (may_stop or {}).items() if words in complaints.get(name, "")}
-        if all(newest > program_ms for name, newest in newest_ms.items() if name not in stopped):
+        if all(newest > program_ms for newest in newest_ms.values()):
             return samples
+        complaints = {player.name: player.value("window.demo.complaints") for player in players}
         assert time.monotonic() < deadline_s, f"not after {program_ms}: {newest_ms}, {complaints}"
 
 

@@ -54,6 +54,7 @@ window.probe = (() => {
     for (const message of shown.messages) dueAtTheEnd.add(message.offset);
   }
   setInterval(() => noteWhatIsDueAtTheEnd(chat.shown), 20); // no frames come then
+  chat.session?.subscribe(() => noteWhatIsDueAtTheEnd(chat.shown)); // for less than that on a busy machine
   chat.addEventListener('chatsync-message', ({ detail }) => {
     noteWhatIsDueAtTheEnd(chat.shown);
     // Told when it is drawn, and media may have come again since it was put there.
