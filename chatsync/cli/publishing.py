@@ -30,13 +30,14 @@ def publish(
 ) -> None:
     """Write a room's recordings as a web page with its chat, activity and search, all in files: no relay is needed.
 
-    Works on a folder at rest. Publish again after a hide: what is on a web server elsewhere does not change by itself.
+    Works on a folder at rest: one that a relay serves is refused, and nothing is written. Publish again after a hide: what is on a web server elsewhere does not change by itself.
     """
     from chatsync.service.app import player_folder
     from chatsync.service.publishing import NotOursError
     from chatsync.service.publishing import publish as written
     from chatsync.service.room_settings import RoomSettings, checked_media_url
     from chatsync.service.settings import load_settings
+    from chatsync.store.files import FolderLockedError
     from chatsync.store.opening import open_store, stored_room
 
     plays: dict[str, str] = {}
@@ -74,6 +75,12 @@ def publish(
             )
     except NotOursError:
         fail(f"{to} holds something that was not published there: name another folder")
+    except FolderLockedError:
+        fail(
+            "a relay or another command uses this data folder, and nothing was published: what is written meanwhile would be "
+            "half in the files. Stop it, or publish from a backup made while it runs: chatsync backup BACKUP, "
+            "chatsync restore BACKUP --data COPY, chatsync publish ROOM --to DIR --data COPY"
+        )
     except ChatsyncError as error:
         fail(str(error), 1 if isinstance(error, StoreError) else 2)
     except OSError as error:

@@ -120,6 +120,7 @@ export class ChatsyncHostPanel extends LitElement {
   }
 
   async #do(name: string, action: string, fields: DeedFields): Promise<boolean> {
+    if (this.#busy.has(name)) return false;
     this.#busy.add(name);
     this.#trouble = '';
     this.requestUpdate();
@@ -133,6 +134,28 @@ export class ChatsyncHostPanel extends LitElement {
       this.#busy.delete(name);
       this.requestUpdate();
     }
+  }
+
+  // ── Focus ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+  // A button that is busy stays one that has the focus (`aria-disabled`). What it was for goes when the room says so, and the
+  // focus goes to what is next there: a keyboard never begins anew at the top of the page.
+
+  /** Of the element that has it, before the page is drawn anew. */
+  #focused: { readonly element: Element; readonly section: string | null; readonly index: number } | null = null;
+
+  protected override willUpdate(): void {
+    const element = this.shadowRoot?.activeElement ?? null;
+    const section = element?.closest('section') ?? null;
+    const index = section === null ? 0 : buttonsOf(section).indexOf(element as HTMLButtonElement);
+    this.#focused = element === null ? null : { element, section: section?.getAttribute('aria-labelledby') ?? null, index };
+  }
+
+  protected override updated(): void {
+    const before = this.#focused;
+    if (before === null || before.element.isConnected) return;
+    const section = before.section === null ? null : this.renderRoot.querySelector(`section[aria-labelledby=${before.section}]`);
+    const next = section === null ? this.renderRoot.querySelector<HTMLElement>('h1, input') : (buttonsOf(section)[before.index] ?? buttonsOf(section).at(-1) ?? section.querySelector('h2'));
+    next?.focus();
   }
 
   // ── What is drawn ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -161,7 +184,7 @@ export class ChatsyncHostPanel extends LitElement {
     const trouble = status === 'waiting' || status === 'closed' ? 'Connection lost. Trying again…' : this.#trouble || this.#late;
     return html`
       <header>
-        <h1>${pulse?.title || this.#room}</h1>
+        <h1 tabindex="-1">${pulse?.title || this.#room}</h1>
         <p>${count(audience?.viewers ?? pulse?.viewers ?? 0, 'viewer')}</p>
         <p class="trouble" role="status">${trouble}</p>
         <button @click=${() => this.#forget('')}>Leave</button>
@@ -181,7 +204,7 @@ export class ChatsyncHostPanel extends LitElement {
       this.requestUpdate();
     };
     return html`<section aria-labelledby="questions">
-      <h2 id="questions"><span>Questions</span><span>${open.length === 0 ? '' : `${open.length} open`}</span></h2>
+      <h2 id="questions" tabindex="-1"><span>Questions</span><span>${open.length === 0 ? '' : `${open.length} open`}</span></h2>
       ${open.length === 0 ? html`<p class="quiet">No open question.</p>` : nothing}
       <ol>
         ${repeat(
@@ -190,7 +213,7 @@ export class ChatsyncHostPanel extends LitElement {
           (one) => html`<li>
             <span class="votes" aria-label=${count(one.upvotes, 'upvote')}>▲ ${one.upvotes}</span>
             <div><bdi>${one.text}</bdi><small><bdi>${one.author?.name ?? ''}</bdi>${age(nowMs, one.programMs)}</small></div>
-            <button ?disabled=${this.#busy.has(`answer ${one.offset}`)} @click=${() => void answer(one)}>Answered</button>
+            <button aria-disabled=${this.#busy.has(`answer ${one.offset}`)} @click=${() => void answer(one)}>Answered</button>
           </li>`,
         )}
         ${repeat(
@@ -205,7 +228,7 @@ export class ChatsyncHostPanel extends LitElement {
   #hands(hands: readonly Hand[]): TemplateResult {
     const nowMs = this.#pulse?.clock_ms ?? null;
     return html`<section aria-labelledby="hands">
-      <h2 id="hands"><span>Hands</span><span>${hands.length === 0 ? '' : `${hands.length} up`}</span></h2>
+      <h2 id="hands" tabindex="-1"><span>Hands</span><span>${hands.length === 0 ? '' : `${hands.length} up`}</span></h2>
       ${hands.length === 0 ? html`<p class="quiet">No hand is up.</p>` : nothing}
       <ol>
         ${repeat(
@@ -213,7 +236,7 @@ export class ChatsyncHostPanel extends LitElement {
           (one) => one.author.key,
           (one) => html`<li>
             <div>✋ <bdi>${one.author.name}</bdi><small>${age(nowMs, one.sinceMs, '')}</small></div>
-            <button ?disabled=${this.#busy.has(`lower ${one.author.key}`)} @click=${() => void this.#do(`lower ${one.author.key}`, 'lower_hand', { author: one.author.key })}>Lower</button>
+            <button aria-disabled=${this.#busy.has(`lower ${one.author.key}`)} @click=${() => void this.#do(`lower ${one.author.key}`, 'lower_hand', { author: one.author.key })}>Lower</button>
           </li>`,
         )}
       </ol>
@@ -222,7 +245,7 @@ export class ChatsyncHostPanel extends LitElement {
 
   #polls(polls: readonly Poll[]): TemplateResult {
     return html`<section aria-labelledby="polls">
-      <h2 id="polls">Polls</h2>
+      <h2 id="polls" tabindex="-1">Polls</h2>
       ${polls.length === 0 ? html`<p class="quiet">No poll is open.</p>` : nothing}
       ${repeat(
         polls,
@@ -232,7 +255,7 @@ export class ChatsyncHostPanel extends LitElement {
           return html`<div class="poll">
             <div class="head">
               <b><bdi>${poll.question}</bdi></b>
-              ${poll.isOpen ? html`<button ?disabled=${this.#busy.has(`close ${poll.poll}`)} @click=${() => void this.#do(`close ${poll.poll}`, 'poll_close', { poll: poll.poll })}>Close</button>` : html`<span class="quiet">${poll.isFinal ? 'final' : 'closed; late votes still count'}</span>`}
+              ${poll.isOpen ? html`<button aria-disabled=${this.#busy.has(`close ${poll.poll}`)} @click=${() => void this.#do(`close ${poll.poll}`, 'poll_close', { poll: poll.poll })}>Close</button>` : html`<span class="quiet">${poll.isFinal ? 'final' : 'closed; late votes still count'}</span>`}
             </div>
             ${poll.choices.map((choice, index) => {
               const votes = poll.tally[index] ?? 0;
@@ -283,6 +306,8 @@ export class ChatsyncHostPanel extends LitElement {
     </section>`;
   }
 }
+
+const buttonsOf = (section: Element): HTMLButtonElement[] => [...section.querySelectorAll('button')];
 
 /** Bars by minute of program time, and the same in words for who does not see them. */
 function bars(minutes: readonly Minute[], of: (minute: Minute) => number, name: string, usual: number | null, what: string): TemplateResult {

@@ -36,6 +36,7 @@ export const hostStyles = css`
     font-size: 1.375rem;
     overflow-wrap: anywhere;
     flex: 1 1 auto;
+    min-inline-size: 0;
   }
   header p,
   .quiet {
@@ -47,34 +48,36 @@ export const hostStyles = css`
     font-weight: 600;
   }
   main {
-    display: grid;
-    grid-template-columns: minmax(0, 3fr) minmax(0, 2fr);
-    gap: 1rem;
-    padding: 1rem;
+    display: flex;
+    flex-wrap: wrap;
+    align-items: flex-start;
+    gap: min(1rem, 3vw);
+    padding: min(1rem, 3vw);
     max-inline-size: 90rem;
     margin-inline: auto;
   }
-  @media (max-width: 700px) {
-    main {
-      grid-template-columns: minmax(0, 1fr);
-    }
-  }
+  /* Two columns where a line of each has room, whatever the size of the text. */
   .column {
     display: flex;
+    flex: 3 1 min(100%, 22rem);
     flex-direction: column;
-    gap: 1rem;
+    gap: min(1rem, 3vw);
     min-inline-size: 0;
   }
+  .column + .column {
+    flex: 2 1 min(100%, 17rem);
+  }
   section {
-    padding: 1rem 1.25rem 1.125rem;
+    padding: 1rem min(1.25rem, 4vw) 1.125rem;
     background: var(--_card);
     border: 1px solid var(--_line);
     border-radius: 0.875rem;
   }
   h2 {
     display: flex;
+    flex-wrap: wrap;
     justify-content: space-between;
-    gap: 1rem;
+    gap: 0 1rem;
     margin: 0 0 0.625rem;
     font-size: 1rem;
     font-weight: 600;
@@ -87,8 +90,9 @@ export const hostStyles = css`
   }
   li {
     display: flex;
+    flex-wrap: wrap;
     align-items: center;
-    gap: 0.875rem;
+    gap: 0.375rem min(0.875rem, 3vw);
     padding-block: 0.625rem;
     border-block-start: 1px solid var(--_line);
   }
@@ -96,7 +100,7 @@ export const hostStyles = css`
     border-block-start: 0;
   }
   li > div {
-    flex: 1 1 auto;
+    flex: 1 1 9rem;
     min-inline-size: 0;
     overflow-wrap: anywhere;
   }
@@ -127,7 +131,10 @@ export const hostStyles = css`
   }
   button {
     flex: none;
+    margin-inline-start: auto;
+    max-inline-size: 100%;
     cursor: pointer;
+    touch-action: manipulation;
   }
   button.main {
     background: var(--_accent);
@@ -135,7 +142,7 @@ export const hostStyles = css`
     color: light-dark(#ffffff, #0d1420);
     font-weight: 600;
   }
-  button:disabled {
+  button[aria-disabled='true'] {
     opacity: 0.5;
     cursor: default;
   }
@@ -143,13 +150,15 @@ export const hostStyles = css`
     outline: 3px solid var(--_accent);
     outline-offset: 2px;
   }
+  [tabindex='-1']:focus {
+    outline: 0;
+  }
   .answered {
     color: var(--_quiet);
   }
   .figures {
     display: grid;
-    grid-auto-flow: column;
-    grid-auto-columns: minmax(0, 1fr);
+    grid-template-columns: repeat(auto-fit, minmax(min(100%, 5rem), 1fr));
     gap: 0.25rem 1rem;
   }
   .figure b {
@@ -208,11 +217,14 @@ export const hostStyles = css`
   }
   .head {
     display: flex;
+    flex-wrap: wrap;
     align-items: flex-start;
     justify-content: space-between;
-    gap: 1rem;
+    gap: 0.25rem 1rem;
   }
   .head b {
+    flex: 1 1 9rem;
+    min-inline-size: 0;
     overflow-wrap: anywhere;
   }
   form {
@@ -221,7 +233,10 @@ export const hostStyles = css`
     gap: 0.75rem;
     max-inline-size: 34rem;
     margin: 12vh auto 0;
-    padding: 1.5rem;
+    padding: min(1.5rem, 4vw);
+  }
+  form .main {
+    margin-inline-start: 0;
   }
   form p {
     flex: 1 1 100%;
@@ -233,6 +248,7 @@ export const hostStyles = css`
   }
   input {
     flex: 1 1 14rem;
+    min-inline-size: 0;
     background: var(--_card);
   }
   @media (forced-colors: active) {
@@ -244,6 +260,10 @@ export const hostStyles = css`
     }
     .votes {
       border: 1px solid;
+    }
+    button.main {
+      background: ButtonFace;
+      color: ButtonText;
     }
   }
 `;

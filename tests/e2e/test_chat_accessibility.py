@@ -5,20 +5,17 @@ States, widths, sizes of text and colours are paired so that every two values of
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.demo import ROOT
+from tests.e2e.axe import found_by_axe, pairwise
 from tests.e2e.staged import Staged
 from tests.e2e.states import STATES
 
 pytestmark = pytest.mark.timeout(120)
 
-AXE = ROOT / "player" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']"
 WIDTHS = (320, 420, 900)
 SIZES = (100, 200)  # percent of the text
 COLOURS = ("light", "dark", "forced")
@@ -28,19 +25,7 @@ MESSAGES = 16  # enough to scroll
 Combination = tuple[str, int, int, str, str]
 
 
-def _pairwise() -> list[Combination]:
-    """Few combinations in which every pair of values is seen: always the one next that sees most new pairs."""
-    every = list(itertools.product(STATES, WIDTHS, SIZES, COLOURS, ("en", "ar")))
-    wanted = {pair for one in every for pair in itertools.combinations(enumerate(one), 2)}
-    chosen: list[Combination] = []
-    while wanted:
-        best = max(every, key=lambda one: len(wanted & set(itertools.combinations(enumerate(one), 2))))
-        wanted -= set(itertools.combinations(enumerate(best), 2))
-        chosen.append(best)
-    return chosen
-
-
-COMBINATIONS = _pairwise()
+COMBINATIONS: list[Combination] = pairwise(STATES, WIDTHS, SIZES, COLOURS, ("en", "ar"))
 
 
 def _seen(browser: Browser, state: str, combinations: list[Combination]) -> list[tuple[Combination, str]]:
@@ -49,7 +34,6 @@ def _seen(browser: Browser, state: str, combinations: list[Combination]) -> list
     staged.open(before=STATES[state].before, messages=MESSAGES, playhead_s=MESSAGES)
     staged.value(f"{STATES[state].after}; null")
     staged.until(f"chat.shadowRoot.querySelector('{STATES[state].has}')")
-    staged.value(AXE.read_text() + "; null")
     found: list[tuple[Combination, str]] = []
     for combination in combinations:
         _, width, percent, colours, lang = combination
@@ -59,11 +43,7 @@ def _seen(browser: Browser, state: str, combinations: list[Combination]) -> list
             forced_colors="active" if colours == "forced" else "none",
         )
         staged.dress(percent, lang)
-        answer = staged.value(
-            f"axe.run(document, {{ runOnly: {RULES}, resultTypes: ['violations'] }}).then(({{ violations }}) => violations"
-            ".flatMap((one) => one.nodes.map((node) => `${one.id}: ${node.target} ${node.any[0]?.message ?? ''}`)))"
-        )
-        found += [(combination, one) for one in answer]
+        found += [(combination, one) for one in found_by_axe(staged)]
         if staged.value(
             "Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, "
             "chat.scrollWidth - chat.clientWidth, ...['.log', '.sheet', 'form'].map((name) => { "

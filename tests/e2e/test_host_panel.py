@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from websockets.sync.client import connect
 
 from chatsync.service.auth import PersonRole
+from tests.e2e.axe import dress, found_by_axe, pairwise, targets_below, too_wide
 from tests.e2e.payloads import CANARY, payloads
 from tests.e2e.watched import Watched
 from tests.relay import Relay, token
@@ -71,12 +72,33 @@ def _bearer(minted: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """A relay with a class, and one whose title is code."""
-    rooms = {
+    rooms: dict[str, dict[str, Any]] = {
         ROOM: {"public": True, "title": "Linear algebra, week 4"},
         "hostile": {"public": True, "title": payloads()[0][:200]},
+        "look": {"public": True, "title": "Organic chemistry for those who never wanted it"},
+        "hands": {"public": True},
     }
     with Relay(tmp_path_factory.mktemp("panel"), rooms) as running:
         yield running
+
+
+def _fill(it: Class) -> None:
+    """Two questions, two hands, a poll with votes, taps, and a name that is long."""
+    for name, text, upvotes in QUESTIONS[:2]:
+        target = it.say(name, text, "question")
+        for voter in range(upvotes):
+            it.act("upvote", f"s{voter}", target=target)
+    for name in ("Amina", "Wolfeschlegelsteinhausenbergerd"):
+        it.act("raise_hand", name)
+    it.act(
+        "poll_open",
+        role="host",
+        poll=(poll := uuid.uuid4().hex),
+        question="What is the sign of det A?",
+        choices=["positive", "negative"],
+    )
+    it.act("vote", "s1", poll=poll, choices=[0])
+    it.act("react", "s1", emoji="❓")
 
 
 def _opened(browser: Browser, relay: Relay, room: str, **context: Any) -> Watched:
@@ -169,6 +191,94 @@ def test_a_token_of_no_host_opens_nothing(relay: Relay, browser: Browser) -> Non
     page.reload()
     expect(page.get_by_label("token")).to_be_visible()
     page.close()
+
+
+def test_axe_finds_nothing_at_any_width_and_size_of_text(relay: Relay, browser: Browser) -> None:
+    """Door, refusal, an empty room and a class: nothing found, nothing wider than the screen, nothing too small for a finger."""
+    watched = Watched(browser.new_page())
+    page = watched.page
+    page.goto(f"{relay.url}/host/look")
+    states = ("door", "refused", "empty", "class")
+    combinations = pairwise(states, (320, 768, 1024), (100, 200), ("light", "dark", "forced"))
+    assert len(combinations) >= 12
+    found: list[Any] = []
+    for state in states:
+        if state in {"refused", "empty"}:
+            page.get_by_label("token").fill(token("look", "teacher", "host" if state == "empty" else "participant"))
+            page.get_by_role("button", name="Open the panel").click()
+        if state == "refused":
+            expect(page.get_by_role("status")).to_contain_text("must be a host’s")
+        if state == "class":
+            _fill(Class(relay, "look"))
+            expect(_section(page, "You lost me")).to_contain_text("❓ 1", timeout=15_000)
+            expect(_section(page, "Polls")).to_contain_text("1 · 100 %", timeout=15_000)
+            _section(page, "Questions").get_by_role("button", name="Answered").last.click()
+            expect(_section(page, "Questions").locator("li.answered")).to_have_count(1)
+        for combination in (one for one in combinations if one[0] == state):
+            dress(watched, *combination[1:])
+            found += [(combination, one) for one in (*found_by_axe(watched), *too_wide(watched))]
+            found += [(combination, one) for one in targets_below(watched, 44)]
+    assert [] == found
+    page.close()
+
+
+@pytest.mark.parametrize("means", ["keyboard", "touch"])
+def test_a_class_is_held_on_a_tablet(relay: Relay, browser: Browser, means: str) -> None:
+    """By keyboard alone and by touch alone, upright: in, answered, lowered, closed, out; the focus goes on to what is next."""
+    it = Class(relay, "hands")
+    context = browser.new_context(viewport={"width": 768, "height": 1024}, has_touch=means == "touch")
+    watched = Watched(context.new_page())
+    page = watched.page
+    page.goto(f"{relay.url}/host/hands")
+    focus = (
+        "(() => { const at = document.activeElement?.shadowRoot?.activeElement; "
+        "return at ? `${at.closest('section')?.getAttribute('aria-labelledby') ?? ''} ${at.localName}` : null; })()"
+    )
+
+    def press(name: str) -> None:
+        button = page.get_by_role("button", name=name).first
+        if means == "touch":
+            button.tap()
+            return
+        for _ in range(20):
+            if button.evaluate("(one) => one === one.getRootNode().activeElement"):
+                break
+            page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+
+    if means == "touch":
+        page.get_by_label("token").tap()
+    else:
+        page.keyboard.press("Tab")
+    page.keyboard.insert_text(token("hands", "teacher", "host"))
+    if means == "touch":
+        press("Open the panel")
+    else:
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", level=1)).to_be_focused()
+    if means == "keyboard":  # then touch finds what is left
+        _fill(it)
+    else:
+        it.act("poll_open", role="host", poll="q", question="And of det B?", choices=["positive", "negative"])
+    held = 2 if means == "keyboard" else 1
+    expect(_section(page, "Polls").get_by_role("button", name="Close")).to_be_visible()
+    expect(_section(page, "Hands").locator("li")).to_have_count(held)
+    for name, section, left in (
+        ("Answered", "Questions", held - 1),
+        ("Lower", "Hands", held - 1),
+        ("Close", "Polls", 0),
+    ):
+        press(name)
+        expect(_section(page, section).get_by_role("button")).to_have_count(left)
+        if means == "keyboard":
+            assert f"{section.lower()} {'button' if left else 'h2'}" == watched.value(focus)
+    assert [] == too_wide(watched)
+    press("Leave")
+    if means == "keyboard":
+        expect(page.get_by_label("token")).to_be_focused()
+    expect(page.get_by_label("token")).to_be_visible()
+    assert [] == watched.complaints
+    context.close()
 
 
 @pytest.mark.parametrize("without_policy", [False, True])

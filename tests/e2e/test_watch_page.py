@@ -29,6 +29,7 @@ from chatsync.service.app import create_app
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.running import RelayServer
 from chatsync.service.settings import Settings
+from tests.e2e.axe import dress, found_by_axe, pairwise, targets_below, too_wide
 from tests.e2e.watched import Watched
 from tests.relay import READY_S, SECRET, free_port, token
 from tests.stage import FAST
@@ -204,6 +205,37 @@ def test_without_a_video_the_chat_plays_by_itself(relay: Relay, browser: Browser
     seen.until("window.watch.media.currentTime > 51")
     assert before <= seen.value("window.watch.chat.shown.messages.length")
     done(seen)
+
+
+def test_axe_finds_nothing_at_any_width_and_size_of_text(relay: Relay, browser: Browser) -> None:
+    """Each tab, the link that is shared, and a page without a video in Arabic: nothing found, nothing wider than the screen or too small."""
+    states = ("chat", "search", "moments", "recordings", "share", "silent")
+    combinations = pairwise(states, (320, 768, 1280), (100, 200), ("light", "dark", "forced"))
+    assert len(combinations) >= 18
+    found: list[Any] = []
+    seen = watched(browser, f"{relay.url}/watch/{ROOM}/film#t=9", DESKTOP)
+    seen.until(f"window.watch.chat.shown.settled && {SHOWN}.length > 2")
+    for state in states:
+        if state == "search":
+            seen.page.get_by_role("tab", name="Search").click()
+            seen.page.locator("chatsync-search input").fill("cafe")
+            seen.until(f"{SEARCH}.querySelectorAll('.hit').length > 0")
+        elif state == "share":
+            seen.value("navigator.clipboard.writeText = () => Promise.reject(new Error('forbidden'))")
+            seen.page.locator(".tools button").click()
+            seen.until("document.querySelector('.tools input').value !== ''")
+        elif state == "silent":
+            done(seen)
+            seen = watched(browser, f"{relay.url}/watch/{ROOM}/notes#t=9", DESKTOP, locale="ar-EG")
+        elif state != "chat":
+            seen.page.get_by_role("tab", name=state.capitalize()).click()
+        for combination in (one for one in combinations if one[0] == state):
+            dress(seen, *combination[1:])
+            found += [(combination, one) for one in (*found_by_axe(seen), *too_wide(seen), *targets_below(seen, 24))]
+            own = "[role=tab], .list *, .tools *, .silent *"
+            found += [(combination, one) for one in targets_below(seen, 44, own)]
+    done(seen)
+    assert [] == found
 
 
 def test_a_published_folder_needs_no_relay(relay: Relay, browser: Browser, tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import uuid
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +18,7 @@ from chatsync.instants import SECOND_US
 from chatsync.service.publishing import NotOursError, Published, publish
 from chatsync.simulation import Scenario
 from chatsync.store.opening import open_store
+from tests.relay import Relay, token
 from tests.stage import START_US, stage
 
 LECTURE = Scenario(START_US)
@@ -116,3 +119,29 @@ def test_a_private_room_is_refused(tmp_path: Path) -> None:
         assert 0 != result.exit_code
         assert word in result.output or "not built" in result.output
     assert not (tmp_path / "site").exists()
+
+
+def test_a_folder_that_a_relay_serves_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written, and what to do is said; a backup made meanwhile, restored beside it, is published."""
+    web = tmp_path / "web"
+    web.mkdir()
+    for name in ("hls.min.js", "chatsync-player.js", "chatsync-more.js"):
+        (web / name).write_text("//")
+    monkeypatch.setattr("chatsync.service.app.player_folder", lambda: web)
+    to, copy, backup = tmp_path / "site", tmp_path / "copy", tmp_path / "backup"
+    with Relay(tmp_path / "relay", {"class": {"public": True}}) as relay:
+        message = {"id": str(uuid.uuid4()), "author": {"id": "a", "name": "Ada"}, "text": "heard"}
+        bearer = {"Authorization": f"Bearer {token('class', 'feed', None, ('ingest',))}"}
+        httpx2.post(f"{relay.url}/v1/rooms/class/messages", json=message, headers=bearer, timeout=20).raise_for_status()
+        config = ["--config", str(relay.folder / "chatsync.toml")]
+
+        def run(*arguments: str) -> Any:
+            return CliRunner().invoke(command, [*arguments, *config])
+
+        refused = run("publish", "class", "--to", str(to))
+        assert (2, True) == (refused.exit_code, "nothing was published" in refused.output), refused.output
+        assert not to.exists()
+        assert 0 == run("backup", str(backup)).exit_code
+        assert 0 == run("restore", str(backup), "--data", str(copy)).exit_code
+        done = run("publish", "class", "--to", str(to), "--json", "--data", str(copy))
+    assert 1 == json.loads(done.output.splitlines()[-1])["messages"], done.output

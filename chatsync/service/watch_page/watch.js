@@ -407,7 +407,9 @@ let isLive = false;
 async function start() {
   stage.setAttribute('aria-label', words.position);
   layTabs();
-  heatmap.peaks = window.matchMedia('(min-width: 821px)').matches;
+  const isWide = window.matchMedia('(min-width: 821px)');
+  isWide.addEventListener('change', () => (heatmap.peaks = isWide.matches));
+  heatmap.peaks = isWide.matches;
   stage.append(heatmap, made('div', { className: 'tools' }, shareButton, shareLink, shareStatus));
   byId('which').textContent = told.recording ?? words.live;
   shareButton.addEventListener('click', share);
