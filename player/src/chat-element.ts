@@ -27,13 +27,12 @@ import type { PlayheadAdapter } from './playhead.js';
 import { MESSAGE_KINDS, type ChatEvent } from './protocol.js';
 import type { SyncMode } from './replay.js';
 import { EMPTY_STATE, type RoomState } from './room-state.js';
-import { inboxOf, type StaffInbox } from './staff-inbox.js';
+import type { StaffPast } from './staff-past.js';
 import { stringsFor, type Strings } from './strings.js';
 
 const NOTICE_MS = 8_000;
 const REACTIONS_SHOWN_MS = 3_000;
 const POLLS_SHOWN = 2;
-const NO_INBOX: StaffInbox = { held: [], reports: [] };
 
 type View = 'chat' | 'questions' | 'staff' | 'options';
 
@@ -107,6 +106,7 @@ export class ChatsyncChat extends LitElement {
     focusField: () => void this.updateComplete.then(() => this.renderRoot.querySelector('textarea')?.focus()),
   });
   #sides: typeof import('./side-panels.js') | null = null;
+  #loading: Promise<void> | null = null;
   #view: View = 'chat';
   #unfolded: number | null = null;
   #armed: string | null = null; // the deed that is asked about once more
@@ -118,8 +118,7 @@ export class ChatsyncChat extends LitElement {
   #upvoted = new Set<number>();
   #putAway = new Set<string>();
   #rowsKey = '';
-  #inbox = NO_INBOX;
-  #inboxVersion = -1;
+  #past: StaffPast | null = null; // once the part that reads it is there, for who may
   #renderedVersion = -1;
   #renderedGeneration = -1;
   #settledGeneration = -1;
@@ -301,8 +300,7 @@ export class ChatsyncChat extends LitElement {
     this.#announcer.stop();
     this.#heldToken = null;
     this.#rowsKey = '';
-    this.#inbox = NO_INBOX;
-    this.#inboxVersion = -1;
+    this.#past = null;
     this.#view = 'chat';
     this.#unfolded = null;
     this.#votes = new Map();
@@ -506,21 +504,25 @@ export class ChatsyncChat extends LitElement {
   #show(view: View): void {
     this.#view = view;
     this.requestUpdate();
-    if (view === 'staff' || view === 'options') void import('./side-panels.js').then((sides) => ((this.#sides = sides), this.requestUpdate()));
+    if (view === 'options') this.#loadSides();
+  }
+
+  #loadSides(): void {
+    this.#loading ??= import('./side-panels.js').then((sides) => ((this.#sides = sides), this.requestUpdate()));
   }
 
   #views(session: ChatTimeline | null, state: RoomState, strings: Strings): TemplateResult | typeof nothing {
     const isModerating = session !== null && session.status !== 'recording' && isStaff(session.you);
-    if (isModerating && session.room.version !== this.#inboxVersion) {
-      this.#inboxVersion = session.room.version;
-      this.#inbox = inboxOf(session.room.arrivals, (offset) => session.room.isHidden(offset));
+    if (isModerating) {
+      this.#loadSides();
+      if (this.#sides !== null) this.#past ??= new this.#sides.StaffPast(session, () => this.requestUpdate());
     }
     if (state.questions.length === 0 && !isModerating && this.#view !== 'questions') return nothing;
     const view = (name: View, text: string): TemplateResult =>
       html`<button type="button" aria-pressed=${this.#view === name} data-view=${name} @click=${() => this.#show(name)}>${text}</button>`;
     return html`<div class="views" part="views" role="group" aria-label=${strings.views}>
       ${view('chat', strings.chat)} ${view('questions', strings.questions(state.questions.length))}
-      ${isModerating ? view('staff', strings.moderation(this.#inbox.held.length + this.#inbox.reports.length)) : nothing}
+      ${isModerating ? view('staff', strings.moderation(this.#past?.look().waiting ?? 0)) : nothing}
     </div>`;
   }
 
@@ -552,7 +554,7 @@ export class ChatsyncChat extends LitElement {
       this.#view === 'questions'
         ? questionList(state.questions, { ...panels, hasUpvoted: (offset) => this.#upvoted.has(offset), upvote: (offset) => void this.#upvote(offset) })
         : this.#view === 'staff'
-          ? this.#sides?.staffPanel(this.#inbox, session?.edge?.hands ?? [], (offset) => this.#eventAt(session, offset), panels)
+          ? this.#past && this.#sides?.staffPanel(this.#past, session?.edge?.hands ?? [], (offset) => this.#eventAt(session, offset), panels)
           : this.#sides?.optionsPanel({
               strings,
               language,
@@ -562,7 +564,7 @@ export class ChatsyncChat extends LitElement {
               unmute: (key) => this.#unmute(key),
             });
     const label = { chat: strings.chat, questions: strings.questions(0), staff: strings.moderation(0), options: strings.options }[this.#view];
-    return html`<section class="sheet" part="sheet" aria-label=${label} tabindex="0">
+    return html`<section class="sheet" part="sheet" aria-label=${label} tabindex="0" @scroll=${(event: Event) => this.#past?.scrolled(event.target as Element)}>
       ${content}
       <button type="button" class="back" @click=${() => this.#show('chat')}>${strings.close}</button>
     </section>`;

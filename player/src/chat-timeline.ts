@@ -32,6 +32,8 @@ export type { ChatSnapshot, ChatTimelineOptions } from './chat-snapshot.js';
 export class ChatTimeline {
   /** @internal */
   readonly room = new RoomCache();
+  /** @internal An answer of the room's to whoever this viewer is. */
+  readonly read: (path: string) => Promise<unknown>;
   readonly #rows: VisibleRows;
   readonly #options: ChatTimelineOptions;
   readonly #now: () => number;
@@ -76,6 +78,7 @@ export class ChatTimeline {
     };
     const { server, room } = options;
     const reader = new ChatReader({ server, room, token, ...(options.fetch ? { fetch: options.fetch } : {}) });
+    this.read = (path) => reader.other(path, true);
     const read = (from: number): Promise<WireTimeline> => reader.other(`timeline?from_media_sequence=${from}`) as Promise<WireTimeline>;
     this.#dateOf = (list, index) => {
       if (this.#served === null) {

@@ -83,9 +83,9 @@ export class ChatReader {
     return (await this.#read(this.#roomUrl(`recordings/${encodeURIComponent(recording)}`), signal)) as WireRecording;
   }
 
-  /** Any other answer of the room's. @param path below the room, with its query. */
-  async other(path: string): Promise<unknown> {
-    return this.#read(this.#roomUrl(path), new AbortController().signal);
+  /** Any other answer of the room's. @param path below the room, with its query. @param asOneself with the token at once: it is for few. */
+  async other(path: string, asOneself = false): Promise<unknown> {
+    return this.#read(this.#roomUrl(path), new AbortController().signal, asOneself);
   }
 
   get socketUrl(): string {
@@ -99,9 +99,9 @@ export class ChatReader {
     return new URL(name, new URL(base.endsWith('/') ? base : `${base}/`, server));
   }
 
-  async #read(url: URL, signal: AbortSignal): Promise<unknown> {
-    let answer = await this.#send(url, signal, this.#needsToken);
-    if (!this.#needsToken && (answer.status === 401 || answer.status === 403 || answer.status === 404) && (await this.#options.token()) !== null) {
+  async #read(url: URL, signal: AbortSignal, asOneself = this.#needsToken): Promise<unknown> {
+    let answer = await this.#send(url, signal, asOneself);
+    if (!asOneself && (answer.status === 401 || answer.status === 403 || answer.status === 404) && (await this.#options.token()) !== null) {
       const again = await this.#send(url, signal, true);
       if (again.ok) this.#needsToken = true;
       answer = again;

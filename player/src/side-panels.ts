@@ -4,16 +4,21 @@
  * Owns: the markup of these. Does not know: when they are open, the network. Loaded when one is first opened (later.ts).
  */
 
-import { html, type TemplateResult } from 'lit';
+import { html, nothing, type TemplateResult } from 'lit';
 import { repeat } from 'lit/directives/repeat.js';
 import { momentButton, type PanelHost } from './chat-panels.js';
 import type { ChatEvent } from './protocol.js';
 import type { Hand } from './room-state.js';
-import type { StaffInbox } from './staff-inbox.js';
+import { sideStringsFor, type SideStrings } from './side-strings.js';
+import type { HiddenMessage, StaffPast } from './staff-past.js';
 import type { Strings } from './strings.js';
 
-export function staffPanel(inbox: StaffInbox, hands: readonly Hand[], quoted: (offset: number) => ChatEvent | undefined, host: PanelHost): TemplateResult {
+export { StaffPast } from './staff-past.js';
+
+export function staffPanel(past: StaffPast, hands: readonly Hand[], quoted: (offset: number) => ChatEvent | undefined, host: PanelHost): TemplateResult {
   const { strings } = host;
+  const words = sideStringsFor(host.language);
+  const inbox = past.look();
   return html`
     <h3>${strings.waiting}</h3>
     ${inbox.held.length === 0
@@ -40,7 +45,7 @@ export function staffPanel(inbox: StaffInbox, hands: readonly Hand[], quoted: (o
             inbox.reports,
             (report) => report.offset,
             (report) => {
-              const about = quoted(report.target!);
+              const about = quoted(report.target!) ?? past.event(report.target!);
               const name = about?.author?.name ?? '';
               return html`<li class="item" data-report=${report.target}>
                 <bdi class="name" dir="auto">${name}</bdi> ${momentButton(about?.programMs ?? null, host)}
@@ -67,7 +72,32 @@ export function staffPanel(inbox: StaffInbox, hands: readonly Hand[], quoted: (o
             </li>`,
           )}
         </ol>`}
+    ${hiddenList(inbox.hidden, words, host)}
+    <p class="quiet" role="status">${past.state === 'reading' ? words.reading : past.state === 'failed' ? words.failed : past.state === 'all' ? words.isAll : nothing}</p>
+    ${past.state === 'more' || past.state === 'failed' ? html`<button type="button" class="earlier" @click=${() => past.earlier()}>${words.earlier}</button>` : nothing}
   `;
+}
+
+function hiddenList(hidden: readonly HiddenMessage[], words: SideStrings, host: PanelHost): TemplateResult {
+  return html`<h3>${words.hidden}</h3>
+    ${hidden.length === 0
+      ? html`<p class="quiet">${words.nothingHidden}</p>`
+      : html`<ul class="items">
+          ${repeat(
+            hidden,
+            ({ event }) => event.offset,
+            ({ event, by, reason }) => html`<li class="item" data-hidden=${event.offset}>
+              <bdi class="name" dir="auto">${event.author?.name ?? ''}</bdi> ${momentButton(event.programMs, host)}
+              ${event.text === '' ? html`<span class="quiet">${words.noWords}</span>` : html`<bdi class="text" dir="auto">${event.text}</bdi>`}
+              <p class="quiet"><bdi dir="auto">${words.hiddenBy(by, reason)}</bdi></p>
+              ${host.may('restore')
+                ? html`<div class="actions">
+                    <button type="button" aria-label=${host.strings.about(words.restore, event.author?.name ?? '')} @click=${() => host.act('restore', { target: event.offset })}>${words.restore}</button>
+                  </div>`
+                : nothing}
+            </li>`,
+          )}
+        </ul>`}`;
 }
 
 export interface OptionsHost {

@@ -12,7 +12,7 @@ export interface StaffInbox {
 }
 
 /**
- * @param events the newest of the room by offset, with those only staff may see.
+ * @param events of the room by offset, with those only staff may see.
  * @param isHidden whether a moderator has taken an offset away: then nothing is left to report.
  */
 export function inboxOf(events: readonly ChatEvent[], isHidden: (offset: number) => boolean): StaffInbox {

@@ -70,6 +70,8 @@ class Stage {
   isDown = false;
   you = { ...YOU };
   state: Record<string, unknown> = {};
+  /** What `messages` with `class=staff` answers. */
+  past: readonly unknown[] = [];
   /** Answers an `act`; without it every deed is acknowledged. */
   onAct: (frame: Frame) => Frame | null = (frame) => ({ type: 'ack', id: frame['id'], offset: null, program_ms: null, stamp: 'origin', durable: 'fsync' });
   /** Answers a `say`; null: it becomes an event. */
@@ -134,6 +136,7 @@ class Stage {
     const slice = /\/slices\/\d+\/(\d+)-\d+\.e\d+\.r(\d+)\.json$/.exec(url.pathname);
     if (url.pathname.endsWith('/chat.json')) return Response.json(this.model.playlist({ since: number('since'), fromMs: number('from_ms'), toMs: number('to_ms') }));
     if (url.pathname.endsWith('/open.json')) return Response.json(this.model.open(number('from_ms')!, number('after')));
+    if (url.pathname.endsWith('/messages')) return Response.json({ messages: this.past, cursor: null });
     const found = slice === null ? null : this.model.slice(Number(slice[1]), Number(slice[2]));
     return found === null ? Response.json({ code: 'not_found' }, { status: slice === null ? 404 : 410 }) : Response.json(found);
   }

@@ -73,9 +73,11 @@ STATES: dict[str, State] = {
     "queue": State(
         f"{_STAFF} stage.say(stage.t0, {{ kind: 'held', author: 1, text: 'is this allowed?' }}); "
         "stage.say(stage.t0, { kind: 'reported', target: 56 }); "
-        "stage.state.hands = [{ author: stage.authors[1], since_ms: stage.t0 }];",
+        "stage.state.hands = [{ author: stage.authors[1], since_ms: stage.t0 }]; "
+        "stage.past = [{ offset: 3, kind: 'message', program_ms: stage.t0, author: stage.authors[2], text: 'a word too much', "
+        "hidden: { by: stage.authors[0], reason: 'unkind' } }];",
         f"{_ROOT}.querySelector('[data-view=staff]').click()",
-        "[data-held]",
+        "[data-held], [data-hidden]",
     ),
     "options": State(_TALK, f"{_ROOT}.querySelector('button.options').click()", ".sheet"),
     "held": State(

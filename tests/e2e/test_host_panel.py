@@ -77,6 +77,7 @@ def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
         "hostile": {"public": True, "title": payloads()[0][:200]},
         "look": {"public": True, "title": "Organic chemistry for those who never wanted it"},
         "hands": {"public": True},
+        "past": {"public": True},
     }
     with Relay(tmp_path_factory.mktemp("panel"), rooms) as running:
         yield running
@@ -279,6 +280,53 @@ def test_a_class_is_held_on_a_tablet(relay: Relay, browser: Browser, means: str)
     expect(page.get_by_label("token")).to_be_visible()
     assert [] == watched.complaints
     context.close()
+
+
+def test_moderators_look_back_at_what_was_hidden(relay: Relay, browser: Browser) -> None:
+    """Before they came: the newest at once, the rest as they scroll, to the beginning; what they restore is everyone's again."""
+    it, hours = Class(relay, "past"), 6 * 3_600_000
+    began_ms = round(time.time() * 1000) - hours
+    lines = [
+        {
+            "id": str(uuid.uuid4()),
+            "author": {"id": "amina", "name": "Amina"},
+            "text": f"word {number}",
+            "wall_ms": began_ms + number * hours // 32,
+            "playhead": {"broadcast": 1, "program_ms": began_ms + number * hours // 32},
+        }
+        for number in range(32)
+    ]
+    answer = httpx2.post(
+        f"{relay.url}/v1/rooms/past/messages",
+        content="\n".join(json.dumps(line) for line in lines),
+        headers=_bearer(token("past", "feed", None, ("ingest",))) | {"Content-Type": "application/x-ndjson"},
+        timeout=20,
+    )
+    hidden = [result["offset"] for result in answer.json()["results"][::2]]
+    for offset in hidden:
+        it.act("hide", role="host", target=offset, reason="off topic")
+    watched = Watched(browser.new_page(viewport=TABLET))  # type: ignore[arg-type]
+    page = watched.page
+    page.goto(f"{relay.url}/watch/past")
+    watched.until("window.watch !== undefined")
+    watched.value(f"void (window.watch.chat.token = {token('past', 'teacher', 'host')!r})")
+    page.get_by_role("button", name="Moderation").click()
+    rows = page.locator("chatsync-chat [data-hidden]")
+    expect(rows.first).to_contain_text("word 30")
+    expect(rows.first).to_contain_text("Hidden by teacher: off topic")
+    expect(page.get_by_role("button", name="Look further back")).to_be_visible()
+    assert 10 <= rows.count() < len(hidden)
+    page.locator("chatsync-chat .sheet").hover()
+    page.mouse.wheel(0, 10_000)
+    expect(rows).to_have_count(len(hidden))
+    page.mouse.wheel(0, 10_000)
+    expect(page.locator("chatsync-chat .sheet")).to_contain_text("That is all of this broadcast.")
+    rows.last.get_by_role("button", name="Show to everyone again").click()
+    expect(rows).to_have_count(len(hidden) - 1)
+    state = httpx2.get(f"{relay.url}/v1/rooms/past/messages", timeout=10).json()["messages"]
+    assert hidden[0] in {event["offset"] for event in state}
+    assert [] == [complaint for complaint in watched.complaints if complaint.startswith("pageerror")]
+    page.close()
 
 
 @pytest.mark.parametrize("without_policy", [False, True])
