@@ -175,7 +175,7 @@ async def _built(settings: Settings, clock: Clock, stack: AsyncExitStack, *, has
     for line in journal.open_report:
         _log.error("history_not_intact", detail=line)
     stack.callback(journal.close)
-    catalog = Catalog(files, journal)
+    catalog = Catalog(journal, writer)
     writer.start()
     stack.push_async_callback(partial(asyncio.to_thread, writer.close))
     fetcher = PlaylistFetcher(settings)

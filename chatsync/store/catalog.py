@@ -20,12 +20,11 @@ from chatsync.hls.timeline import LiveEdge, Run, Segment, Timeline
 from chatsync.instants import HOUR_US, Range
 from chatsync.store import sums
 from chatsync.store.changed_hours import finals_mark, note_changed_hours
-from chatsync.store.files import Files
 from chatsync.store.journal_reads import JournalReads
 from chatsync.store.recovering import SCHEMA_VERSION, check_schema, read_error
 from chatsync.store.revocations import REVOCATIONS
 from chatsync.store.sums import WATCHED
-from chatsync.store.writer import opened
+from chatsync.store.writer import Writer
 
 __all__ = ["KEPT_MARK", "SCHEMA_VERSION", "WATCHED_TABLES", "ArchiveFile", "Catalog", "SliceRow"]
 
@@ -168,32 +167,32 @@ class Catalog:
     """What is known beside the log.
 
     Args:
-        files: where the database lies.
         journal: shares its readers' connections.
-        is_read_only: the tables are there, and somebody else writes them.
+        writer: not started yet; None: the tables are there, and somebody else writes them.
 
     Raises:
         SettingsError: the database is of a newer schema than this program knows.
     """
 
-    def __init__(self, files: Files, journal: JournalReads, *, is_read_only: bool = False) -> None:
+    def __init__(self, journal: JournalReads, writer: Writer | None = None) -> None:
         self._journal = journal
-        if not is_read_only:
-            self._make_tables(files)
+        if writer is not None:
+            self._make_tables(writer)
 
     @staticmethod
-    def _make_tables(files: Files) -> None:
-        connection = opened(files.database)
+    def _make_tables(writer: Writer) -> None:
         try:
+            connection = writer.making()
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             check_schema(version)
-            connection.executescript(_TABLES)
+            connection.executescript(f"BEGIN;{_TABLES}COMMIT;")
             _migrate(connection, version)
             sums.ensure(connection, WATCHED_TABLES)
-        except sqlite3.Error as error:
-            raise read_error(error) from error
-        finally:
-            connection.close()
+        except BaseException as error:
+            writer.close()
+            if isinstance(error, sqlite3.Error):
+                raise read_error(error) from error
+            raise
 
     def _read(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return self._journal.read(sql, values)

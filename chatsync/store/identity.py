@@ -61,7 +61,7 @@ class _Private:
         if self._connection is None:
             connection = opened(self._path)
             try:
-                connection.executescript(self.schema)
+                connection.executescript(f"BEGIN;{self.schema}COMMIT;")
                 sums.ensure(connection, self.tables)
             except BaseException:
                 connection.close()

@@ -40,7 +40,7 @@ from chatsync.store.rows import (
     text_check,
 )
 from chatsync.store.standing import CREATE_STANDING, note_standing
-from chatsync.store.writer import Writer, opened
+from chatsync.store.writer import Writer
 
 __all__ = ["CHANGED_MAX", "DEDUPE_US", "HIDDEN_TEXT_US", "PLAIN_KINDS", "Appended", "Head", "Journal"]
 
@@ -102,22 +102,21 @@ class Journal(JournalReads):
     def __init__(self, writer: Writer, files: Files) -> None:
         super().__init__(files)
         try:
-            found = self._opened_tables()
+            found = self._opened_tables(writer.making())
             self._identity = IdentityStore(files.identity)
             self._moderation = ModerationStore(files.moderation)
             if found.damage:
                 files.quarantine(files.heads, found.damage[0].detail)
             self._heads = Heads(files.heads)
             self.open_report = [*found.report, *self._compare_beside(found)]
-            self._write_heads(found)
-        except (
-            sqlite3.Error,
-            OSError,
-            OverflowError,
-            TypeError,
-            ValueError,
-        ) as error:  # values of other types than written
-            raise read_error(error) from error
+            self._write_heads(found, writer.making())
+        except BaseException as error:
+            writer.close()
+            if isinstance(
+                error, (sqlite3.Error, OSError, OverflowError, TypeError, ValueError)
+            ):  # the last three: values of other types than written
+                raise read_error(error) from error
+            raise
         self._ends = found.ends
         self._changes: dict[str, int] = {}
         self._effects = Effects(self._moderation, self._identity, self._note_changed)
@@ -136,20 +135,16 @@ class Journal(JournalReads):
         writer.checkpoint += [self._identity.empty_log, self._moderation.empty_log]
         writer.settle.append(self._heads.sync)
 
-    def _opened_tables(self) -> Recovered:
-        connection = opened(self._files.database)
-        try:
-            check_schema(*connection.execute("PRAGMA user_version").fetchone())
-            made = CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_AUDIT + CREATE_STANDING + CREATE_IMPORTED + _TABLES
-            connection.executescript(made)
-            sums.ensure(connection, WATCHED_TABLES)
-            ensure_hours(connection)
-            ensure_ids(connection)
-            self.pruned.load(connection)
-            self.lost.load(connection)
-            return recovered(connection, self._files)
-        finally:
-            connection.close()
+    def _opened_tables(self, connection: sqlite3.Connection) -> Recovered:
+        check_schema(*connection.execute("PRAGMA user_version").fetchone())
+        made = CREATE + CREATE_DEDUPE + CREATE_LOST + CREATE_AUDIT + CREATE_STANDING + CREATE_IMPORTED + _TABLES
+        connection.executescript(f"BEGIN;{made}COMMIT;")
+        sums.ensure(connection, WATCHED_TABLES)
+        ensure_hours(connection)
+        ensure_ids(connection)
+        self.pruned.load(connection)
+        self.lost.load(connection)
+        return recovered(connection, self._files)
 
     def _compare_beside(self, found: Recovered) -> list[str]:
         """What names and hidden texts have lost with the end of their own logs, a line each; and what shows again by it."""
@@ -183,16 +178,12 @@ class Journal(JournalReads):
         sql = f"SELECT 1 FROM journal AS j WHERE room = ? AND offset = ? AND hidden = 0 AND NOT EXISTS ({restored})"
         return bool(self.read(sql, (room, offset, hidden_wall_us)))
 
-    def _write_heads(self, found: Recovered) -> None:
+    def _write_heads(self, found: Recovered, connection: sqlite3.Connection) -> None:
         """Let ``heads`` say what is so now: what a kill kept from being written, what was lost, all of it if it was damaged."""
         for room, head in found.behind.items():
             self._heads.put(room, head)
-        connection = opened(self._files.database, read_only=True)
-        try:
-            changes = {CHANGES: sums.changes(connection)}
-            audited = head_of_audit(lambda sql, values: connection.execute(sql, values).fetchall())
-        finally:
-            connection.close()
+        changes = {CHANGES: sums.changes(connection)}
+        audited = head_of_audit(lambda sql, values: connection.execute(sql, values).fetchall())
         if audited is not None and (found.damage or found.audit is None):
             self._heads.put(AUDIT, audited)
         changes |= {NAMES: self._identity.changes, HIDDEN: self._moderation.changes}

@@ -94,7 +94,7 @@ def list_archive(path: Path, *, room: str | None = None) -> Listing:
 def _of_folder(folder: Path, room: str | None) -> Listing:
     files = Files(folder)
     journal = JournalReads(files)
-    catalog = Catalog(files, journal, is_read_only=True)
+    catalog = Catalog(journal)
     recall = Recall(files, catalog)
     journal.pruned.source = recall
     maker = FileMaker(files, journal, catalog, recall)

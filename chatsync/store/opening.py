@@ -50,7 +50,7 @@ def open_store(folder: Path) -> Iterator[Store]:
     try:
         writer = Writer(files.database)
         journal = Journal(writer, files)
-        catalog = Catalog(files, journal)
+        catalog = Catalog(journal, writer)
         writer.start()
         try:
             archive = Archive(files, journal, catalog, writer)

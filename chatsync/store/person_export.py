@@ -116,7 +116,7 @@ class _Reads:
     def of(cls, folder: Path, stack: ExitStack) -> _Reads:
         files = Files(folder)
         journal = JournalReads(files)
-        catalog = Catalog(files, journal, is_read_only=True)
+        catalog = Catalog(journal)
         journal.pruned.source = Recall(files, catalog)
         stack.enter_context(closing(journal.reader()))
         beside = [

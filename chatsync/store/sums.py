@@ -17,6 +17,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import google_crc32c
@@ -177,20 +178,21 @@ def ensure(connection: sqlite3.Connection, tables: Iterable[str]) -> None:
     """
     connection.execute(_SUMS)
     known = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall())
-    for table in tables:
-        wanted = _triggers(table)
-        if all(known.get(name) == sql for name, sql in wanted.items()):
-            continue
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            for name, sql in wanted.items():
-                connection.execute(f"DROP TRIGGER IF EXISTS {name}")
+    unwatched = [table for table in tables if not _triggers(table).items() <= known.items()]
+    if not unwatched:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for table in unwatched:
+            for name, sql in _triggers(table).items():
+                if name in known:
+                    connection.execute(f"DROP TRIGGER {name}")
                 connection.execute(sql)
             count_again(connection, table)
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
 
 
 def count_again(connection: sqlite3.Connection, table: str) -> None:
@@ -203,6 +205,7 @@ def count_again(connection: sqlite3.Connection, table: str) -> None:
     )
 
 
+@cache
 def _triggers(table: str) -> dict[str, str]:
     one = WATCHED[table]
     add = (

@@ -275,7 +275,7 @@ def _listen(requests: queue.SimpleQueue[bytes]) -> None:
 def _maker(folder: Path) -> FileMaker:
     files = Files(folder)
     journal = JournalReads(files)
-    catalog = Catalog(files, journal, is_read_only=True)
+    catalog = Catalog(journal)
     return FileMaker(files, journal, catalog, Recall(files, catalog))
 
 

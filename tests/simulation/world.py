@@ -215,8 +215,9 @@ class Process:
                 continue
 
     def _close_writer(self) -> None:
-        if self.writer is not None and self.writer._connection is not None:
-            self.writer._connection.close()
+        for connection in () if self.writer is None else (self.writer._connection, self.writer._making):
+            if connection is not None:
+                connection.close()
 
     def _close_journal(self) -> None:
         if self.journal is not None:

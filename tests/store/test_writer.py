@@ -331,6 +331,24 @@ def test_a_schema_that_is_no_text_any_more_is_told_as_damage(tmp_path: Path) -> 
     assert sqlite3.SQLITE_CORRUPT == told.value.sqlite_errorcode
 
 
+def test_who_makes_tables_uses_the_connection_that_writes_afterwards(tmp_path: Path) -> None:
+    """There is one before the start, its log is in the database when work begins, and a writer that is never started closes it."""
+    path = tmp_path / "db"
+    writer = Writer(path)
+    making = writer.making()
+    making.execute("CREATE TABLE t (number INTEGER)")
+    assert making is writer.making()
+    writer.start()
+    assert 0 == path.with_name("db-wal").stat().st_size
+    assert [] == writer.call(lambda connection: [] if connection is making else ["another"]).result()
+    writer.close()
+    unused = Writer(path)
+    making = unused.making()
+    unused.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        making.execute("SELECT 1")
+
+
 def test_an_unwritable_place_is_told_at_the_start(tmp_path: Path) -> None:
     """Opening says that it cannot, rather than failing at the first message."""
     with pytest.raises(StorageFailedError):
