@@ -338,6 +338,9 @@ def _trimmed_link(link: str) -> str:
     """The link without closing punctuation; empty if no host is left or if it carries a user name."""
     while link and (link[-1] in _TRAILING or (link[-1] == ")" and link.count(")") > link.count("("))):
         link = link[:-1]
-    if _LINK_HOST.match(link) is None or any(unicodedata.category(c) in {"Cf", "Cc"} for c in link):
+    if _LINK_HOST.match(link) is None:
+        return ""
+    # printable is all but C* and Z*: most links need no look at each character
+    if not link.isprintable() and any(unicodedata.category(c) in {"Cf", "Cc"} for c in link):
         return ""
     return link
