@@ -36,6 +36,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from random import Random
 
+from chatsync.store.schema import without_pandas
 from tests.simulation.checks import check_end
 from tests.simulation.erasing import erase_somebody
 from tests.simulation.people import Person, explore
@@ -144,6 +145,7 @@ def run_seeds(seeds: range, workers: int | None = None) -> list[Outcome]:
 
 
 def _start_worker() -> None:
+    without_pandas()  # as the relay does
     gc.freeze()  # what is imported lives as long as the process: collecting after each seed need not look at it
 
 
