@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from chatsync.chat.event import MESSAGE_KINDS, Role
 from chatsync.instants import HOUR_US
+from chatsync.transfer.exporters.bilibili import ILLEGAL
 from chatsync.transfer.exporters.formats import FORMATS
-from chatsync.transfer.exporters.plain import name_of, several_lines
+from chatsync.transfer.exporters.plain import STAFF, name_of, several_lines
 from chatsync.transfer.line import About, Line
 from tests.transfer.files import T0_US, read
 
@@ -81,3 +82,17 @@ def test_what_a_side_car_can_carry_comes_back(lines: list[Line]) -> None:
     ]
     assert [several_lines(line.text) for line in shown] == [line.text for line in found]
     assert [name_of(line) for line in shown] == [line.author_name for line in found]
+
+
+@given(lines=st.lists(_lines(), max_size=4))
+def test_what_flies_over_the_picture_comes_back(lines: list[Line]) -> None:
+    """Places and texts of Bilibili's XML, less what XML cannot have, and who is staff."""
+    shown = [line for line in lines if FORMATS["bilibili"].takes(line)]
+    found = read(b"".join(FORMATS["bilibili"].write(shown, ABOUT)), name="bilibili")
+    assert [
+        (line.position_us or 0, several_lines(ILLEGAL.sub("", line.text)), line.role in STAFF) for line in shown
+    ] == [
+        (line.position_us, several_lines(line.text), line.details["mode"] == "5")
+        for line in found
+        if isinstance(line, Line)
+    ]
