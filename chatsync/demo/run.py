@@ -78,6 +78,7 @@ class Demo:
                     title="Analysis I: a simulated lecture",
                     public=True,
                     playlist_url=f"{self.url}{STREAM_PATH}/{self.stream.playlist.name}",
+                    media_url=f"{STREAM_PATH}/{self.stream.playlist.name}",
                 )
             },
         )

@@ -35,6 +35,10 @@ export interface FindingStrings {
   readonly recordings: string;
   readonly recording: (name: string, length: string) => string;
   readonly live: string;
+  readonly ended: string;
+  readonly replay: string;
+  readonly waiting: string;
+  readonly outOfReach: string;
   readonly share: string;
   readonly copied: (time: string) => string;
   readonly copyThis: string;
@@ -77,6 +81,10 @@ const english: FindingStrings = {
   recordings: 'Recordings',
   recording: (name, length) => `${name}, ${length}`,
   live: 'Live',
+  ended: 'The stream has ended.',
+  replay: 'Watch the replay',
+  waiting: 'The video has not begun.',
+  outOfReach: 'This moment is not in the stream any more.',
   share: 'Share this moment',
   copied: (time) => `A link to ${time} is copied.`,
   copyThis: 'Copy this link:',
@@ -136,6 +144,10 @@ const arabic: FindingStrings = {
   recordings: 'التسجيلات',
   recording: (name, length) => `${name}، ${length}`,
   live: 'مباشر',
+  ended: 'انتهى البث.',
+  replay: 'شاهد الإعادة',
+  waiting: 'لم يبدأ الفيديو بعد.',
+  outOfReach: 'لم تعد هذه اللحظة في البث.',
   share: 'شارك هذه اللحظة',
   copied: (time) => `نُسخ رابط إلى ${time}.`,
   copyThis: 'انسخ هذا الرابط:',

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.demo import Demo
+from tests.e2e.demo import ROOM, Demo
 from tests.e2e.measuring import Report, check, collected, note, sought, start_probe
+from tests.e2e.watched import Watched
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -106,6 +107,38 @@ def test_an_own_message_shows_at_once_and_carries_the_picture(page: Page, demo: 
     assert abs(mine[0]["program_ms"] - picture) < 1_000
 
 
+@pytest.fixture(scope="module")
+def watch(demo: Demo, browser: Browser) -> Iterator[Watched]:
+    """The room's own page, of which the demo has nothing: video, chat and activity of the stream that is on."""
+    demo.wait_until(25)  # there must be something to go back to
+    seen = Watched(browser.new_page(viewport={"width": 1280, "height": 760}))
+    seen.page.goto(f"{demo.url}/watch/{ROOM}")
+    seen.until("window.watch?.media.readyState > 2")
+    yield seen
+    seen.page.close()
+
+
+PLACED = "Math.abs(window.watch.chat.shown.cutoffMs - window.watch.adapter.address().programTimeMs) < 100"
+
+
+def test_the_watch_page_shows_the_stream_that_is_on(watch: Watched) -> None:
+    """Live at the press of a button, the chat with the picture; back in the stream and forward again; what has left it is said."""
+    which = watch.page.locator("#which")
+    expect(which).to_have_text("Live")
+    watch.value("void (window.watch.media.muted = true); window.watch.media.play()")
+    watch.until("window.watch.chat.session.behindLiveMs < 4000 && window.watch.chat.shown.settled")
+    watch.value("window.watch.media.pause(); void (window.watch.media.currentTime -= 8)")
+    watch.until(f"!window.watch.media.seeking && window.watch.chat.shown.settled && {PLACED}")
+    assert watch.value(
+        "Math.max(...window.watch.chat.shown.messages.map((one) => one.programMs)) <= window.watch.chat.shown.cutoffMs"
+    )
+    watch.value(
+        "window.watch.chat.dispatchEvent(new CustomEvent('chatsync-seek-request', "
+        "{ detail: { programMs: 1000, broadcast: 1 }, cancelable: true }))"
+    )
+    expect(watch.page.locator(".tools [role=status]")).to_have_text("This moment is not in the stream any more.")
+
+
 def test_the_recording_replays_what_was_live(page: Page, demo: Demo, report: Report) -> None:
     """The stream is stopped with the page's button; after ten random seeks in the recording the pane is right each time."""
     page.click("#stop")
@@ -113,3 +146,20 @@ def test_the_recording_replays_what_was_live(page: Page, demo: Demo, report: Rep
     samples, to_pane_ms = sought(page, seed=2, seeks=10, live=False)
     note(report, "recording", samples, to_pane_ms)
     check(samples, demo.truth(), live=False)
+
+
+def test_the_watch_page_goes_over_to_the_replay(watch: Watched) -> None:
+    """It says that the stream has ended and where its replay is; the picture stands where it was, plays to its end, and the chat with it."""
+    which = watch.page.locator("#which")
+    expect(which).to_have_text("The stream has ended. Watch the replay", timeout=15_000)
+    expect(watch.page.locator("chatsync-chat [part=mode]")).to_have_attribute("data-mode", "recording")
+    watch.until(PLACED)
+    watch.value("void (window.watch.media.playbackRate = 4); window.watch.media.play()")
+    watch.until("window.watch.media.ended && window.watch.chat.shown.settled")
+    assert [] == watch.value("window.violations")
+    assert [] == watch.complaints
+    which.get_by_role("link").click()
+    watch.until("location.pathname.endsWith('/broadcast-1') && window.watch?.media.readyState > 0")
+    watch.value("void (window.watch.media.currentTime = 20)")
+    watch.until(f"window.watch.chat.shown.settled && window.watch.chat.shown.messages.length > 0 && {PLACED}")
+    assert [] == watch.complaints

@@ -154,7 +154,8 @@ let spans = null;
 const roomUrl = (path) => new URL(`v1/rooms/${encodeURIComponent(told.room)}/${path}`, new URL(told.server, document.baseURI)).href;
 
 async function read(path) {
-  const answer = await fetch(roomUrl(path), { credentials: 'omit' });
+  // Asked for again it must be new: the list of recordings has just grown.
+  const answer = await fetch(roomUrl(path), { credentials: 'omit', cache: 'no-cache' });
   if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
   return answer.json();
 }
@@ -210,7 +211,15 @@ function nowMs(isPosition) {
 
 function seekTo(atMs, isPosition) {
   if (isPosition && media !== null) media.currentTime = Math.max(0, atMs) / 1000;
-  else if (!isPosition && adapter !== null) adapter.seekTo(Math.floor(atMs));
+  else if (!isPosition && adapter !== null) shareStatus.textContent = adapter.seekTo(Math.floor(atMs)) ? '' : words.outOfReach;
+}
+
+/** A live stream keeps its last hours, or minutes: what is asked for may have left it, and that is said. */
+function onSeekRequest(event) {
+  const { programMs } = event.detail;
+  if (programMs === null || told.recording !== null) return;
+  event.preventDefault();
+  seekTo(programMs, false);
 }
 
 function showMoments(activity) {
@@ -254,11 +263,13 @@ function markCurrent() {
   if (current !== null) current.setAttribute('aria-current', 'true');
 }
 
+/** @returns their ids. */
 async function showRecordings() {
   const { recordings: found } = await read('recordings');
+  const ids = found.map(({ recording }) => recording);
   if (found.length === 0) {
     showNothing(recordings, words.nothingYet);
-    return;
+    return ids;
   }
   recordings.replaceChildren(
     ...found.map(({ recording, duration_ms: durationMs }) => {
@@ -267,6 +278,7 @@ async function showRecordings() {
       return made('li', {}, link);
     }),
   );
+  return ids;
 }
 
 // ── Sharing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -315,6 +327,53 @@ function goToShared() {
   }
 }
 
+// ── Live, and after ──────────────────────────────────────────────────────────────────────────────────────────────────
+// The playlist on screen says first that it has ended, and the relay some seconds later. What is on the screen then plays on to its end,
+// and is rewound as before: nobody is taken anywhere. The room says that it is over, and where the replay is.
+
+const LOOK_MS = 30_000;
+const LOOK_AFTER_END_MS = 2_000;
+const LOOKS_AFTER_END_MAX = 30; // a minute; then as ever
+let isLive = false;
+let hasEndedHere = false; // the player's own playlist says so
+let hls = null;
+let lookTimer = 0;
+let looks = 0; // since the end, without a replay
+
+function showLive(text, replay) {
+  const which = byId('which');
+  const parts = replay === null ? [text] : [text, ' ', made('a', { href: told.link.replace('{}', replay), textContent: words.replay })];
+  const isOther = which.querySelector('a') === null ? replay !== null : replay === null;
+  if (isOther || !which.textContent.startsWith(text)) which.replaceChildren(...parts); // a link that has the focus keeps it
+}
+
+/** Ask the relay; again in a while. */
+async function lookWhetherLive() {
+  window.clearTimeout(lookTimer);
+  let againMs = LOOK_MS;
+  try {
+    const { live, broadcast } = await read('chat.json');
+    const isOver = !live || hasEndedHere;
+    const replay = `broadcast-${broadcast}`;
+    const hasReplay = isOver && (await showRecordings()).includes(replay);
+    showLive(isOver ? words.ended : words.live, hasReplay ? replay : null);
+    looks = isOver && !hasReplay ? looks + 1 : 0;
+    if (looks > 0 && looks < LOOKS_AFTER_END_MAX) againMs = LOOK_AFTER_END_MS;
+    if (!live) hasEndedHere = false; // from now on the relay is believed
+    if (live && !isOver && !isLive && hls !== null) hls.loadSource(told.media); // the next one, or the same again
+    isLive = !isOver;
+  } catch {
+    // The chat element says what is wrong.
+  }
+  lookTimer = window.setTimeout(lookWhetherLive, againMs);
+}
+
+function onLevel(_, { details }) {
+  if (details.live || hasEndedHere || !isLive) return;
+  hasEndedHere = true;
+  lookWhetherLive();
+}
+
 // ── Playing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function useAdapter(found) {
@@ -330,21 +389,29 @@ function playFile(video, url) {
     video.addEventListener('error', () => playSilently(words.cannotPlay), { once: true });
     return null;
   }
-  const hls = new Hls({ backBufferLength: 120 });
+  const player = new Hls({ backBufferLength: 120 });
   let retries = 0;
-  hls.on(Hls.Events.ERROR, (_, error) => {
+  player.on(Hls.Events.ERROR, (_, error) => {
     if (!error.fatal) return;
     retries += 1;
-    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && retries < 3) hls.recoverMediaError();
-    else if (told.recording === null && retries < 20) window.setTimeout(() => hls.loadSource(url), 2000);
-    else {
-      hls.destroy();
+    if (error.type === Hls.ErrorTypes.MEDIA_ERROR && retries < 3) player.recoverMediaError();
+    else if (told.recording === null && (isLive || retries < 20)) {
+      if (video.readyState === 0) shareStatus.textContent = words.waiting;
+      window.setTimeout(() => player.loadSource(url), Math.min(10_000, 1000 * retries));
+    } else {
+      player.destroy();
+      hls = null;
       playSilently(words.cannotPlay);
     }
   });
-  hls.loadSource(url);
-  hls.attachMedia(video);
-  return hls;
+  player.on(Hls.Events.LEVEL_LOADED, () => {
+    retries = 0;
+    if (shareStatus.textContent === words.waiting) shareStatus.textContent = '';
+  });
+  player.on(Hls.Events.LEVEL_UPDATED, onLevel);
+  player.loadSource(url);
+  player.attachMedia(video);
+  return player;
 }
 
 /** Where there is no video, what was said still has its times. */
@@ -391,7 +458,7 @@ async function open() {
   const video = made('video', { controls: true, playsInline: true, preload: 'metadata' });
   stage.prepend(video);
   media = video;
-  const hls = playFile(video, told.media);
+  hls = playFile(video, told.media);
   if (spans !== null) {
     for (const element of [heatmap, search]) element.media = video;
     useAdapter(new RecordingAdapter(video, spans));
@@ -399,10 +466,10 @@ async function open() {
   } else if (hls !== null) {
     useAdapter(new HlsAdapter(hls, video));
     video.addEventListener('loadeddata', goToShared, { once: true });
+    // Who presses play on a live page wants what is on now, not what was when the page was opened.
+    video.addEventListener('play', () => isLive && sharedPlace() === null && adapter.seekToLive(), { once: true });
   }
 }
-
-let isLive = false;
 
 async function start() {
   stage.setAttribute('aria-label', words.position);
@@ -411,7 +478,8 @@ async function start() {
   isWide.addEventListener('change', () => (heatmap.peaks = isWide.matches));
   heatmap.peaks = isWide.matches;
   stage.append(heatmap, made('div', { className: 'tools' }, shareButton, shareLink, shareStatus));
-  byId('which').textContent = told.recording ?? words.live;
+  byId('which').textContent = told.recording ?? '';
+  for (const element of [chat, heatmap, search]) element.addEventListener('chatsync-seek-request', onSeekRequest);
   shareButton.addEventListener('click', share);
   window.addEventListener('hashchange', goToShared);
   // Whoever goes to a moment on a phone wants to see it, and the chat there.
@@ -421,14 +489,7 @@ async function start() {
   showNothing(moments, words.nothingYet);
   showNothing(recordings, words.nothingYet);
   showRecordings().catch(() => undefined);
-  if (told.recording === null && !told.files) {
-    try {
-      isLive = (await read('chat.json')).live;
-      byId('which').textContent = isLive ? words.live : '';
-    } catch {
-      // The chat element says what is wrong.
-    }
-  }
+  if (told.recording === null && !told.files) await lookWhetherLive();
   await open();
   window.watch = { chat, heatmap, search, get media() { return media; }, get adapter() { return adapter; } }; // for tests and for the curious
 }
