@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.e2e.axe import found_by_axe
 from tests.e2e.demo import ROOM, Demo
 from tests.e2e.measuring import Report, check, collected, note, sought, start_probe
 from tests.e2e.watched import Watched
@@ -137,6 +138,7 @@ def test_the_watch_page_shows_the_stream_that_is_on(watch: Watched) -> None:
         "{ detail: { programMs: 1000, broadcast: 1 }, cancelable: true }))"
     )
     expect(watch.page.locator(".tools [role=status]")).to_have_text("This moment is not in the stream any more.")
+    assert [] == found_by_axe(watch)
 
 
 def test_the_recording_replays_what_was_live(page: Page, demo: Demo, report: Report) -> None:
@@ -156,6 +158,7 @@ def test_the_watch_page_goes_over_to_the_replay(watch: Watched) -> None:
     watch.until(PLACED)
     watch.value("void (window.watch.media.playbackRate = 4); window.watch.media.play()")
     watch.until("window.watch.media.ended && window.watch.chat.shown.settled")
+    assert [] == found_by_axe(watch)
     assert [] == watch.value("window.violations")
     assert [] == watch.complaints
     which.get_by_role("link").click()
