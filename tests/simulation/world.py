@@ -39,6 +39,10 @@ from chatsync.instants import HOUR_US, SECOND_US
 from chatsync.service.app import create_app
 from chatsync.service.restamping import restamp
 from chatsync.service.settings import Settings
+from chatsync.store.catalog import Catalog
+from chatsync.store.files import Files
+from chatsync.store.journal import Journal
+from chatsync.store.writer import Writer
 from tests.relay import SECRET
 from tests.simulation.disk import POINTS, SimFiles, SimJournal, SimWriter
 from tests.simulation.ledger import Ledger
@@ -113,6 +117,25 @@ def _settings(*room: tuple[str, Any]) -> Settings:
     )
 
 
+@cache
+def _routes() -> list[Any]:
+    """FastAPI works out what a route takes for each application anew, at the first request: here once for all lives."""
+    return create_app(_settings(("public", True))).router.routes
+
+
+@cache
+def _new_database() -> bytes:
+    """``chatsync.db`` with its tables and nothing in them: making those takes longer than all else of a start."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = Files(Path(folder) / "data")
+        writer = Writer(files.database)
+        journal = Journal(writer, files)
+        Catalog(journal, writer)
+        writer.close()
+        journal.close()
+        return files.database.read_bytes()
+
+
 class Process:
     """One life of the relay, from its start to its death or its end."""
 
@@ -146,6 +169,7 @@ class Process:
         world = self.world
         settings = world.settings.model_copy(update={"data_folder": self.folder})
         self.app = create_app(settings, self.clock)
+        self.app.router.routes = _routes()
         begun_ns = world.loop.now_ns
         try:
             async with self.app.router.lifespan_context(self.app):
@@ -432,6 +456,8 @@ class World:
     async def run_processes(self) -> None:
         """Keep a process going: start it again whenever it has ended, until the run is over."""
         folder = self.new_folder()
+        folder.mkdir(mode=0o700)
+        (folder / "chatsync.db").write_bytes(_new_database())
         while True:
             process = Process(self, len(self.processes) + 1, folder)
             self.processes.append(process)
