@@ -27,6 +27,7 @@ from chatsync.store.catalog import ArchiveFile
 from chatsync.store.dedupe import remember_again
 from chatsync.store.files import Files
 from chatsync.store.hours import count_hours_again
+from chatsync.store.imports import IMPORT_SOURCE, remember_imported
 from chatsync.store.journal_reads import WATCHED_TABLES
 from chatsync.store.lost import EVER, EVERY_BROADCAST, LostRange
 from chatsync.store.opening import Store, open_store
@@ -47,7 +48,7 @@ BACKUP_HINT = "what is left can only come from a backup: chatsync restore"
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM journal"
 _CHAIN, _PREVIOUS = COLUMNS.index("chain"), COLUMNS.index("previous")
 _VOTES = frozenset({"question_upvoted", "poll_voted"})  # Parquet does not say whose they are
-_DERIVED = ("dedupe", "dirty_hours", "spoke", "archive_files", "archive_authors", "slices")
+_DERIVED = ("dedupe", "dirty_hours", "spoke", "imported", "archive_files", "archive_authors", "slices")
 """Tables that can be made again."""
 
 
@@ -338,7 +339,9 @@ class _Repair:
     def _mend_derived(self) -> None:
         """Tables that follow from rows; others are believed as they stand, if that is wanted."""
         journal = self._store.journal
-        tables = ("dedupe", *WATCHED_TABLES, *CATALOG_TABLES)
+        if sums.wrong_groups(journal.reads, "imported"):
+            self._mend_imported()
+        tables = ("dedupe", *(name for name in WATCHED_TABLES if name != "imported"), *CATALOG_TABLES)
         for error in sums.wrong(journal.reads, tables):
             table = error.what
             if table == "dedupe":
@@ -359,6 +362,30 @@ class _Repair:
                 )
                 continue
             self._report.repaired.append(f"{table} was made again")
+
+    def _mend_imported(self) -> None:
+        """Ids of lines from files, so that the same file adds nothing when it is imported again."""
+        lost = self._write(lambda connection: remember_imported(connection, self._archived_ids()))
+        for room, broadcast, count in lost or ():
+            what = f"{count} ids of lines of room {room}, airing {broadcast}, that came from a file and were taken away since: importing it again brings them back"
+            self._report.lost.append(Lost(what=what, room=room, broadcast=broadcast))
+        self._report.repaired.append("imported was made again")
+
+    def _archived_ids(self) -> Iterator[list[tuple[str, str, int, int]]]:
+        """(room, id, broadcast, offset) of lines from files that have left the journal, as far as their files can be read."""
+        for file in self._store.catalog.archive_files(tree=None):
+            if file.tree not in {"events", "staff"} or not file.pruned:
+                continue
+            try:
+                for table in self._store.archive.groups_of(file, ["id", "offset", "source"]):
+                    columns = (table.column(name).to_pylist() for name in ("id", "offset", "source"))
+                    yield [
+                        (file.room, id_, file.broadcast, offset)
+                        for id_, offset, source in zip(*columns, strict=True)
+                        if source.startswith(IMPORT_SOURCE)
+                    ]
+            except CorruptError:
+                continue  # told when the archive is looked at
 
     @staticmethod
     def _remember_ids(connection: sqlite3.Connection) -> None:

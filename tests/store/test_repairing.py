@@ -8,13 +8,16 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chatsync.errors import ChatsyncError, CorruptError
-from chatsync.instants import HOUR_US, Range
+from chatsync.instants import DAY_US, HOUR_US, Range
+from chatsync.store import pruning
+from chatsync.store.imports import note_imported
 from chatsync.store.opening import open_store
 from chatsync.store.repairing import Report, repair_folder
 from chatsync.store.verifying import verify_folder, verify_store
@@ -220,6 +223,51 @@ def test_what_only_a_backup_has_is_left_unless_it_is_believed(folder: Path) -> N
     believed = repair_folder(folder, believe=True)
     assert ([], 1) == (believed.left, len(believed.lost))
     assert [] == _verified(folder)["damaged"]
+
+
+def _with_imported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """A room of lines from a file, most of which have left the journal, one hidden line that nothing else has, and one said live; its ids."""
+    monkeypatch.setattr(pruning, "KEPT_EVENTS", 2)
+    with open_store(folder) as store:
+        said(store, *(placed(f"id-{n}", n, source="import:csv") for n in range(1, 9)), placed("live", 9))
+        rows = [("math", f"id-{n}", 1, n) for n in range(1, 9)] + [("math", "gone", 1, 400), ("art", "other", 2, 3)]
+        store.writer.call(lambda connection: note_imported(connection, rows)).result()
+        store.archive.archive_now()
+        for name, value in (("settled_offset", 9), ("sealed_until_us.1", BASE_US + HOUR_US)):
+            store.writer.call(partial(store.catalog.put_mark, room="math", name=name, value=value)).result()
+        assert pruning.prune(store, "math", wall_us=BASE_US + 2 * DAY_US)
+        return sorted(store.journal.read("SELECT * FROM imported"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM imported WHERE offset < 9 AND room = 'math'",
+        "UPDATE imported SET id = 'no', offset = offset + 1 WHERE offset = 3 AND room = 'math'",
+        "UPDATE imported SET offset = 77 WHERE offset = 8",
+        "INSERT INTO imported SELECT room, id || 'x', broadcast, offset FROM imported WHERE offset = 8",
+    ],
+)
+def test_ids_of_imported_lines_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    """From the journal, the archive and what is left of them, so that a file imported again adds nothing."""
+    before = _with_imported(tmp_path, monkeypatch)
+    _tampered(tmp_path, damage)
+    assert [] != _verified(tmp_path)["damaged"]
+    report = repair_folder(tmp_path)
+    assert (["imported was made again"], [], []) == (report.repaired, report.lost, report.left)
+    with open_store(tmp_path) as store:
+        assert before == sorted(store.journal.read("SELECT * FROM imported"))
+    assert Report(repaired=[], lost=[], left=[]) == repair_folder(tmp_path)
+
+
+def test_ids_that_nothing_has_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a line that was taken away only the table knew."""
+    _with_imported(tmp_path, monkeypatch)
+    _tampered(tmp_path, "DELETE FROM imported")
+    report = repair_folder(tmp_path)
+    assert [("art", 2), ("math", 1)] == [(one.room, one.broadcast) for one in report.lost]
+    assert all(one.what.startswith("1 ids of lines") for one in report.lost)
+    assert [] == _verified(tmp_path)["damaged"]
 
 
 def test_a_folder_that_is_whole_is_left_alone(folder: Path) -> None:
