@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from heapq import merge
 from typing import Any
 
 from chatsync.analysis.opened import OpenArchive
@@ -26,6 +27,7 @@ NamesOf = Callable[[str, list[tuple[str, int, Role]]], list[Author]]
 _BATCH_ROWS = 10_000
 _SAYS = ", ".join(f"'{kind}'" for kind in sorted(MESSAGE_KINDS))
 _UPVOTES_OF_A_CHAPTER = 3
+_CHAPTERS = {"announcement": "announcement", "poll_opened": "poll", "pinned": "pin", "question": "question"}
 
 
 class RoomLines:
@@ -113,10 +115,37 @@ class RoomLines:
             yield from map(_line, rows, self._authors(rows))
 
     def chapters(self) -> Iterator[Line]:
-        """What begins a chapter: announcements, polls, and questions that three people or more wanted answered."""
-        sql, values = self._asked(
-            "kind IN ('announcement', 'poll_opened', 'question')", "coalesce(text, details ->> '$.question')"
-        )
+        """What begins a chapter, by place: airings, announcements, polls, pins, and questions that three people or more wanted answered."""
+        return merge(self._beginnings(), self._headings(), key=lambda line: line.position_us or 0)
+
+    def _beginnings(self) -> list[Line]:
+        """Where each airing begins, or first shows in the recording."""
+        shown = {row[0]: (0, row[2]) for row in self._rows}
+        if self._recording is not None:
+            rows = self._archive.sql(
+                "SELECT broadcast, min(position_us), epoch_us(arg_min(program_us, position_us)) FROM recordings "
+                "WHERE room = $room AND recording = $recording GROUP BY broadcast",
+                room=self._room,
+                recording=self._recording,
+            ).fetchall()
+            shown = {number: (position_us, program_us) for number, position_us, program_us in rows}
+        found = [
+            Line(
+                id="",
+                kind="broadcast",
+                program_us=program_us,
+                position_us=position_us,
+                text=title or f"Airing {number}",
+            )
+            for number, title, _, _ in self._rows
+            for position_us, program_us in [shown[number]]
+            if self._within is None or self._within.start_us <= program_us < self._within.end_us
+        ]
+        return sorted(found, key=lambda line: line.position_us or 0)
+
+    def _headings(self) -> Iterator[Line]:
+        kinds = ", ".join(f"'{kind}'" for kind in _CHAPTERS)
+        sql, values = self._asked(f"kind IN ({kinds})", "coalesce(text, details ->> '$.question')")
         wanted = {
             offset
             for (offset,) in self._archive.sql(
@@ -128,10 +157,9 @@ class RoomLines:
         for batch in self._archive.sql(sql, **values).to_arrow_reader(_BATCH_ROWS):
             for row in batch.to_pylist():
                 if row["kind"] != "question" or row["offset"] in wanted:
-                    kind = "poll" if row["kind"] == "poll_opened" else row["kind"]
                     yield Line(
                         id=row["id"],
-                        kind=kind,
+                        kind=_CHAPTERS[row["kind"]],
                         program_us=row["program_us"],
                         position_us=row["position_us"],
                         text=row["text"] or "",

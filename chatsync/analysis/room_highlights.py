@@ -1,6 +1,6 @@
 """Highlights of a room's airing or recording.
 
-Owns: which messages count. Does not know: how peaks are found (``analysis.highlights``). Units: seconds from the start of the airing's media, or of the recording.
+Owns: which messages count, which peaks begin a chapter. Does not know: how peaks are found (``analysis.highlights``). Units: seconds from the start of the airing's media, or of the recording.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from chatsync.analysis.highlights import DENSITY, Clip, Density, clips, fitted_l
 from chatsync.analysis.lines import RoomLines
 from chatsync.analysis.opened import OpenArchive
 from chatsync.errors import QuestionError
+from chatsync.instants import SECOND_US, Range
+from chatsync.transfer.line import Line
 
-__all__ = ["SAID", "Found", "room_highlights"]
+__all__ = ["SAID", "Found", "peak_chapters", "room_highlights"]
 
 SAID = {
     True: (
@@ -32,6 +34,10 @@ SAID = {
 
 _LABELS_MIN = 3  # fewer fix a lag by chance
 _TOPS_PER_LABEL = 2
+_PEAKS_MAX = 5  # in a list of chapters
+_PEAK_MESSAGES_MIN = 10  # within what a peak looks at; fewer are hardly one
+_PEAK_TIMES_USUAL = 2  # a chat that is as dense everywhere has none
+_NEAR_S = 36  # what a peak looks at
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,3 +110,55 @@ def room_highlights(
         broadcast=number,
         recording=recording,
     )
+
+
+def peak_chapters(
+    archive: OpenArchive,
+    room: str,
+    *,
+    broadcast: int | None = None,
+    recording: str | None = None,
+    within: Range | None = None,
+) -> list[Line]:
+    """The highest peaks of chat as beginnings of chapters, by place: at most five, each twice as dense as the chat is on the whole.
+
+    Args:
+        archive: opened.
+        room: the room.
+        broadcast: which airing; None: the latest.
+        recording: at the positions of this recording instead.
+        within: only what begins in this range of program time.
+
+    Raises:
+        NotFoundError: there is no such room, airing or recording.
+
+    Cost: as :func:`room_highlights`.
+    """
+    found = room_highlights(archive, room, broadcast=broadcast, recording=recording, count=_PEAKS_MAX)
+    about = RoomLines(archive, room, broadcast=found.broadcast, recording=recording).about
+    [(messages,)] = archive.connection.execute("SELECT count(*) FROM said WHERE at_s >= 0").fetchall()
+    usual = messages * _NEAR_S / max(about.duration_us / SECOND_US, _NEAR_S)
+    lines = []
+    for clip in found.clips:
+        position_us = round(clip.start_s) * SECOND_US
+        program_us = _program_us(archive, room, recording, position_us) if recording else about.start_us + position_us
+        is_outside = within is not None and not (
+            program_us is not None and within.start_us <= program_us < within.end_us
+        )
+        if clip.messages < max(_PEAK_MESSAGES_MIN, _PEAK_TIMES_USUAL * usual) or is_outside:
+            continue
+        text = f"{clip.messages} messages"
+        lines.append(Line(id="", kind="peak", program_us=program_us, position_us=position_us, text=text))
+    return sorted(lines, key=lambda line: line.position_us or 0)
+
+
+def _program_us(archive: OpenArchive, room: str, recording: str, position_us: int) -> int | None:
+    """Program time at a position of a recording; None in an insert."""
+    rows = archive.sql(
+        "SELECT epoch_us(program_us) + $position - position_us FROM recordings WHERE room = $room AND recording = $recording "
+        "AND position_us <= $position AND $position < position_us + duration_us",
+        room=room,
+        recording=recording,
+        position=position_us,
+    ).fetchall()
+    return int(rows[0][0]) if rows else None

@@ -48,8 +48,11 @@ def export(
 
     Works on a folder at rest or beside a relay. What was hidden, held or private does not come out.
     """
+    from heapq import merge
+
     from chatsync.analysis import open_archive
     from chatsync.analysis.lines import RoomLines
+    from chatsync.analysis.room_highlights import peak_chapters
     from chatsync.service.settings import load_settings
     from chatsync.store.names import names_in
     from chatsync.transfer.exporters.formats import FORMATS
@@ -81,7 +84,16 @@ def export(
                     f"{name} is of one airing: name one of {numbers} with --broadcast, or a recording with --recording"
                 )
             about = lines.about
-            source = lines.chapters() if name == "chapters" else iter(lines)
+            source = iter(lines)
+            if name == "chapters":
+                peaks = peak_chapters(
+                    opened_archive,
+                    room,
+                    broadcast=None if recording else lines.broadcasts[-1],
+                    recording=recording,
+                    within=within,
+                )
+                source = merge(lines.chapters(), peaks, key=lambda line: line.position_us or 0)
             pieces = form.write(_counted(source, form, counts, progress(json_output)), about)
             _written(pieces, output, packed=packed)
     except ChatsyncError as error:

@@ -12,7 +12,7 @@ from chatsync.errors import NotFoundError, QuestionError
 from chatsync.instants import SECOND_US, Range
 from chatsync.store.names import names_in
 from chatsync.store.opening import Store
-from tests.builders import BASE_US
+from tests.builders import BASE_US, stamp
 from tests.store.deeds import deed, placed, said
 
 _PARTS = (
@@ -82,15 +82,34 @@ def test_a_copied_archive_has_pseudonyms(room: Store) -> None:
 
 
 def test_chapters_are_what_many_wanted_and_what_hosts_said(store: Store) -> None:
-    """Announcements, polls, and questions with three upvotes; other questions are not."""
-    said(store, placed("n", 0, "Now to limits", kind="announcement"), placed("q1", 30, "why?", kind="question"))
+    """The airing, announcements, polls, pins, and questions with three upvotes; other questions and hidden pins are not."""
+    opened = deed("o", "broadcast_opened", by=None, stamp=stamp(BASE_US), details={"title": "Limits II"})
+    said(store, opened, placed("n", 0, "Now to limits", kind="announcement"), placed("q1", 30, "why?", kind="question"))
     said(store, placed("q2", 60, "how?", kind="question"))
-    said(store, *(deed(f"u{number}", "question_upvoted", target=3) for number in range(3)))
+    said(store, *(deed(f"u{number}", "question_upvoted", target=4) for number in range(3)))
     poll = {"poll": "p", "question": "Which?", "choices": ["a", "b"], "multiple": False}
     said(store, placed("p", 90, None, kind="poll_opened", details=poll))
+    said(store, placed("i", 100, "Read page 7", kind="pinned"), placed("j", 110, "hidden", kind="pinned"))
+    said(store, deed("h", "hidden", target=10))
     with chatsync.open_archive(_folder(store)) as archive:
-        chapters = [(line.kind, line.text) for line in RoomLines(archive, "math").chapters()]
-    assert [("announcement", "Now to limits"), ("question", "how?"), ("poll", "Which?")] == chapters
+        lines = RoomLines(archive, "math").chapters()
+        chapters = [(line.kind, line.text, (line.position_us or 0) // SECOND_US) for line in lines]
+        late = RoomLines(archive, "math", within=Range(BASE_US + 95 * SECOND_US, BASE_US + 900 * SECOND_US)).chapters()
+        assert ["pin"] == [line.kind for line in late]
+    assert [
+        ("broadcast", "Limits II", 0),
+        ("announcement", "Now to limits", 0),
+        ("question", "how?", 60),
+        ("poll", "Which?", 90),
+        ("pin", "Read page 7", 100),
+    ] == chapters
+
+
+def test_chapters_of_a_recording_begin_where_each_airing_shows(room: Store) -> None:
+    """At its first position, with its number for a name if it has no other."""
+    with chatsync.open_archive(_folder(room)) as archive:
+        lines = list(RoomLines(archive, "math", recording="cut").chapters())
+    assert [("Airing 1", 0, BASE_US)] == [(line.text, line.position_us, line.program_us) for line in lines]
 
 
 @pytest.mark.parametrize("chosen", [{"broadcast": 7}, {"recording": "none"}])

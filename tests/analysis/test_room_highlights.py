@@ -10,11 +10,11 @@ import pytest
 import chatsync
 from chatsync.analysis.highlights import begins_one
 from chatsync.analysis.opened import OpenArchive
-from chatsync.analysis.room_highlights import room_highlights
+from chatsync.analysis.room_highlights import peak_chapters, room_highlights
 from chatsync.demo.classes import term
 from chatsync.demo.term import write_term
 from chatsync.errors import NotFoundError, QuestionError
-from chatsync.instants import SECOND_US
+from chatsync.instants import SECOND_US, Range
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +68,18 @@ def test_the_latest_airing_is_looked_at_and_what_is_not_there_is_said(archive: O
         room_highlights(archive, "calculus", broadcast=99)
     with pytest.raises(NotFoundError):
         room_highlights(archive, "physics")
+
+
+def test_the_highest_peaks_begin_chapters(archive: OpenArchive) -> None:
+    """By place, at most five, where the clips begin; at a recording's positions too; only those that are asked for."""
+    lines = peak_chapters(archive, "calculus", broadcast=2)
+    [best] = room_highlights(archive, "calculus", broadcast=2, count=1).clips
+    starts = [line.position_us or 0 for line in lines]
+    assert (True, sorted(starts)) == (0 < len(lines) <= 5, starts)
+    assert f"{best.messages} messages" in {
+        line.text for line in lines if line.position_us == round(best.start_s) * SECOND_US
+    }
+    shown = peak_chapters(archive, "calculus", recording="lecture-2")
+    assert {line.program_us for line in shown} & {line.program_us for line in lines}
+    first_us = lines[0].program_us or 0
+    assert lines[:1] == peak_chapters(archive, "calculus", broadcast=2, within=Range(first_us, first_us + 1))

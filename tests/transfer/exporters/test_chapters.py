@@ -33,3 +33,17 @@ def test_a_long_title_is_cut() -> None:
     """A chapter's title fits a menu."""
     written = "".join(chapters([line("x" * 500, kind="announcement")], ABOUT))
     assert "x" * 79 + "…\n" in written
+
+
+def test_what_somebody_said_names_a_chapter_rather_than_where_it_merely_begins() -> None:
+    """An airing or a peak keeps its place, and takes the name of an announcement that follows at once; an announcement keeps its own."""
+    lines = [
+        line("Airing 1", at_us=0, kind="broadcast"),
+        line("Now to limits", at_us=3 * SECOND_US, kind="announcement"),
+        line("later", at_us=5 * SECOND_US, kind="pin"),
+        line("40 messages", at_us=60 * SECOND_US, kind="peak"),
+        line("Page 7", at_us=61 * SECOND_US, kind="pin"),
+        line("90 messages", at_us=90 * SECOND_US, kind="peak"),
+    ]
+    titles = [text for text in "".join(chapters(lines, ABOUT)).splitlines()[1:] if text and "-->" not in text]
+    assert ["Now to limits", "Pinned: Page 7", "Peak: 90 messages"] == titles
