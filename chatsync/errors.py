@@ -13,7 +13,8 @@
     │   ├── UnknownRoomError          404: no such room, or not the caller's
     │   ├── RoomRestartingError       503 temporary: its settings are being changed
     │   ├── NotAllowedError           403: a deed not allowed to this role
-    │   │   └── NotNowError           403: not in the room's mode
+    │   │   ├── NotNowError           403: not in the room's mode
+    │   │   └── TooFewPeopleError     403: an analyst would see one of a few
     │   ├── SanctionedError           403: muted
     │   │   └── BannedError           403: banned
     │   ├── MessageRejectedError      422: with the reason
@@ -76,6 +77,7 @@ __all__ = [
     "SupersededError",
     "TimelineError",
     "TokenError",
+    "TooFewPeopleError",
     "UnknownRoomError",
     "WireError",
 ]
@@ -206,6 +208,18 @@ class NotNowError(NotAllowedError):
 
     def __str__(self) -> str:
         return f"The room does not allow '{self.action}' now."
+
+
+class TooFewPeopleError(NotAllowedError):
+    """So few people wrote there that a pseudonym hides nobody."""
+
+    code = "too_few_people"
+
+    def __init__(self, action: str = "export") -> None:
+        super().__init__(action)
+
+    def __str__(self) -> str:
+        return "Too few people wrote there: a pseudonym would hide nobody."
 
 
 class SanctionedError(RoomError):

@@ -30,6 +30,7 @@ MADE: list[ChatsyncError] = [
     errors.RoomRestartingError(),
     errors.NotAllowedError("hide"),
     errors.NotNowError("say_message"),
+    errors.TooFewPeopleError(),
     errors.SanctionedError(1_764_000_000_000),
     errors.BannedError(),
     errors.MessageRejectedError("too_long", "At most 500 characters."),

@@ -15,11 +15,11 @@ from typing import Any
 
 from chatsync.analysis.opened import OpenArchive
 from chatsync.chat.event import MESSAGE_KINDS, Author, Role
-from chatsync.errors import NotFoundError, QuestionError
+from chatsync.errors import NotFoundError, QuestionError, TooFewPeopleError
 from chatsync.instants import Range
 from chatsync.transfer.line import About, Line
 
-__all__ = ["NamesOf", "RoomLines"]
+__all__ = ["NamesOf", "RoomLines", "airings_of_many"]
 
 NamesOf = Callable[[str, list[tuple[str, int, Role]]], list[Author]]
 """Who authors of a room were, by (key, version of their name, role)."""
@@ -28,6 +28,22 @@ _BATCH_ROWS = 10_000
 _SAYS = ", ".join(f"'{kind}'" for kind in sorted(MESSAGE_KINDS))
 _UPVOTES_OF_A_CHAPTER = 3
 _CHAPTERS = {"announcement": "announcement", "poll_opened": "poll", "pinned": "pin", "question": "question"}
+
+
+def airings_of_many(archive: OpenArchive, room: str, people_min: int) -> list[int]:
+    """Airings of a room in which at least so many people wrote, staff aside; whoever is one of them can be meant by a pseudonym.
+
+    Cost: one reading of who wrote what.
+    """
+    return [
+        number
+        for (number,) in archive.sql(
+            "SELECT broadcast FROM messages WHERE room = $room AND role NOT IN ('host', 'moderator', 'system') "
+            "GROUP BY broadcast HAVING count(DISTINCT author_key) >= $people ORDER BY broadcast",
+            room=room,
+            people=people_min,
+        ).fetchall()
+    ]
 
 
 class RoomLines:
@@ -40,6 +56,7 @@ class RoomLines:
         recording: what this recording shows, at its positions.
         within: only program time in this range.
         names: who authors were; without, lines have pseudonyms and no names.
+        people_min: only airings in which so many people wrote, staff aside; a recording only if that holds of all that it shows.
 
     Attributes:
         broadcasts: numbers of those it is of, in order.
@@ -47,6 +64,7 @@ class RoomLines:
     Raises:
         NotFoundError: there is no such room, broadcast or recording in the archive.
         QuestionError: broadcast and recording are both given.
+        TooFewPeopleError: nothing is left that so many people wrote in.
     """
 
     def __init__(
@@ -58,6 +76,7 @@ class RoomLines:
         recording: str | None = None,
         within: Range | None = None,
         names: NamesOf | None = None,
+        people_min: int = 0,
     ) -> None:
         if broadcast is not None and recording is not None:
             raise QuestionError("give a broadcast or a recording, not both")
@@ -83,6 +102,12 @@ class RoomLines:
             rows = [row for row in rows if row[0] == broadcast]
             if not rows:
                 raise NotFoundError(f"broadcast {broadcast}")
+        if people_min > 0:
+            many = airings_of_many(archive, room, people_min)
+            left = [row for row in rows if row[0] in many]
+            if not left or (recording is not None and left != rows):
+                raise TooFewPeopleError
+            rows = left
         self._rows = rows
         self.broadcasts = [row[0] for row in rows]
 

@@ -3,7 +3,7 @@
 Owns: which tables that process has, and everything that is shut before the question is looked at. Does not know: who asks.
 Source: security-and-privacy §5 (analysts' SQL); decision 0058.
 
-On standard input a JSON object (``folder``, ``room``, ``sql``, ``rows``); on standard output the answer or why there is none. The room's views that the question
+On standard input a JSON object (``folder``, ``room``, ``sql``, ``rows``, ``people_min``); on standard output the answer or why there is none. The room's views that the question
 names are copied into a database in memory, the archive is closed, and then:
 
 - DuckDB may reach no file, no network and no extension, and its settings are locked;
@@ -27,9 +27,10 @@ import duckdb
 import pyarrow as pa
 
 from chatsync.analysis.answers import values_of
+from chatsync.analysis.lines import airings_of_many
 from chatsync.analysis.opened import SHOWN, open_archive
 from chatsync.analysis.statements import checked_question
-from chatsync.errors import ChatsyncError, QuestionError
+from chatsync.errors import ChatsyncError, QuestionError, TooFewPeopleError
 
 __all__ = ["BYTES_MAX", "CPU_S_MAX", "MEMORY_MIB_MAX", "locked_connection", "main"]
 
@@ -54,17 +55,19 @@ _SHUT = (
 )
 
 
-def locked_connection(folder: Path, room: str, sql: str) -> Any:
+def locked_connection(folder: Path, room: str, sql: str, people_min: int = 0) -> Any:
     """A database in memory with copies of the room's views that a question names, and no way out of it.
 
     Args:
         folder: a data folder or a copied archive.
         room: the room; no row of another gets in.
         sql: the question, to see which views it names; it is not run.
+        people_min: no row of an airing gets in either in which fewer people wrote, staff aside.
 
     Raises:
         QuestionError: it is no SQL, or no single statement that asks.
         StoreError: the archive is damaged or cannot be read.
+        TooFewPeopleError: no airing is left.
 
     Cost: 1 µs for each row that is copied (a million messages: 1.5 s in all).
     """
@@ -77,9 +80,15 @@ def locked_connection(folder: Path, room: str, sql: str) -> Any:
     is_list = _LIST.match(sql) is not None
     words = set(_WORD.findall(sql.lower()))
     with open_archive(folder, room=room) as archive:
+        which = "room = $room"
+        if people_min > 0:
+            many = airings_of_many(archive, room, people_min)
+            if not many:
+                raise TooFewPeopleError("query")
+            which += f" AND broadcast IN ({', '.join(map(str, many))})"
         for name in SHOWN:
             if name in words or is_list:
-                rows = archive.sql(f"SELECT * FROM {name} WHERE room = $room", room=room)
+                rows = archive.sql(f"SELECT * FROM {name} WHERE {which}", room=room)
                 connection.register("copied", rows.limit(0).to_arrow_table() if is_list else rows.to_arrow_table())
                 connection.execute(f"CREATE TABLE {name} AS SELECT * FROM copied")
                 connection.unregister("copied")
@@ -105,7 +114,7 @@ def _shut_process() -> None:
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     _bound_process()
-    connection = locked_connection(Path(asked["folder"]), asked["room"], asked["sql"])
+    connection = locked_connection(Path(asked["folder"]), asked["room"], asked["sql"], asked["people_min"])
     json.dumps(
         values_of(connection.sql("SELECT now() AS a, [1] AS b").to_arrow_table())
     )  # what is loaded late is loaded now

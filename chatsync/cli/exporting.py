@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from chatsync.cli.common import ConfigOption, DataOption, JsonOption, fail, progress, told
-from chatsync.errors import ChatsyncError, StoreError
+from chatsync.errors import ChatsyncError, StoreError, TooFewPeopleError
 
 __all__ = ["export"]
 
@@ -37,6 +37,12 @@ def export(
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Until before this program time.")] = None,
     names: Annotated[bool, typer.Option("--names/--no-names", help="With people's names, or pseudonyms alone.")] = True,
+    people_min: Annotated[
+        int,
+        typer.Option(
+            "--people-min", min=0, help="Only airings in which so many people wrote, staff aside: for handing on."
+        ),
+    ] = 0,
     archive: Annotated[
         Path | None, typer.Option("--archive", help="A data folder or a copied archive; default: the data folder.")
     ] = None,
@@ -77,6 +83,7 @@ def export(
                 recording=recording,
                 within=within,
                 names=names_in(folder) if names else None,
+                people_min=people_min,
             )
             if form.by_position and recording is None and len(lines.broadcasts) > 1:
                 numbers = ", ".join(map(str, lines.broadcasts))
@@ -96,6 +103,8 @@ def export(
                 source = merge(lines.chapters(), peaks, key=lambda line: line.position_us or 0)
             pieces = form.write(_counted(source, form, counts, progress(json_output)), about)
             _written(pieces, output, packed=packed)
+    except TooFewPeopleError as error:
+        fail(str(error), 3)
     except ChatsyncError as error:
         fail(str(error), 1 if isinstance(error, StoreError) else 2)
     except OSError as error:

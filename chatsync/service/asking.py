@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from chatsync.errors import CorruptError, QuestionError, RateLimitedError, StorageFailedError
+from chatsync.errors import CorruptError, QuestionError, RateLimitedError, StorageFailedError, TooFewPeopleError
 from chatsync.service.exporting import environment
 from chatsync.service.limit_table import QUERIES_MAX, QUERIES_PER_PERSON_MAX, QUERY_S_MAX
 
@@ -37,17 +37,19 @@ class Asker:
         self.seconds_max: float = QUERY_S_MAX
         self._running: Counter[str] = Counter()  # by person
 
-    async def ask(self, room: str, sql: str, *, rows: int, person: str) -> bytes:
+    async def ask(self, room: str, sql: str, *, rows: int, people_min: int, person: str) -> bytes:
         """The answer as JSON: ``columns`` (name, type), ``rows``, and whether it ``is_cut``.
 
         Args:
             room: whose rows there are.
             sql: the question.
             rows: at most so many.
+            people_min: only of airings in which so many people wrote; 0: of all.
             person: whose it is.
 
         Raises:
             QuestionError: it is none, its SQL is wrong, or it takes more time or memory than a question may.
+            TooFewPeopleError: there is no such airing.
             RateLimitedError: as many as may are being answered, in all or for this person.
             CorruptError: the room's archive is damaged.
             StorageFailedError: the process could not be started, or could not read.
@@ -57,7 +59,9 @@ class Asker:
         self._running[person] += 1
         try:
             return await self._answered(
-                json.dumps({"folder": str(self._folder), "room": room, "sql": sql, "rows": rows}).encode()
+                json.dumps(
+                    {"folder": str(self._folder), "room": room, "sql": sql, "rows": rows, "people_min": people_min}
+                ).encode()
             )
         finally:
             self._running[person] -= 1
@@ -90,6 +94,8 @@ class Asker:
             raise QuestionError(json.loads(told)["reason"])
         if told.startswith(b'{"failure"'):
             failure: Any = json.loads(told)["failure"]
+            if failure == TooFewPeopleError.code:
+                raise TooFewPeopleError("query")
             raise (
                 CorruptError("archive", "see chatsync verify") if failure == "corrupt" else StorageFailedError(failure)
             )

@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
+from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError, TooFewPeopleError
 from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_PER_PERSON_MAX, EXPORTS_S_MAX
 
 __all__ = ["Exporter", "environment"]
@@ -24,6 +24,7 @@ __all__ = ["Exporter", "environment"]
 _PIECE_BYTES = 64 * 1024
 _RETRY_MS = 5_000
 _NOTHING_THERE = 2  # the command's status for what it was asked for and does not have
+_TOO_FEW_PEOPLE = 3
 _KEPT = (
     "PATH",
     "PYTHONPATH",
@@ -64,6 +65,7 @@ class Exporter:
 
         Raises:
             NotFoundError: nothing was said there yet.
+            TooFewPeopleError: fewer people wrote there than the options want.
             RateLimitedError: as many as may are being made, in all or for this person.
             StorageFailedError: it could not be made; what was wrong is in the log of the process.
         """
@@ -106,6 +108,8 @@ class Exporter:
             status = await process.wait()
             if status == _NOTHING_THERE and not has_some:
                 raise NotFoundError("chat")
+            if status == _TOO_FEW_PEOPLE and not has_some:
+                raise TooFewPeopleError
             if status:
                 raise StorageFailedError("the export")
         except TimeoutError as error:

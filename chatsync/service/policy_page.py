@@ -16,6 +16,7 @@ Made from the code by `python -m chatsync.service.policy_page`; a test keeps it 
 
 A cell says when: **yes**, always; a value of `write`, from that mode on (`everyone` lets in more than `participants`, that more than `hosts`, that more than `nobody`);
 a part of the mode, while it is on; empty, never. A guest writes only where the room has `guests = "write"` as well. Every command asks again.
+What an analyst may `export` and `query` are airings in which at least `analysts_people_min` people wrote (5, by the room's [settings](settings.md#rooms)).
 """
 
 

@@ -300,6 +300,9 @@ class RoomSettings(SettingModel):
         "Rooms that name the same course know a person by the same key, so that terms can be compared; an id as a room's. "
         "Name it before anybody speaks.",
     )
+    analysts_people_min: int = setting(
+        5, "How many, staff aside, wrote in an airing that analysts may export or ask.", unit="people", ge=1, le=1_000
+    )
     retention_days: RetentionDays | None = setting(
         None,
         "How long what was said is kept after a broadcast's last event, or `forever`; without, as the node says.",

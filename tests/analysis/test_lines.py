@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import chatsync
-from chatsync.analysis.lines import RoomLines
-from chatsync.errors import NotFoundError, QuestionError
+from chatsync.analysis.lines import RoomLines, airings_of_many
+from chatsync.errors import NotFoundError, QuestionError, TooFewPeopleError
 from chatsync.instants import SECOND_US, Range
 from chatsync.store.names import names_in
 from chatsync.store.opening import Store
-from tests.builders import BASE_US, stamp
+from tests.builders import BASE_US, author, stamp
 from tests.store.deeds import deed, placed, said
 
 _PARTS = (
@@ -79,6 +79,19 @@ def test_a_copied_archive_has_pseudonyms(room: Store) -> None:
         lines = RoomLines(archive, "math")
         assert [1, 2] == lines.broadcasts
         assert {("key-ann", "")} == {(line.author_id, line.author_name) for line in lines}
+
+
+def test_airings_of_few_people_may_be_left_out(room: Store) -> None:
+    """Two wrote in the first airing, one in the second; a recording goes only where all its airings do."""
+    said(room, placed("e", 70, "me too", author=author("Bob")))
+    with chatsync.open_archive(_folder(room)) as archive:
+        assert [1, 2] == airings_of_many(archive, "math", 1)
+        assert [1] == RoomLines(archive, "math", people_min=2).broadcasts
+        assert 5 == len(list(RoomLines(archive, "math", people_min=2)))
+        assert [1] == RoomLines(archive, "math", recording="cut", people_min=2).broadcasts
+        for few in ({"broadcast": 2, "people_min": 2}, {"recording": "cut", "people_min": 3}, {"people_min": 3}):
+            with pytest.raises(TooFewPeopleError):
+                RoomLines(archive, "math", **few)
 
 
 def test_chapters_are_what_many_wanted_and_what_hosts_said(store: Store) -> None:

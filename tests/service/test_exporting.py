@@ -10,6 +10,7 @@ import pytest
 from chatsync.errors import NotFoundError, RateLimitedError, StorageFailedError
 from chatsync.service.exporting import Exporter
 from chatsync.service.limit_table import EXPORTS_MAX, EXPORTS_PER_PERSON_MAX
+from chatsync.service.room_settings import RoomSettings
 from chatsync.store.opening import open_store
 from tests.stage import stage
 from tests.store.deeds import placed, said
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 async def test_a_host_gets_names_and_an_analyst_pseudonyms(tmp_path: Path) -> None:
-    """The same lines; who may not is refused, and so is what is not there."""
+    """The same lines, but of no few people; who may not is refused, and so is what is not there."""
     async with stage(tmp_path, {ROOM: {"public": True}}) as it:
         await it.say("why?", ROOM, kind="question")
         path = f"/v1/rooms/{ROOM}/export"
@@ -37,6 +38,9 @@ async def test_a_host_gets_names_and_an_analyst_pseudonyms(tmp_path: Path) -> No
         [told] = [json.loads(line) for line in host.text.splitlines()]
         assert ("question", "why?") == (told["kind"], told["text"])
         assert told["author"]["name"] != ""
+        refused = await it.get(f"{path}.ndjson", analyst)
+        assert (403, "too_few_people") == (refused.status_code, refused.json()["code"])
+        await it.hub.put_room(ROOM, RoomSettings(public=True, analysts_people_min=1))
         studied = await it.get(f"{path}.ndjson?broadcast=1", analyst)
         assert "" == json.loads(studied.text)["author"]["name"]
         assert 403 == (await it.get(f"{path}.ndjson", it.token(ROOM, "ann"))).status_code

@@ -19,8 +19,10 @@ from chatsync.analysis.answers import values_of
 from chatsync.analysis.locked import locked_connection
 from chatsync.analysis.opened import SHOWN
 from chatsync.analysis.statements import checked_question
-from chatsync.errors import QuestionError
+from chatsync.errors import QuestionError, TooFewPeopleError
+from chatsync.service.room_settings import RoomSettings
 from chatsync.store.opening import Store, open_store
+from tests.builders import author
 from tests.service.test_exporting import ROOM
 from tests.stage import Stage, stage
 from tests.store.deeds import deed, placed, said
@@ -249,6 +251,20 @@ def test_what_is_no_question_is_refused_before_it_is_run(statement: str, planted
         checked_question(locked, _filled(statement, planted))
 
 
+def test_airings_of_few_people_are_in_no_view(tmp_path: Path) -> None:
+    """An analyst finds those in which enough people wrote, whatever is asked; staff do not count; where none is left there is no answer."""
+    with open_store(tmp_path) as store:
+        said(store, *(placed(f"a{n}", n, "many", author=author(f"P{n}")) for n in range(3)))
+        said(store, *(placed(f"b{n}", n, "two", broadcast=2, author=author(f"P{n % 2}")) for n in range(4)))
+        said(store, placed("c", 9, "I too", broadcast=2, author=author("Weber", "host")))
+    locked = locked_connection(tmp_path, "math", f"SELECT 1 {EVERY_VIEW}", people_min=3)
+    for view in SHOWN:
+        assert [] == locked.sql(f"SELECT 1 FROM {view} WHERE broadcast != 1").fetchall(), view
+    assert [(3,)] == locked.sql("SELECT count(*) FROM messages").fetchall()
+    with pytest.raises(TooFewPeopleError):
+        locked_connection(tmp_path, "math", "FROM messages", people_min=4)
+
+
 async def _asked(it: Stage, sql: str, token: str) -> tuple[int, str]:
     answer = await it.post(f"/v1/rooms/{ROOM}/query", {"sql": sql, "limit": 50}, token)
     return answer.status_code, answer.text
@@ -267,6 +283,9 @@ async def test_the_relay_answers_refuses_and_goes_on(tmp_path: Path) -> None:
         assert (200, [[ROOM, "hello"]]) == (status, json.loads(told)["rows"])
         assert CANARY not in (await _asked(it, "SELECT * FROM events", host))[1]
         assert 403 == (await _asked(it, "SELECT 1", it.token(ROOM, "ann")))[0]
+        status, told = await _asked(it, "SELECT 1", it.token(ROOM, "study", None, ("analyst",)))
+        assert (403, "too_few_people") == (status, json.loads(told)["code"])
+        await it.hub.put_room(ROOM, RoomSettings(analysts_people_min=1))
         assert 200 == (await _asked(it, "SELECT 1", it.token(ROOM, "study", None, ("analyst",))))[0]
         it.hub.reading.asker.seconds_max = 1.5  # half of it is the start of the process
         for statement in (

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from chatsync.service.limit_table import QUERY_CHARACTERS_MAX, QUERY_ROWS_MAX
-from chatsync.service.routes.entry import allowed, entry
+from chatsync.service.routes.entry import allowed, entry, people_min
 
 __all__ = ["router"]
 
@@ -31,5 +31,7 @@ class QueryBody(BaseModel):
 async def post_query(request: Request, room: str, body: QueryBody) -> Response:
     """One statement that only asks, over the views of docs/analysts.md, of this room alone."""
     entered = allowed(await entry(request, room), "query")
-    told = await entered.hub.reading.asker.ask(room, body.sql, rows=body.limit, person=entered.identity.subject)
+    told = await entered.hub.reading.asker.ask(
+        room, body.sql, rows=body.limit, people_min=people_min(entered), person=entered.identity.subject
+    )
     return Response(told, media_type="application/json", headers={"Cache-Control": "private, no-store"})

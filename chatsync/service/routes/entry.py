@@ -17,7 +17,7 @@ from chatsync.service.hub import Hub, RunningRoom
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.origins import ENTERED
 
-__all__ = ["Entry", "Ms", "allowed", "entry", "hub_of", "reader"]
+__all__ = ["Entry", "Ms", "allowed", "entry", "hub_of", "people_min", "reader"]
 
 _MS_MAX = 253_402_300_799_999  # the end of the year 9999: in µs it fits what SQLite and DuckDB can compare
 
@@ -83,3 +83,11 @@ def allowed(entered: Entry, action: str) -> Entry:
     if not (may(identity.role, action) or action in identity.scopes):
         raise NotAllowedError(action)
     return entered
+
+
+def people_min(entered: Entry) -> int:
+    """How many people must have written in an airing for the caller to export or ask it; 0 for hosts, who see names, and for administrators."""
+    identity = entered.identity
+    if may(identity.role, "read_names") or "admin_room" in identity.scopes:
+        return 0
+    return entered.room.settings.analysts_people_min

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from chatsync.chat.policy import may
 from chatsync.errors import MessageRejectedError, NotFoundError
 from chatsync.instants import iso_from_us, us_from_ms
-from chatsync.service.routes.entry import allowed, entry
+from chatsync.service.routes.entry import allowed, entry, people_min
 from chatsync.transfer.exporters.formats import FORMATS
 
 __all__ = ["router"]
@@ -38,7 +38,7 @@ async def get_export(
     from_ms: Instant | None = None,
     to_ms: Instant | None = None,
 ) -> StreamingResponse:
-    """All that was said and stands, in a format of ``docs/formats.md``; with names for hosts, with pseudonyms for others."""
+    """All that was said and stands, in a format of ``docs/formats.md``; with names for hosts; for others with pseudonyms, where enough people wrote."""
     entered = allowed(await entry(request, room), "export")
     form = FORMATS.get(name)
     if form is None:
@@ -55,6 +55,7 @@ async def get_export(
     options += [f"--from={iso_from_us(us_from_ms(from_ms))}"] if from_ms is not None else []
     options += [f"--to={iso_from_us(us_from_ms(to_ms))}"] if to_ms is not None else []
     options += [] if may(entered.identity.role, "read_names") else ["--no-names"]
+    options.append(f"--people-min={people_min(entered)}")
     pieces = await entered.hub.reading.exporter.export(room, options, person=entered.identity.subject)
     file = f"{room}{'' if recording is None else '.' + recording}{form.suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{file}"', "Cache-Control": "private, no-store"}
