@@ -5,6 +5,7 @@ Every sample holds the picture's program time, read from its blocks, and what th
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -32,9 +33,9 @@ def start_probe(page: Page) -> None:
 
 def collected(page: Page, seconds: float) -> Samples:
     """Samples of the next seconds at which the picture could be read and nothing was being sought."""
-    page.evaluate("window.probe.take()")
+    page.evaluate("void window.probe.take()")
     page.wait_for_timeout(seconds * 1000)
-    samples: Samples = page.evaluate("window.probe.take()")
+    samples: Samples = json.loads(page.evaluate("JSON.stringify(window.probe.take())"))
     return [
         one for one in samples if one["pictureMs"] is not None and one["cutoffMs"] is not None and not one["seeking"]
     ]

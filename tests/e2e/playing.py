@@ -53,7 +53,8 @@ class Player:
 
     def take(self) -> Samples:
         """Samples since the last time at which the picture could be read, the pane went by it, and nothing was being sought."""
-        taken: Samples = self.value("window.probe.take()")
+        # As text: value by value it takes seconds.
+        taken: Samples = json.loads(self.value("JSON.stringify(window.probe.take())"))
         return [
             one for one in taken if one["pictureMs"] is not None and one["cutoffMs"] is not None and not one["seeking"]
         ]
@@ -73,7 +74,7 @@ class Player:
 def at_once(players: list[Player], seconds: float) -> dict[str, Samples]:
     """Samples of the same seconds from all of them."""
     for player in players:
-        player.take()
+        player.value("void window.probe.take()")
     time.sleep(seconds)
     return {player.name: player.take() for player in players}
 
