@@ -68,7 +68,7 @@ _EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class RunningRoom:
     """A room and the tasks that serve it."""
 

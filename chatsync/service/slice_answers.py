@@ -14,6 +14,7 @@ import gzip
 import hashlib
 import re
 from typing import TYPE_CHECKING, TypeVar
+from weakref import ref
 
 from chatsync.errors import CorruptError, NotFoundError, SupersededError
 from chatsync.instants import SECOND_US, us_from_ms
@@ -58,24 +59,21 @@ class _Kept:
 
 
 class _Again:
-    """A sealed slice that was answered to an address, and what it was found by."""
+    """A sealed slice that was answered to an address, and what it was found by: what is let go meanwhile does not stay for it."""
 
-    __slots__ = ("answer", "index", "row", "running", "version")
+    __slots__ = ("_index", "_row", "_running", "_version", "answer")
 
     def __init__(self, running: RunningRoom, index: SliceIndex, row: SliceRow, answer: Answer) -> None:
-        self.running, self.index, self.row, self.answer = running, index, row, answer
-        self.version = index.version
+        self._running, self._index, self._row, self.answer = ref(running), ref(index), row, answer
+        self._version = index.version
 
-    @property
-    def stands(self) -> bool:
-        """Whether it is the answer still: no slice of its broadcast has changed or is about to."""
-        sealer, index = self.running.sealer, self.index
-        return (
-            sealer.loaded_index(index.broadcast) is index
-            and index.version == self.version
-            and not index.has_work
-            and sealer.packed_in_memory(self.row) is self.answer.body
-        )
+    def room(self) -> RunningRoom | None:
+        """The room, if it is the answer still: no slice of its broadcast has changed or is about to."""
+        running, index = self._running(), self._index()
+        if running is None or index is None or running.sealer.loaded_index(index.broadcast) is not index:
+            return None
+        is_same = index.version == self._version and not index.has_work
+        return running if is_same and running.sealer.packed_in_memory(self._row) is self.answer.body else None
 
 
 class SliceAnswers:
@@ -155,11 +153,12 @@ class SliceAnswers:
         known = self._again.get(path)
         if known is None:
             return None
-        if not known.stands:
+        running = known.room()
+        if running is None:
             del self._again[path]
             return None
         self._count_slice.inc()
-        return known.running, known.answer
+        return running, known.answer
 
     def sealed_now(self, running: RunningRoom, broadcast: int, name: SliceName, *, path: str = "") -> Answer | None:
         """A sealed slice, compressed, if all of it is in memory and it is the present revision; remembered for ``path``."""

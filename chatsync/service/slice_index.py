@@ -26,7 +26,7 @@ __all__ = ["OPEN_FROM_LIFE_US", "SliceIndex", "caught", "name_of", "range_of"]
 OPEN_FROM_LIFE_US = 60 * SECOND_US  # how long a value of sealed_until_ms may be asked for as from_ms
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class SliceIndex:
     """The sealed slices of one broadcast, and its unsealed tail."""
 

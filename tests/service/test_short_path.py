@@ -8,11 +8,13 @@ length of a body, though it is 0, by FastAPI's route.
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 import uvicorn
@@ -351,6 +353,20 @@ async def test_a_slice_is_answered_again_only_while_it_stands(tmp_path: Path) ->
         await it.act("hide", target=hidden)
         assert answers.sealed_again(path) is None
         assert 410 == (await relay.get(path, *GZIP)).status
+
+
+async def test_what_was_answered_does_not_keep_what_is_let_go(tmp_path: Path) -> None:
+    """An index that its room forgets is gone, though a slice was answered by it; the next answer is found anew and is the same."""
+    async with served(tmp_path) as relay:
+        it = relay.it
+        path = (await _paths(it))["sealed"]
+        for _ in range(2):
+            first = await relay.get(path, *GZIP)
+        assert it.app.state.short_path._answers.sealed_again(path) is not None
+        index = ref(it.sealer()._indexes.pop(1))
+        gc.collect()
+        assert index() is None
+        assert first.same == (await relay.get(path, *GZIP)).same
 
 
 async def test_what_was_answered_is_counted(tmp_path: Path) -> None:
