@@ -88,13 +88,19 @@ describe('hls.js', () => {
     expect(adapter.address()?.atJump).toBe(false);
   });
 
-  test('seeking lasts from the event to the first frame of the place sought', () => {
+  /** At the third second, and half a second is asked for. */
+  function sought(): { adapter: HlsAdapter; changes: string[] } {
     const adapter = new HlsAdapter(hlsOf(plain), element());
     const changes: string[] = [];
     adapter.subscribe((change) => changes.push(change));
     video.present(3);
     video.seeking = true;
     video.currentTime = 0.5;
+    return { adapter, changes };
+  }
+
+  test('seeking lasts from the event to the first frame of the place sought', () => {
+    const { adapter, changes } = sought();
     video.fire('seeking');
     expect(adapter.media().seeking).toBe(true);
     expect(adapter.address()?.programTimeMs).toBe(T0 + 500); // worth loading already
@@ -109,12 +115,7 @@ describe('hls.js', () => {
   });
 
   test('a frame that comes before the event of its seek is one of the place sought', () => {
-    const adapter = new HlsAdapter(hlsOf(plain), element());
-    const changes: string[] = [];
-    adapter.subscribe((change) => changes.push(change));
-    video.present(3);
-    video.seeking = true;
-    video.currentTime = 0.5;
+    const { adapter, changes } = sought();
     video.fire('timeupdate'); // of before, and late
     video.present(0.48);
     expect(adapter.media().seeking).toBe(true);
