@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from tests.e2e.demo import PROBE
 
-__all__ = ["Report", "check", "collected", "note", "sought", "spread", "start_probe"]
+__all__ = ["Report", "check", "collected", "note", "put_probe", "sought", "spread", "start_probe"]
 
 TOLERANCE_MS = 100  # a frame or two, and the encoder's own error
 ARRIVAL_MS = 1_500  # how long a message may take from its commit into the pane of a live viewer
@@ -25,9 +25,15 @@ Report = dict[str, Any]
 Samples = list[dict[str, Any]]
 
 
-def start_probe(page: Page) -> None:
-    """Put the probe into a page whose video plays; needs a page without a policy against eval."""
+def put_probe(page: Page) -> None:
+    """Put the probe into a page: from then on it notes what is shown because all media was seen. Needs a page without a policy against eval."""
     page.add_script_tag(content=PROBE)
+
+
+def start_probe(page: Page) -> None:
+    """Let it take samples of a video that plays; put in first, if it is not there."""
+    if not page.evaluate("'probe' in window"):
+        put_probe(page)
     page.evaluate("window.probe.start()")
 
 

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page
 from chatsync.media import BLOCKS
 from tests.e2e.demo import ROOT, SHOWN_KINDS
 from tests.e2e.encoded import Encoder, FileOrigin, file_origin
-from tests.e2e.measuring import Samples, start_probe
+from tests.e2e.measuring import Samples, put_probe, start_probe
 from tests.relay import Relay, token
 
 __all__ = ["ROOM", "SPARSE", "Player", "Stage", "at_once", "stage_of", "until_after"]
@@ -112,6 +112,8 @@ class Stage:
                 asked = {"player": name, "playlist": playlist, "server": self.relay.url, "room": room}
                 low = {"low": "1"} if self.encoder.low_latency else {}
                 page.goto(f"{self.origin.url}/e2e/players.html?{urlencode(asked | low)}")
+                page.wait_for_function("'demo' in window")
+                put_probe(page)  # before the video plays: its first waits already show what has been said
                 pages[name] = page
             for page in pages.values():
                 page.wait_for_function(

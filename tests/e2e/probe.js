@@ -53,8 +53,16 @@ window.probe = (() => {
     lastAtTheEndMs = performance.now();
     for (const message of shown.messages) dueAtTheEnd.add(message.offset);
   }
-  setInterval(() => noteWhatIsDueAtTheEnd(chat.shown), 20); // no frames come then
-  chat.session?.subscribe(() => noteWhatIsDueAtTheEnd(chat.shown)); // for less than that on a busy machine
+  let followed = null;
+  function follow() {
+    if (chat.session && chat.session !== followed) {
+      followed = chat.session;
+      followed.subscribe(() => noteWhatIsDueAtTheEnd(chat.shown)); // a wait may be shorter than the pause below
+    }
+    noteWhatIsDueAtTheEnd(chat.shown);
+  }
+  follow();
+  setInterval(follow, 20); // no frames come while all media was seen
   chat.addEventListener('chatsync-message', ({ detail }) => {
     noteWhatIsDueAtTheEnd(chat.shown);
     // Told when it is drawn, and media may have come again since it was put there.
