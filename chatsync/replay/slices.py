@@ -27,7 +27,6 @@ __all__ = [
     "counted",
     "cut",
     "encoded_slice",
-    "first_end_us",
     "is_sliced",
     "late_range",
     "sealed_until_us",
@@ -64,15 +63,6 @@ def cut(placed_us: Sequence[int], *, watermark_us: int) -> list[Range]:
         ranges.append(Range(start_us, end_us))
         first = _first_at_or_after(placed_us, end_us, first)
     return ranges
-
-
-def first_end_us(placed_us: Sequence[int]) -> int:
-    """Where the first slice of these events ends, if nothing more is said: :func:`cut` cuts it once the watermark is there.
-
-    Args:
-        placed_us: program times of the unsealed events, sorted; one or more.
-    """
-    return _end_us(placed_us, 0, whole_second_us(placed_us[0]))
 
 
 def _end_us(placed_us: Sequence[int], first: int, start_us: int) -> int:

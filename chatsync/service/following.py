@@ -17,7 +17,7 @@ import structlog
 from chatsync.errors import ChatsyncError, OriginError
 from chatsync.hls.follower import Follower
 from chatsync.hls.timeline import LiveEdge, Reload, Segment, Timeline
-from chatsync.instants import DAY_US, SECOND_US
+from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
 from chatsync.service.recordings import recording_of
 
@@ -25,23 +25,12 @@ if TYPE_CHECKING:
     from chatsync.service.fetching import Loaded, PlaylistFetcher
     from chatsync.service.live_room import LiveRoom
 
-__all__ = [
-    "ENDED_RELOAD_US",
-    "LONG_CHARACTERS",
-    "Taking",
-    "follow",
-    "keep_recording",
-    "media_of",
-    "tick",
-    "tick_after_s",
-]
+__all__ = ["ENDED_RELOAD_US", "LONG_CHARACTERS", "Taking", "follow", "keep_recording", "media_of", "tick"]
 
 ENDED_RELOAD_US = 10 * SECOND_US  # an ended playlist is looked at so seldom: next week's class may use the same address
 LONG_CHARACTERS = 256 * 1024  # longer playlists are read in a thread: other rooms go on meanwhile
 DATE_TARGETS_MAX = 3  # target durations a stream may take to give its first date
 _TICK_US = SECOND_US
-_QUIET_TICK_S = 10.0  # a clock that is set may bring midnight sooner
-_DAY_TURNS_S = 0.05
 
 _log = structlog.get_logger(__name__)
 
@@ -278,18 +267,10 @@ class _Ticks:
             _log.exception("tick_failed", room=self.room.room)
 
 
-def tick_after_s(live: LiveRoom) -> float:
-    """How long a room that follows no playlist may wait for its next tick. Where nothing is pushed, only the day can turn."""
-    if live.settings.has_stream or live.has_unlogged or not live.broadcasts.has_begun:
-        return 1.0
-    left_s = (DAY_US - live.clock.wall_us() % DAY_US) / SECOND_US
-    return min(max(left_s, _DAY_TURNS_S), _QUIET_TICK_S)
-
-
 async def tick(live: LiveRoom) -> None:
     """A room without a stream turns its broadcast at midnight UTC."""
     while True:
-        await asyncio.sleep(tick_after_s(live))
+        await asyncio.sleep(1)
         try:
             await live.receive_tick()
         except ChatsyncError as error:

@@ -62,7 +62,6 @@ __all__ = ["Hub", "RunningRoom"]
 _GOODBYE_S = 1.0  # for peers to answer a close
 _STARTED_AT_ONCE = 16
 _WAKE_S = 0.02  # between two rooms that are started while others are served
-_EDGES_AT_ONCE = 100  # rooms, ~20 µs each; then others have a turn
 _EDGE_S = 1.0  # tallies and state go out at most so often (contract §5)
 
 _log = structlog.get_logger(__name__)
@@ -403,9 +402,7 @@ class Hub:
     async def _tell_edges(self) -> None:
         while True:
             await asyncio.sleep(_EDGE_S)
-            for count, running in enumerate(tuple(self._running.values()), start=1):
-                if count % _EDGES_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            for running in tuple(self._running.values()):
                 try:
                     running.live.log_reactions()
                     if running.live.receivers:

@@ -319,11 +319,6 @@ class LiveRoom:
         if self.alarm.judge(cause, origin_detail=origin_detail, wall_us=self.clock.wall_us()):
             self._send_all(self.alarm.frame(), staff_only=True)
 
-    @property
-    def has_unlogged(self) -> bool:
-        """Whether something that changed could not be stored yet."""
-        return bool(self._unlogged)
-
     async def _log_changes(self, changes: Sequence[Change]) -> None:
         """Write what the stream changed into the room's log, in order.
 

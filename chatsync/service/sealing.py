@@ -21,7 +21,7 @@ import structlog
 from chatsync.chat.event import STATE_KINDS, Event, Position
 from chatsync.errors import CorruptError, RoomRestartingError, StoreError
 from chatsync.instants import SECOND_US, Range, ms_from_us, us_from_ms
-from chatsync.replay.slices import cut, first_end_us, is_sliced, sealed_until_us
+from chatsync.replay.slices import cut, is_sliced, sealed_until_us
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.old_slices import OldSlices
 from chatsync.service.packed_slices import PackedSlices
@@ -36,8 +36,7 @@ __all__ = ["LATE_REVISION_US", "UNUSED_US", "Sealer"]
 
 LATE_REVISION_US = 5 * SECOND_US  # late events revise a slice at most this often
 UNUSED_US = 600 * SECOND_US  # slices of a broadcast that is over are in memory for so long after they were asked for
-PASS_S = 0.5  # between two passes while something is left to do
-REST_S = 2.0  # and while nothing can be: the watermark may leap, and moves on where nothing is said
+_PASS_S = 0.5
 CATCH_UP_S = 5.0  # how long an answer waits for the journal to be read
 
 _log = structlog.get_logger(__name__)
@@ -350,26 +349,15 @@ class Sealer:
     # --- passes ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Seal as soon as there is something to seal, at once after a hide, until cancelled."""
+        """Seal twice a second, at once after a hide, until cancelled."""
         while True:
             await self._try_to_seal()
             try:
-                async with asyncio.timeout(self.rest_s()):
+                async with asyncio.timeout(_PASS_S):
                     await self._wake.wait()
             except TimeoutError:
                 continue
             self._wake.clear()
-
-    def rest_s(self) -> float:
-        """How long the next pass may wait: with thousands of rooms, passes that find nothing were a third of all work."""
-        index = self._indexes.get(self._room.broadcasts.current.number)
-        is_busy = self._unread.is_left or self.old.is_left or any(self._doubtful.values())
-        if is_busy or index is None or any(one.has_work or one.waiting for one in self._indexes.values()):
-            return PASS_S
-        mark_us, unsealed_us = self._watermark_us(index), self._unsealed_us(index)
-        if mark_us is None or not unsealed_us:
-            return REST_S
-        return min(max((first_end_us(unsealed_us) - mark_us) / SECOND_US, PASS_S), REST_S)
 
     async def seal(self) -> None:
         """One pass: revise what changed, cut what the watermark has passed. It comes to its end even if the caller is cancelled."""

@@ -14,12 +14,12 @@ from chatsync.hls import follower
 from chatsync.hls.follower import Follower
 from chatsync.hls.playlist import MediaPlaylist, parse_playlist
 from chatsync.hls.timeline import Reload, Timeline
-from chatsync.instants import DAY_US, SECOND_US
+from chatsync.instants import SECOND_US
 from chatsync.replay.broadcasts import Media
 from chatsync.service import following
 from chatsync.service.app import create_app
 from chatsync.service.clock import SteadyClock
-from chatsync.service.following import media_of, tick_after_s
+from chatsync.service.following import media_of
 from chatsync.service.live_room import LiveRoom
 from chatsync.service.room_settings import RoomSettings
 from chatsync.service.settings import Settings
@@ -232,20 +232,3 @@ async def test_a_fault_of_ours_does_not_end_the_following(tmp_path: Path, monkey
         async with _followed(tmp_path, origin) as live:
             await _until(lambda: live.broadcasts.current.clock.has_program_time)
     assert raised
-
-
-async def test_a_room_without_a_stream_is_looked_at_when_its_day_turns(tmp_path: Path) -> None:
-    """Every ten seconds in case a clock is set, right after midnight, and every second while something waits for the disk or a stream is pushed."""
-    rooms = {"class": {"public": True}, "pushed": {"public": True, "playlist_push": True}}
-    async with stage(tmp_path, rooms) as it:
-        live = it.room()
-        assert (10.0, 1.0) == (tick_after_s(live), tick_after_s(it.room("pushed")))
-        left_s = (DAY_US - it.clock.wall_us() % DAY_US) / SECOND_US
-        it.advance(left_s - 3)
-        assert 3.0 == pytest.approx(tick_after_s(live))
-        it.advance(2.9999)
-        assert 0.05 == tick_after_s(live)
-        it.advance(0.05)
-        before = live.broadcasts.current.number
-        await live.receive_tick()
-        assert (before + 1, 10.0) == (live.broadcasts.current.number, tick_after_s(live))

@@ -19,9 +19,8 @@ from hypothesis import strategies as st
 
 from chatsync.errors import StorageFullError, StoreError
 from chatsync.instants import SECOND_US, Range
-from chatsync.replay.slices import first_end_us
 from chatsync.service import sealing
-from chatsync.service.sealing import PASS_S, REST_S, UNUSED_US, Sealer
+from chatsync.service.sealing import UNUSED_US, Sealer
 from chatsync.service.slice_index import OPEN_FROM_LIFE_US, SliceIndex
 from chatsync.simulation import Scenario
 from chatsync.store.catalog import SliceRow
@@ -255,26 +254,6 @@ async def test_nothing_is_written_while_nothing_happens(tmp_path: Path) -> None:
         before = it.hub.files.database.with_name("chatsync.db-wal").read_bytes()
         await it.seal()
         assert before == it.hub.files.database.with_name("chatsync.db-wal").read_bytes()
-
-
-async def test_a_pass_waits_while_there_is_nothing_to_do(tmp_path: Path) -> None:
-    """Until the first slice ends two seconds, near its end just so long; half a second while a late or hidden message is to be written."""
-    async with stage(tmp_path, {"class": {"public": True}}) as it:
-        await it.seal()
-        assert REST_S == it.sealer().rest_s()
-        said = await it.say("hello")
-        assert REST_S == it.sealer().rest_s()
-        it.advance((first_end_us([said["program_us"]]) - (it.room().watermark_us() or 0)) / SECOND_US - 1)
-        assert 1.0 == it.sealer().rest_s()
-        it.advance(1)
-        assert PASS_S == it.sealer().rest_s()
-        await it.seal()
-        assert REST_S == it.sealer().rest_s()
-        await it.act("hide", target=said["offset"])
-        await it.settled()
-        assert PASS_S == it.sealer().rest_s()
-        await it.seal()
-        assert REST_S == it.sealer().rest_s()
 
 
 async def test_the_mark_lost_in_a_crash_does_not_cut_twice(tmp_path: Path) -> None:
