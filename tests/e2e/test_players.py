@@ -32,9 +32,6 @@ BEFORE_S = 12  # of media, before the crash
 OUTAGE_S = 3
 BACK_S = 1.5  # into what every player still has
 BUSY_MS = 120  # from about 100 on, Chromium presents the first frame of the place sought before it delivers `seeking`
-OPEN = {
-    ("videojs", "live")
-}  # low latency: seen twice a row of up to a second too early, without a seek; docs/sync.md says so
 JUMP_MS = 2_000
 BEHIND_MS_MAX = {False: 15_000, True: 5_000}  # behind the encoder, by whether it is low latency
 
@@ -69,9 +66,6 @@ def _noted(
         try:
             check(own, truth, live=True, busy=True)
         except AssertionError as wrong:
-            if (name, what) in OPEN:
-                report[f"{low}{name}, {what}, open"] = str(wrong)
-                continue
             raise AssertionError(f"{name}, {what}: {wrong}") from wrong
 
 
